@@ -1,0 +1,57 @@
+"""gridpart: divide communities into service grids.
+
+Units (parcels, building cells or census blocks with a household count) become connected grids
+inside a band of households, with a code each, audited for blind spots and shared among staff.
+The public names load on first use, so that ``import gridpart`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from gridpart._version import __version__
+
+# public name -> the room it lives in; __init__.pyi lists the same names for type checkers
+_ROOMS = {
+    "Plan": "plan",
+    "audit": "coverage",
+    "assign_codes": "codes",
+    "assign_posts": "staffing",
+    "audit_counts": "coverage",
+    "audit_ok": "coverage",
+    "build_contiguity": "contiguity",
+    "Contiguity": "contiguity",
+    "check_code": "codes",
+    "check_units": "units",
+    "county_town": "samples",
+    "describe_units": "units",
+    "households_per_worker": "staffing",
+    "load_sample": "samples",
+    "partition": "partition",
+    "plot_grids": "plots",
+    "plot_sizes": "plots",
+    "read_plan": "plan",
+    "read_units": "units",
+    "repair_units": "units",
+    "CodeError": "errors",
+    "CRSError": "errors",
+    "GridpartError": "errors",
+    "GridpartWarning": "errors",
+    "InputError": "errors",
+    "OutputError": "errors",
+}
+
+__all__ = ["__version__", *sorted(_ROOMS)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'gridpart' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"gridpart.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
