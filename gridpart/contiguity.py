@@ -1,0 +1,700 @@
+"""Who touches whom, along how many millimetres.
+
+Two units are neighbours when they share a border of some length (rook contiguity). In a clean
+coverage a shared border is the same segment twice, once in the ring of each unit, so borders are
+found by sorting segments, not by intersecting polygons:
+
+1. every ring is cut into segments between whole-micrometre points;
+2. segments that occur twice are matched (one sort over hashes, exactly verified);
+3. the few that occur once (outer border, T-junctions, vertices that differ by less than the
+   tolerance) are noded against each other's vertices and matched again;
+4. micrometres are summed per pair as integers and rounded once, to millimetres.
+
+All of it is array code, in three layers: :func:`build_contiguity` (frame, CRS, messages),
+positional helpers on geometry arrays, kernels on integer arrays.
+``docs/decisions/0004-contiguity.md`` says why.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from libpysal.graph import Graph
+
+__all__ = ["Contiguity", "build_contiguity", "is_metric"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Objects = npt.NDArray[np.object_]
+
+MICRO = 1e6  # coordinates and lengths are whole micrometres while borders are matched
+UM_PER_MM = 1000
+MIN_TOLERANCE = 1e-6
+POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Contiguity:
+    """Neighbours of every unit and the length of every shared border; immutable.
+
+    The graph is stored as a symmetric CSR matrix: the neighbours of unit ``i`` are
+    ``indices[indptr[i]:indptr[i + 1]]``, ascending, never ``i`` itself.
+
+    Parameters
+    ----------
+    index : Index of length n
+        The caller's index.
+    indptr : int64 array of length n + 1
+        Where each unit's neighbours begin.
+    indices : int32 array of length nnz
+        Positions of the neighbours.
+    lengths_mm : int64 array of length nnz
+        Shared border in whole millimetres, at least 1, the same in both directions.
+    exterior_mm : int64 array of length n
+        Border that a unit shares with nobody, in whole millimetres.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit together.
+
+    Examples
+    --------
+    >>> import geopandas as gpd, shapely
+    >>> left, right = shapely.box(0, 0, 2, 3), shapely.box(2, 0, 4, 3)
+    >>> units = gpd.GeoDataFrame(geometry=[left, right], index=["a", "b"], crs=32650)
+    >>> build_contiguity(units)
+    <Contiguity: 2 units, 1 border of 3.0 m, 1 component, 0 units without neighbours>
+    """
+
+    index: pd.Index
+    indptr: Ints
+    indices: npt.NDArray[np.int32]
+    lengths_mm: Ints
+    exterior_mm: Ints
+
+    def __post_init__(self) -> None:
+        n = len(self.index)
+        nnz = len(self.indices)
+        if len(self.indptr) != n + 1 or len(self.exterior_mm) != n:
+            raise ValueError(
+                f"{n} units need {n + 1} row starts and {n} exteriors, "
+                f"got {len(self.indptr)} and {len(self.exterior_mm)}"
+            )
+        if len(self.lengths_mm) != nnz or self.indptr[0] != 0 or self.indptr[-1] != nnz:
+            raise ValueError(
+                f"{nnz} neighbours need as many lengths and row starts from 0 to {nnz}, got "
+                f"{len(self.lengths_mm)} and {self.indptr[0]} to {self.indptr[-1]}"
+            )
+        for array in (self.indptr, self.indices, self.lengths_mm, self.exterior_mm):
+            array.flags.writeable = False
+
+    @property
+    def n(self) -> int:
+        """Number of units."""
+        return len(self.index)
+
+    @property
+    def n_edges(self) -> int:
+        """Number of shared borders, each pair of units counted once."""
+        return len(self.indices) // 2
+
+    @property
+    def rows(self) -> Ints:
+        """Position of the unit that each entry of `indices` belongs to."""
+        return np.repeat(np.arange(self.n, dtype=np.int64), np.diff(self.indptr))
+
+    def components(self) -> Ints:
+        """Label the connected parts.
+
+        Returns
+        -------
+        int64 array of length n
+            0 for the part of the first unit, 1 for the next part met, and so on.
+        """
+        return _number_by_first(_labels(self.n, self._csr()))
+
+    def cut_mm(self, labels: npt.ArrayLike) -> int:
+        """Length of the borders between units that carry different labels.
+
+        Parameters
+        ----------
+        labels : array of length n
+            The group of each unit, in the order of `index`.
+
+        Returns
+        -------
+        int
+            Millimetres, every border counted once.
+
+        Examples
+        --------
+        >>> import geopandas as gpd, shapely
+        >>> cells = [shapely.box(x, 0, x + 1, 1) for x in range(3)]
+        >>> graph = build_contiguity(gpd.GeoDataFrame(geometry=cells, crs=32650))
+        >>> graph.cut_mm([0, 0, 1])
+        1000
+        """
+        labels = np.asarray(labels)
+        if labels.shape != (self.n,):
+            raise ValueError(f"{self.n} units need as many labels, got shape {labels.shape}")
+        across = np.repeat(labels, np.diff(self.indptr)) != labels[self.indices]
+        return int(self.lengths_mm[across].sum()) // 2
+
+    def to_graph(self) -> Graph:
+        """Convert to a :class:`libpysal.graph.Graph`, weights in metres of shared border.
+
+        Returns
+        -------
+        libpysal.graph.Graph
+            With the caller's index as ids, isolates included.
+
+        Raises
+        ------
+        ImportError
+            If libpysal is missing: install ``gridpart[graph]``.
+        InputError
+            If the index has duplicates, which a Graph cannot hold.
+        """
+        try:
+            from libpysal.graph import Graph
+        except ImportError as error:
+            raise ImportError("to_graph needs libpysal; install gridpart[graph]") from error
+        if not self.index.is_unique:
+            raise InputError("a libpysal Graph needs a unique index; reset it first")
+        isolates = np.flatnonzero(np.diff(self.indptr) == 0)
+        focal = np.concatenate([self.rows, isolates])
+        neighbor = np.concatenate([self.indices, isolates])
+        weight = np.concatenate([self.lengths_mm / 1000, np.zeros(len(isolates))])
+        order = np.argsort(focal, kind="stable")
+        names = self.index.to_numpy()
+        return Graph.from_arrays(
+            names[focal[order]], names[neighbor[order]], weight[order], is_sorted=True
+        )
+
+    @classmethod
+    def from_graph(cls, graph: Graph, units: gpd.GeoDataFrame | pd.Index) -> Contiguity:
+        """Take neighbours from a :class:`libpysal.graph.Graph`.
+
+        Parameters
+        ----------
+        graph : libpysal.graph.Graph
+            Symmetric; its weights are taken as metres of shared border
+            (``by_perimeter=True``). In a binary graph every border is then 1 m long.
+        units : GeoDataFrame or Index
+            Whose index has exactly the graph's ids; gives the order. With geometries, what
+            the graph leaves of a unit's perimeter is its exterior; with an index alone the
+            exterior is 0.
+
+        Returns
+        -------
+        Contiguity
+
+        Raises
+        ------
+        InputError
+            If the ids differ, or weights are negative, not finite or not symmetric.
+        """
+        index = units if isinstance(units, pd.Index) else units.index
+        adjacency = graph.adjacency
+        focal = index.get_indexer(adjacency.index.get_level_values(0))
+        neighbor = index.get_indexer(adjacency.index.get_level_values(1))
+        _check_ids(index, graph.unique_ids, min(focal.min(initial=0), neighbor.min(initial=0)))
+        weight = adjacency.to_numpy(dtype=float)
+        if not (np.isfinite(weight).all() and (weight >= 0).all()):
+            raise InputError("the graph's weights must be finite metres, 0 or more")
+        between = focal != neighbor
+        micro = np.rint(weight[between] * MICRO).astype(np.int64)
+        n = len(index)
+        matrix = csr_array(
+            coo_array((micro, (focal[between], neighbor[between])), shape=(n, n), dtype=np.int64)
+        )
+        if (matrix != matrix.T).nnz:
+            raise InputError("the graph's weights must be the same in both directions")
+        exterior = np.zeros(n, dtype=np.int64)
+        if not isinstance(units, pd.Index):
+            perimeter = np.rint(units.geometry.length.to_numpy() * MICRO).astype(np.int64)
+            exterior = np.maximum(perimeter - matrix.sum(axis=1), 0)
+        return cls(index, *_round_to_mm(matrix), _to_mm(exterior))
+
+    def _csr(self) -> csr_array:
+        return csr_array((self.lengths_mm, self.indices, self.indptr), shape=(self.n, self.n))
+
+    def __repr__(self) -> str:
+        parts = _labels(self.n, self._csr()).max(initial=-1) + 1
+        alone = int((np.diff(self.indptr) == 0).sum())
+        total = self.lengths_mm.sum() / 2000
+        return (
+            f"<Contiguity: {_count(self.n, 'unit')}, {_count(self.n_edges, 'border')} "
+            f"of {total:,.1f} m, {_count(parts, 'component')}, "
+            f"{_count(alone, 'unit')} without neighbours>"
+        )
+
+
+def build_contiguity(units: gpd.GeoDataFrame, *, tolerance: float = 0.001) -> Contiguity:
+    """Find the neighbours of every unit and the length of every shared border.
+
+    Parameters
+    ----------
+    units : GeoDataFrame of n units
+        Polygons or MultiPolygons in a projected CRS in metres; holes and parts are fine.
+    tolerance : float, default 0.001
+        Metres, at least 1e-6. Vertices of unmatched borders closer than this count as one, and
+        a vertex so close to an edge counts as lying on it (a T-junction).
+
+    Returns
+    -------
+    Contiguity
+        On the index of `units`. It does not depend on the order of rows, rings or vertices.
+
+    Raises
+    ------
+    CRSError
+        If the CRS is missing or not in metres.
+    InputError
+        If a geometry is missing, empty, not polygonal or has coordinates that are not finite.
+
+    Warns
+    -----
+    GridpartWarning
+        If a piece of border belongs to three or more units, which only overlapping units do.
+        It then counts in full for each pair of them.
+
+    Notes
+    -----
+    Rook contiguity: a touch in points only is no border, nor is one that rounds to 0 mm. Inside a
+    unit, a border between its own parts counts neither as shared nor as exterior.
+
+    Examples
+    --------
+    >>> import geopandas as gpd, shapely
+    >>> tall, low, high = shapely.box(0, 0, 1, 2), shapely.box(1, 0, 2, 1), shapely.box(1, 1, 2, 2)
+    >>> units = gpd.GeoDataFrame(geometry=[tall, low, high], crs=32650)
+    >>> graph = build_contiguity(units)  # both short cells meet the long edge in a T-junction
+    >>> graph.indices.tolist(), graph.lengths_mm.tolist()
+    ([1, 2, 0, 2, 0, 1], [1000, 1000, 1000, 1000, 1000, 1000])
+    """
+    _check_crs(units)
+    check_tolerance(tolerance)
+    geometries = units.geometry.to_numpy()
+    _check_polygons(geometries, units.index)
+    micro, exterior, crowded = _shared_borders(geometries, tolerance)
+    if crowded:
+        warnings.warn(
+            f"{crowded} pieces of border belong to three or more units, so units overlap; such a "
+            "border counts for each pair. check_units names them, repair_units may help",
+            GridpartWarning,
+            stacklevel=2,
+        )
+    return Contiguity(units.index, *_round_to_mm(micro), _to_mm(exterior))
+
+
+def is_metric(crs: Any) -> bool:
+    """Whether a CRS is projected with both axes in metres."""
+    return bool(crs.is_projected) and all(
+        axis.unit_name in ("metre", "meter") for axis in crs.axis_info[:2]
+    )
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raise an :class:`InputError` unless `tolerance` is a length that coordinates can hold."""
+    if not MIN_TOLERANCE <= tolerance < np.inf:
+        raise InputError(f"tolerance must be at least {MIN_TOLERANCE} metres, got {tolerance!r}")
+
+
+def _check_crs(units: gpd.GeoDataFrame) -> None:
+    if units.crs is None:
+        raise CRSError(
+            "the units have no CRS; say which one the coordinates are in with "
+            "units.set_crs('EPSG:...')"
+        )
+    if not is_metric(units.crs):
+        raise CRSError(
+            f"borders are measured in metres, but {units.crs.name!r} is not a projected CRS in "
+            "metres; use units.to_crs(units.estimate_utm_crs()) or a CRS of your own"
+        )
+
+
+def _check_polygons(geometries: Objects, index: pd.Index) -> None:
+    missing = shapely.is_missing(geometries) | shapely.is_empty(geometries)
+    other = ~missing & ~np.isin(shapely.get_type_id(geometries), POLYGONAL)
+    infinite = ~missing & ~np.isfinite(shapely.bounds(geometries)).all(axis=1)
+    problems = [
+        Problem(kind, message, tuple(f"unit {name}" for name in index[bad]))
+        for kind, message, bad in (
+            ("no_geometry", "units without geometry have no neighbours; remove them", missing),
+            ("not_polygon", "every unit must be a Polygon or MultiPolygon", other),
+            ("not_finite", "coordinates must be finite numbers", infinite),
+        )
+        if bad.any()
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _check_ids(index: pd.Index, ids: pd.Index, lowest: int) -> None:
+    if not index.is_unique:
+        raise InputError("the index of the units must be unique to be found in a graph")
+    absent = index.difference(ids)
+    if len(absent) or lowest < 0:
+        strange = ids.difference(index)
+        names = [f"only in the units: {name}" for name in absent]
+        names += [f"only in the graph: {name}" for name in strange]
+        raise InputError(Problem("ids_differ", "graph and units must have the same ids", (*names,)))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _labels(n: int, matrix: csr_array) -> Ints:
+    if n == 0:
+        return np.zeros(0, dtype=np.int64)
+    return connected_components(matrix, directed=False)[1].astype(np.int64)
+
+
+def _number_by_first(labels: Ints) -> Ints:
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse.reshape(-1)]
+
+
+def _to_mm(micrometres: Ints) -> Ints:
+    return (micrometres + UM_PER_MM // 2) // UM_PER_MM
+
+
+def _round_to_mm(matrix: csr_array) -> tuple[Ints, npt.NDArray[np.int32], Ints]:
+    """Round the sums once, and drop what is a touch and no border."""
+    matrix = matrix.copy()
+    matrix.data = _to_mm(matrix.data)
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+
+
+# ------------------------------------------------------------------------------------------
+# Positional helpers: geometry arrays in, integer arrays out
+# ------------------------------------------------------------------------------------------
+
+
+class Segments(NamedTuple):
+    """Border segments: two ends as keys that are equal where points are, and whose they are."""
+
+    ax: Ints
+    ay: Ints
+    bx: Ints
+    by: Ints
+    unit: Ints
+
+    def take(self, at: Ints | Bools) -> Segments:
+        """The segments at some positions."""
+        return Segments(*(array[at] for array in self))
+
+
+class Corners(NamedTuple):
+    """Every vertex of every ring, the closing one included."""
+
+    xy: Floats
+    ring: Ints
+    unit_of_ring: Ints
+
+
+def corners_of(geometries: Objects) -> Corners:
+    """Cut polygons into rings and rings into vertices."""
+    parts, unit = shapely.get_parts(geometries, return_index=True)
+    rings, part = shapely.get_rings(parts, return_index=True)
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    return Corners(xy, ring.astype(np.int64), unit[part].astype(np.int64))
+
+
+def _segments(corners: Corners, keys: Ints) -> tuple[Segments, Ints]:
+    """Segments of non-zero length, and the position of the corner where each starts."""
+    start = np.flatnonzero(
+        (corners.ring[1:] == corners.ring[:-1]) & (keys[1:] != keys[:-1]).any(axis=1)
+    )
+    x, y = keys[:, 0], keys[:, 1]
+    unit = corners.unit_of_ring[corners.ring[start]]
+    return Segments(x[start], y[start], x[start + 1], y[start + 1], unit), start
+
+
+def _shared_borders(geometries: Objects, tolerance: float) -> tuple[csr_array, Ints, int]:
+    """Shared micrometres per pair, unshared ones per unit, crowded pieces of border."""
+    n = len(geometries)
+    corners = corners_of(geometries)
+    segments, _ = _segments(corners, np.rint(corners.xy * MICRO).astype(np.int64))
+    first = _match(segments)
+    second = _match(_node(segments.take(first.loose), tolerance))
+    left = second.segments.take(second.loose)
+    exterior = np.zeros(n, dtype=np.int64)
+    np.add.at(exterior, left.unit, _micrometres(left))
+    pairs = [np.concatenate(both) for both in zip(first.pairs, second.pairs, strict=True)]
+    return _sum_pairs(n, *pairs), exterior, first.crowded + second.crowded
+
+
+def _sum_pairs(n: int, one: Ints, other: Ints, micrometres: Ints) -> csr_array:
+    """Sum the pieces of each pair, in both directions; integers, so in any order."""
+    rows, columns = np.concatenate([one, other]), np.concatenate([other, one])
+    data = np.concatenate([micrometres, micrometres])
+    matrix = csr_array(coo_array((data, (rows, columns)), shape=(n, n), dtype=np.int64))
+    matrix.sum_duplicates()
+    return matrix
+
+
+# ------------------------------------------------------------------------------------------
+# Kernels: match equal segments
+# ------------------------------------------------------------------------------------------
+
+
+class _Matched(NamedTuple):
+    segments: Segments
+    loose: Ints  # positions of segments that occur once
+    pairs: tuple[Ints, Ints, Ints]  # unit, unit, micrometres
+    crowded: int  # segments that belong to three or more units
+
+
+def _match(segments: Segments) -> _Matched:
+    """Pair the units of equal segments."""
+    order, start = _group(segments)
+    size = np.diff(np.append(start, len(order)))
+    loose = order[start[size == 1]]
+    twice = start[size == 2]
+    one, other = order[twice], order[twice + 1]
+    apart = segments.unit[one] != segments.unit[other]  # not two parts of one unit
+    one, other = one[apart], other[apart]
+    crowd, crowd_other, crowded = _crowds(segments.unit, order, start, size)
+    one, other = np.concatenate([one, crowd]), np.concatenate([other, crowd_other])
+    length = _micrometres(segments.take(one))
+    return _Matched(segments, loose, (segments.unit[one], segments.unit[other], length), crowded)
+
+
+def _crowds(unit: Ints, order: Ints, start: Ints, size: Ints) -> tuple[Ints, Ints, int]:
+    """Pairs of segments of different units where one segment occurs three times or more."""
+    many = np.flatnonzero(size > 2)
+    group = np.repeat(many, size[many])
+    within = np.arange(len(group)) - np.repeat(np.cumsum(size[many]) - size[many], size[many])
+    member = order[start[group] + within]
+    by_unit = np.lexsort((unit[member], group))
+    member, group = member[by_unit], group[by_unit]
+    fresh = np.ones(len(member), dtype=bool)
+    fresh[1:] = (unit[member[1:]] != unit[member[:-1]]) | (group[1:] != group[:-1])
+    member, group = member[fresh], group[fresh]
+    one, other = [member[:0]], [member[:0]]
+    step = 1
+    while (together := group[step:] == group[:-step]).any():
+        one.append(member[:-step][together])
+        other.append(member[step:][together])
+        step += 1
+    crowded = int((np.bincount(group) > 2).sum()) if len(group) else 0
+    return np.concatenate(one), np.concatenate(other), crowded
+
+
+def _group(segments: Segments) -> tuple[Ints, Ints]:
+    """Order that puts equal segments side by side, and where each group begins."""
+    ends = _hash_points(segments.ax, segments.ay) + _hash_points(segments.bx, segments.by)
+    order = np.argsort(ends).astype(np.int64, copy=False)
+    ends = ends[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = ends[1:] != ends[:-1]
+    again = np.flatnonzero(~new)
+    if not _equal(segments.take(order[again - 1]), segments.take(order[again])).all():
+        return _group_exactly(segments)  # two unequal segments of one hash: next to never
+    return order, np.flatnonzero(new)
+
+
+def _equal(one: Segments, other: Segments) -> Bools:
+    same = (one.ax == other.ax) & (one.ay == other.ay) & (one.bx == other.bx)
+    same &= one.by == other.by
+    turned = (one.ax == other.bx) & (one.ay == other.by) & (one.bx == other.ax)
+    turned &= one.by == other.ay
+    return same | turned
+
+
+def _group_exactly(segments: Segments) -> tuple[Ints, Ints]:
+    turn = (segments.ax > segments.bx) | (
+        (segments.ax == segments.bx) & (segments.ay > segments.by)
+    )
+    columns = [
+        np.where(turn, b, a)
+        for a, b in (
+            (segments.ax, segments.bx),
+            (segments.ay, segments.by),
+            (segments.bx, segments.ax),
+            (segments.by, segments.ay),
+        )
+    ]
+    order = np.lexsort(columns).astype(np.int64, copy=False)
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = np.any([column[order[1:]] != column[order[:-1]] for column in columns], axis=0)
+    return order, np.flatnonzero(new)
+
+
+def _hash_points(x: Ints, y: Ints) -> npt.NDArray[np.uint64]:
+    """Spread points over 64 bits; the finalizer is that of splitmix64 (Steele et al. 2014)."""
+    mixed = x.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(32)
+    mixed += y.view(np.uint64)
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+def _micrometres(segments: Segments) -> Ints:
+    length = np.hypot(segments.ax - segments.bx, segments.ay - segments.by)
+    return np.rint(length).astype(np.int64)
+
+
+# ------------------------------------------------------------------------------------------
+# Kernels: node what did not match
+# ------------------------------------------------------------------------------------------
+
+
+def _node(segments: Segments, tolerance: float) -> Segments:
+    """Unify ends within tolerance and cut segments where ends of others lie on them."""
+    points, ends = unique_points(
+        np.concatenate([segments.ax, segments.bx]), np.concatenate([segments.ay, segments.by])
+    )
+    xy = points / MICRO
+    ends = unify(xy, points, tolerance)[ends]
+    start, stop = ends[: len(segments.unit)], ends[len(segments.unit) :]
+    kept = start != stop
+    start, stop, unit = start[kept], stop[kept], segments.unit[kept]
+    segment, point = points_on(xy, start, stop, tolerance)
+    start, stop, whole = cut(xy, start, stop, segment, point)
+    x, y = points[:, 0], points[:, 1]
+    return Segments(x[start], y[start], x[stop], y[stop], unit[whole])
+
+
+def unique_points(x: Ints, y: Ints) -> tuple[Ints, Ints]:
+    """Distinct points in lexicographic order, and which of them each given one is."""
+    order = np.lexsort((y, x))
+    x, y = x[order], y[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (x[1:] != x[:-1]) | (y[1:] != y[:-1])
+    which = np.empty(len(order), dtype=np.int64)
+    which[order] = np.cumsum(new) - 1
+    return np.column_stack([x[new], y[new]]), which
+
+
+def unify(xy: Floats, keys: Ints, tolerance: float) -> Ints:
+    """Choose for each point the one that stands for it: itself, or one within tolerance.
+
+    Those that stand for others are farther than `tolerance` from each other, so a chain of close
+    points does not melt into one. Which they are depends on the coordinates alone.
+
+    Parameters
+    ----------
+    xy : float array of shape (n, 2)
+        Distinct points, metres.
+    keys : int64 array of shape (n, 2)
+        The same as integers; their hash ranks the points.
+    tolerance : float
+        Metres.
+
+    Returns
+    -------
+    int64 array of length n
+        Positions.
+
+    Notes
+    -----
+    The maximal independent set of Luby (1986), with priorities from a hash: a few rounds.
+    """
+    chosen = np.arange(len(xy), dtype=np.int64)
+    if len(xy) < 2:
+        return chosen
+    pairs = cKDTree(xy).query_pairs(tolerance, output_type="ndarray").astype(np.int64)
+    if not len(pairs):
+        return chosen
+    one, other = np.concatenate([pairs, pairs[:, ::-1]]).T
+    rank = np.empty(len(xy), dtype=np.int64)
+    rank[np.argsort(_hash_points(keys[:, 0].copy(), keys[:, 1].copy()), kind="stable")] = chosen
+    stands = _independent(len(xy), one, other, rank)
+    led = stands[one] & ~stands[other]
+    leader, follower = one[led], other[led]
+    far = np.hypot(*(xy[leader] - xy[follower]).T)
+    order = np.lexsort((leader, far, follower))
+    follower, first = np.unique(follower[order], return_index=True)
+    chosen[follower] = leader[order][first]
+    return chosen
+
+
+def _independent(n: int, one: Ints, other: Ints, rank: Ints) -> Bools:
+    """A maximal set of nodes without an edge among them, lowest ranks first."""
+    chosen = np.zeros(n, dtype=bool)
+    open_ = np.ones(n, dtype=bool)
+    while open_.any():
+        live = open_[one] & open_[other]
+        one, other = one[live], other[live]
+        lowest = np.full(n, n, dtype=np.int64)
+        np.minimum.at(lowest, one, rank[other])
+        winners = open_ & (rank < lowest)
+        chosen |= winners
+        open_ &= ~winners
+        open_[other[winners[one]]] = False
+    return chosen
+
+
+def points_on(xy: Floats, start: Ints, stop: Ints, tolerance: float) -> tuple[Ints, Ints]:
+    """Pairs (segment, point) where an end of another segment lies within a segment.
+
+    Parameters
+    ----------
+    xy : float array of shape (p, 2)
+        Points, metres.
+    start, stop : int64 arrays of length s
+        The ends of each segment, as positions in `xy`.
+    tolerance : float
+        How far a point may be from the segment, metres.
+
+    Returns
+    -------
+    segment, point : int64 arrays of equal length
+    """
+    used = np.unique(np.concatenate([start, stop]))
+    if not len(used):
+        return used, used
+    lines = shapely.linestrings(np.stack([xy[start], xy[stop]], axis=1))
+    tree = shapely.STRtree(shapely.points(xy[used]))
+    segment, at = tree.query(lines, predicate="dwithin", distance=tolerance)
+    point = used[at]
+    inner = (point != start[segment]) & (point != stop[segment])
+    return segment[inner].astype(np.int64), point[inner]
+
+
+def cut(xy: Floats, start: Ints, stop: Ints, segment: Ints, point: Ints) -> tuple[Ints, Ints, Ints]:
+    """Cut segments at points.
+
+    Returns
+    -------
+    start, stop, whole : int64 arrays
+        The ends of the pieces and the segment each is a piece of, in order along it.
+    """
+    base, along = xy[start[segment]], xy[stop[segment]] - xy[start[segment]]
+    share = ((xy[point] - base) * along).sum(axis=1) / (along**2).sum(axis=1)
+    count = len(start)
+    whole = np.concatenate([np.arange(count), segment, np.arange(count)])
+    where = np.concatenate([np.full(count, -np.inf), share, np.full(count, np.inf)])
+    vertex = np.concatenate([start, point, stop])
+    order = np.lexsort((vertex, where, whole))
+    whole, vertex = whole[order], vertex[order]
+    joined = whole[1:] == whole[:-1]
+    return vertex[:-1][joined], vertex[1:][joined], whole[:-1][joined]
