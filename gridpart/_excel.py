@@ -1,0 +1,272 @@
+"""Write tables as a workbook that officers can open without losing a digit.
+
+Codes stay text, a cell that looks like a formula is text too, and the same tables give the same
+bytes on every day.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import math
+import re
+import unicodedata
+import zipfile
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gridpart._io import PathLike, writing
+from gridpart.errors import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["sheet_name", "write_workbook"]
+
+CODE_COLUMNS = ("post_id", "grid", "grid_code", "within", "unit", "id", "code", "parent")
+LONGEST_NAME = 31
+MOST_ROWS = 1_048_576
+LONGEST_TEXT = 32_767
+WIDEST = 48
+ROWS_MEASURED = 500
+# Fixed, so that a workbook differs only where its tables differ; 1980 is the first year of ZIP.
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+DOCUMENT_DATE = "1980-01-01T00:00:00Z"
+
+
+def write_workbook(
+    path: PathLike,
+    sheets: Mapping[str, pd.DataFrame],
+    *,
+    text_columns: Collection[str] = CODE_COLUMNS,
+    bold_where: Collection[str] = (),
+) -> None:
+    """Write each table as a sheet, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the ``.xlsx`` shall appear.
+    sheets : mapping of str to DataFrame
+        Sheet name to table, in order. A name that Excel cannot take is changed as
+        :func:`sheet_name` says. The index is not written.
+    text_columns : collection of str, optional
+        Columns that are text whatever they hold: codes and ids.
+    bold_where : collection of str, optional
+        A row with one of these texts in a cell is bold: subtotals.
+
+    Raises
+    ------
+    OutputError
+        If there is no sheet, a table has more rows than a sheet can hold, a text is longer than a
+        cell can hold, or the file cannot be replaced.
+
+    Notes
+    -----
+    Missing values, and numbers that Excel does not know (infinite), are empty cells. Text is
+    always stored as text; where it begins with ``=``, ``+``, ``-`` or ``@`` the cell is also
+    marked with Excel's quote prefix, so that it stays text when somebody edits it. Control
+    characters, which the format forbids, are dropped.
+
+    Examples
+    --------
+    >>> import pandas as pd, tempfile, pathlib
+    >>> table = pd.DataFrame({"grid_code": ["042058300100100"], "households": [312]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "grids.xlsx")
+    ...     write_workbook(path, {"grids": table})
+    ...     pd.read_excel(path, dtype={"grid_code": str}).values.tolist()
+    [['042058300100100', 312]]
+    """
+    if not sheets:
+        raise OutputError(f"{path}: a workbook needs at least one sheet")
+    content = _stable(_build(path, sheets, frozenset(text_columns), frozenset(bold_where)))
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def sheet_name(name: object, taken: Iterable[str] = ()) -> str:
+    r"""Make a name that Excel accepts and that differs from those taken.
+
+    Parameters
+    ----------
+    name : object
+        The wish.
+    taken : iterable of str, optional
+        Names in use; Excel does not tell capitals from small letters.
+
+    Returns
+    -------
+    str
+        At most 31 characters, none of ``[]:*?/\``, no quote at either end, never ``History``
+        (which Excel keeps for itself), numbered where needed.
+
+    Examples
+    --------
+    >>> sheet_name("East/West: [A]")
+    'East_West_ _A_'
+    >>> sheet_name("summary", ["Summary"])
+    'summary (2)'
+    """
+    text = re.sub(r"[\[\]:*?/\\\x00-\x1f]", "_", str(name)).strip().strip("'")
+    text = text or "sheet"
+    used = {other.casefold() for other in taken} | {"history"}
+    candidate, number = _cut(text, LONGEST_NAME), 1
+    while candidate.casefold() in used:
+        number += 1
+        ending = f" ({number})"
+        candidate = _cut(text, LONGEST_NAME - len(ending)) + ending
+    return candidate
+
+
+def _cut(text: str, length: int) -> str:
+    """Cut to `length` UTF-16 units, which is what Excel counts, and leave no quote at the end."""
+    while len(text.encode("utf-16-le")) > 2 * length:
+        text = text[:-1]
+    return text.rstrip("' ")
+
+
+def _build(
+    path: PathLike,
+    sheets: Mapping[str, pd.DataFrame],
+    text_columns: frozenset[str],
+    bold_where: frozenset[str],
+) -> bytes:
+    from openpyxl import Workbook
+
+    workbook = Workbook(write_only=True)
+    workbook.properties.creator = "gridpart"
+    names: list[str] = []
+    for wish, table in sheets.items():
+        name = sheet_name(wish, names)
+        names.append(name)
+        if len(table) + 1 > MOST_ROWS:
+            raise OutputError(f"{path}: sheet {name!r} would have {len(table):,} rows, too many")
+        columns = [_plain(table.iloc[:, k], name, text_columns) for k in range(table.shape[1])]
+        _fill(workbook.create_sheet(name), list(map(str, table.columns)), columns, bold_where)
+    stream = io.BytesIO()
+    workbook.save(stream)
+    return stream.getvalue()
+
+
+def _plain(column: pd.Series, sheet: str, text_columns: frozenset[str]) -> list[Any]:
+    """Values as plain Python objects; None where there is nothing to write."""
+    as_text = str(column.name) in text_columns
+    values: list[Any] = []
+    for value, missing in zip(column.tolist(), column.isna(), strict=True):
+        if missing or (isinstance(value, float) and not math.isfinite(value)):
+            values.append(None)
+        elif as_text or not _cell_can_hold(value):
+            text = _printable(str(value))
+            if len(text) > LONGEST_TEXT:
+                raise OutputError(
+                    f"sheet {sheet!r}, column {column.name!r}: a text of {len(text):,} characters "
+                    f"does not fit a cell ({LONGEST_TEXT:,})"
+                )
+            values.append(text)
+        else:
+            values.append(value)
+    return values
+
+
+def _cell_can_hold(value: Any) -> bool:
+    """Numbers, truth values and dates; Excel knows no time zones and no other kinds."""
+    if isinstance(value, datetime.datetime):
+        return value.tzinfo is None
+    return isinstance(value, int | float | datetime.date)
+
+
+def _printable(text: str) -> str:
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    return ILLEGAL_CHARACTERS_RE.sub("", text)
+
+
+def _fill(
+    sheet: Any,
+    header: list[str],
+    columns: list[list[Any]],
+    bold_where: frozenset[str],
+) -> None:
+    from openpyxl.utils import get_column_letter
+
+    # A write-only sheet takes its layout before its rows.
+    for k, (name, values) in enumerate(zip(header, columns, strict=True)):
+        sheet.column_dimensions[get_column_letter(k + 1)].width = _column_width(name, values)
+    sheet.freeze_panes = "A2"
+    n_rows = len(columns[0]) if columns else 0
+    if columns:
+        sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{n_rows + 1}"
+    make = _CellMaker(sheet)
+    sheet.append([make.cell(_printable(name), bold=True) for name in header])
+    for row in zip(*columns, strict=True):
+        bold = any(isinstance(value, str) and value in bold_where for value in row)
+        sheet.append([make.cell(value, bold=bold) for value in row])
+
+
+class _CellMaker:
+    """Makes cells; a style is built once and its number copied to every cell like it."""
+
+    def __init__(self, sheet: Any) -> None:
+        self.sheet = sheet
+        self.styles: dict[tuple[str, bool, bool], Any] = {}
+
+    def cell(self, value: Any, *, bold: bool) -> Any:
+        from openpyxl.cell import WriteOnlyCell
+
+        if value is None:
+            return None
+        text = isinstance(value, str)
+        form = "@" if text else "0.0" if isinstance(value, float) else "General"
+        kind = (form, bold, text and value[:1] in tuple("=+-@"))
+        cell: Any = WriteOnlyCell(self.sheet, value)
+        if text:
+            cell.data_type = "s"  # else "=1+1" would be a formula and "#N/A" an error
+        if kind not in self.styles:
+            self._style(cell, *kind)
+            self.styles[kind] = cell._style
+        cell._style = self.styles[kind]
+        return cell
+
+    @staticmethod
+    def _style(cell: Any, form: str, bold: bool, quoted: bool) -> None:
+        from openpyxl.styles import Font
+
+        if form != "General":
+            cell.number_format = form
+        if bold:
+            cell.font = Font(bold=True)
+        if quoted:
+            cell.quotePrefix = True
+
+
+def _column_width(header: str, values: list[Any]) -> float:
+    """Width in characters; a Chinese one counts two, and the filter's arrow needs its place."""
+    longest = _display_width(header) + 3
+    for value in values[:ROWS_MEASURED]:
+        if value is not None:
+            text = f"{value:.1f}" if isinstance(value, float) else str(value)
+            longest = max(longest, _display_width(text) + 1)
+    return float(min(longest, WIDEST))
+
+
+def _display_width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _stable(content: bytes) -> bytes:
+    """Take the clock out of a workbook: file dates in the archive, dates in its properties."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stream, "w") as new:
+        for entry in old.infolist():
+            data = old.read(entry)
+            if entry.filename == "docProps/core.xml":
+                data = re.sub(
+                    rb"(<dcterms:(created|modified)[^>]*>)[^<]*",
+                    rb"\g<1>" + DOCUMENT_DATE.encode(),
+                    data,
+                )
+            fixed = zipfile.ZipInfo(entry.filename, ZIP_DATE)
+            fixed.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(fixed, data)
+    return stream.getvalue()
