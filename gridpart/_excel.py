@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import io
 import math
+import numbers
 import re
 import unicodedata
 import zipfile
@@ -173,7 +174,7 @@ def _cell_can_hold(value: Any) -> bool:
     """Numbers, truth values and dates; Excel knows no time zones and no other kinds."""
     if isinstance(value, datetime.datetime):
         return value.tzinfo is None
-    return isinstance(value, int | float | datetime.date)
+    return isinstance(value, numbers.Real | datetime.date)
 
 
 def _printable(text: str) -> str:
