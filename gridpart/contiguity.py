@@ -10,8 +10,8 @@ found by sorting segments, not by intersecting polygons:
    tolerance) are noded against each other's vertices and matched again;
 4. micrometres are summed per pair as integers and rounded once, to millimetres.
 
-All of it is array code, in three layers: :func:`build_contiguity` (frame, CRS, messages),
-positional helpers on geometry arrays, kernels on integer arrays.
+All of it is array code, in three layers: :func:`build_contiguity` (frame, CRS, messages), and in
+``_segments`` a positional helper on geometry arrays above kernels on integer arrays.
 ``docs/decisions/0004-contiguity.md`` says why.
 """
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,22 +27,17 @@ import pandas as pd
 import shapely
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
+from gridpart._align import Misaligned, find_misaligned
+from gridpart._segments import MICRO, Ints, Objects, shared_borders
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
 
 if TYPE_CHECKING:
     import geopandas as gpd
     from libpysal.graph import Graph
 
-__all__ = ["Contiguity", "build_contiguity", "is_metric"]
+__all__ = ["Contiguity", "Misaligned", "build_contiguity", "find_misaligned", "is_metric"]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Objects = npt.NDArray[np.object_]
-
-MICRO = 1e6  # coordinates and lengths are whole micrometres while borders are matched
 UM_PER_MM = 1000
 MIN_TOLERANCE = 1e-6
 POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon
@@ -293,7 +288,7 @@ def build_contiguity(units: gpd.GeoDataFrame, *, tolerance: float = 0.001) -> Co
     check_tolerance(tolerance)
     geometries = units.geometry.to_numpy()
     _check_polygons(geometries, units.index)
-    micro, exterior, crowded = _shared_borders(geometries, tolerance)
+    micro, exterior, crowded = shared_borders(geometries, tolerance)
     if crowded:
         warnings.warn(
             f"{crowded} pieces of border belong to three or more units, so units overlap; such a "
@@ -386,315 +381,3 @@ def _round_to_mm(matrix: csr_array) -> tuple[Ints, npt.NDArray[np.int32], Ints]:
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
-
-
-# ------------------------------------------------------------------------------------------
-# Positional helpers: geometry arrays in, integer arrays out
-# ------------------------------------------------------------------------------------------
-
-
-class Segments(NamedTuple):
-    """Border segments: two ends as keys that are equal where points are, and whose they are."""
-
-    ax: Ints
-    ay: Ints
-    bx: Ints
-    by: Ints
-    unit: Ints
-
-    def take(self, at: Ints | Bools) -> Segments:
-        """The segments at some positions."""
-        return Segments(*(array[at] for array in self))
-
-
-class Corners(NamedTuple):
-    """Every vertex of every ring, the closing one included."""
-
-    xy: Floats
-    ring: Ints
-    unit_of_ring: Ints
-
-
-def corners_of(geometries: Objects) -> Corners:
-    """Cut polygons into rings and rings into vertices."""
-    parts, unit = shapely.get_parts(geometries, return_index=True)
-    rings, part = shapely.get_rings(parts, return_index=True)
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    return Corners(xy, ring.astype(np.int64), unit[part].astype(np.int64))
-
-
-def _segments(corners: Corners, keys: Ints) -> tuple[Segments, Ints]:
-    """Segments of non-zero length, and the position of the corner where each starts."""
-    start = np.flatnonzero(
-        (corners.ring[1:] == corners.ring[:-1]) & (keys[1:] != keys[:-1]).any(axis=1)
-    )
-    x, y = keys[:, 0], keys[:, 1]
-    unit = corners.unit_of_ring[corners.ring[start]]
-    return Segments(x[start], y[start], x[start + 1], y[start + 1], unit), start
-
-
-def _shared_borders(geometries: Objects, tolerance: float) -> tuple[csr_array, Ints, int]:
-    """Shared micrometres per pair, unshared ones per unit, crowded pieces of border."""
-    n = len(geometries)
-    corners = corners_of(geometries)
-    segments, _ = _segments(corners, np.rint(corners.xy * MICRO).astype(np.int64))
-    first = _match(segments)
-    second = _match(_node(segments.take(first.loose), tolerance))
-    left = second.segments.take(second.loose)
-    exterior = np.zeros(n, dtype=np.int64)
-    np.add.at(exterior, left.unit, _micrometres(left))
-    pairs = [np.concatenate(both) for both in zip(first.pairs, second.pairs, strict=True)]
-    return _sum_pairs(n, *pairs), exterior, first.crowded + second.crowded
-
-
-def _sum_pairs(n: int, one: Ints, other: Ints, micrometres: Ints) -> csr_array:
-    """Sum the pieces of each pair, in both directions; integers, so in any order."""
-    rows, columns = np.concatenate([one, other]), np.concatenate([other, one])
-    data = np.concatenate([micrometres, micrometres])
-    matrix = csr_array(coo_array((data, (rows, columns)), shape=(n, n), dtype=np.int64))
-    matrix.sum_duplicates()
-    return matrix
-
-
-# ------------------------------------------------------------------------------------------
-# Kernels: match equal segments
-# ------------------------------------------------------------------------------------------
-
-
-class _Matched(NamedTuple):
-    segments: Segments
-    loose: Ints  # positions of segments that occur once
-    pairs: tuple[Ints, Ints, Ints]  # unit, unit, micrometres
-    crowded: int  # segments that belong to three or more units
-
-
-def _match(segments: Segments) -> _Matched:
-    """Pair the units of equal segments."""
-    order, start = _group(segments)
-    size = np.diff(np.append(start, len(order)))
-    loose = order[start[size == 1]]
-    twice = start[size == 2]
-    one, other = order[twice], order[twice + 1]
-    apart = segments.unit[one] != segments.unit[other]  # not two parts of one unit
-    one, other = one[apart], other[apart]
-    crowd, crowd_other, crowded = _crowds(segments.unit, order, start, size)
-    one, other = np.concatenate([one, crowd]), np.concatenate([other, crowd_other])
-    length = _micrometres(segments.take(one))
-    return _Matched(segments, loose, (segments.unit[one], segments.unit[other], length), crowded)
-
-
-def _crowds(unit: Ints, order: Ints, start: Ints, size: Ints) -> tuple[Ints, Ints, int]:
-    """Pairs of segments of different units where one segment occurs three times or more."""
-    many = np.flatnonzero(size > 2)
-    group = np.repeat(many, size[many])
-    within = np.arange(len(group)) - np.repeat(np.cumsum(size[many]) - size[many], size[many])
-    member = order[start[group] + within]
-    by_unit = np.lexsort((unit[member], group))
-    member, group = member[by_unit], group[by_unit]
-    fresh = np.ones(len(member), dtype=bool)
-    fresh[1:] = (unit[member[1:]] != unit[member[:-1]]) | (group[1:] != group[:-1])
-    member, group = member[fresh], group[fresh]
-    one, other = [member[:0]], [member[:0]]
-    step = 1
-    while (together := group[step:] == group[:-step]).any():
-        one.append(member[:-step][together])
-        other.append(member[step:][together])
-        step += 1
-    crowded = int((np.bincount(group) > 2).sum()) if len(group) else 0
-    return np.concatenate(one), np.concatenate(other), crowded
-
-
-def _group(segments: Segments) -> tuple[Ints, Ints]:
-    """Order that puts equal segments side by side, and where each group begins."""
-    ends = _hash_points(segments.ax, segments.ay) + _hash_points(segments.bx, segments.by)
-    order = np.argsort(ends).astype(np.int64, copy=False)
-    ends = ends[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = ends[1:] != ends[:-1]
-    again = np.flatnonzero(~new)
-    if not _equal(segments.take(order[again - 1]), segments.take(order[again])).all():
-        return _group_exactly(segments)  # two unequal segments of one hash: next to never
-    return order, np.flatnonzero(new)
-
-
-def _equal(one: Segments, other: Segments) -> Bools:
-    same = (one.ax == other.ax) & (one.ay == other.ay) & (one.bx == other.bx)
-    same &= one.by == other.by
-    turned = (one.ax == other.bx) & (one.ay == other.by) & (one.bx == other.ax)
-    turned &= one.by == other.ay
-    return same | turned
-
-
-def _group_exactly(segments: Segments) -> tuple[Ints, Ints]:
-    turn = (segments.ax > segments.bx) | (
-        (segments.ax == segments.bx) & (segments.ay > segments.by)
-    )
-    columns = [
-        np.where(turn, b, a)
-        for a, b in (
-            (segments.ax, segments.bx),
-            (segments.ay, segments.by),
-            (segments.bx, segments.ax),
-            (segments.by, segments.ay),
-        )
-    ]
-    order = np.lexsort(columns).astype(np.int64, copy=False)
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = np.any([column[order[1:]] != column[order[:-1]] for column in columns], axis=0)
-    return order, np.flatnonzero(new)
-
-
-def _hash_points(x: Ints, y: Ints) -> npt.NDArray[np.uint64]:
-    """Spread points over 64 bits; the finalizer is that of splitmix64 (Steele et al. 2014)."""
-    mixed = x.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(32)
-    mixed += y.view(np.uint64)
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
-
-
-def _micrometres(segments: Segments) -> Ints:
-    length = np.hypot(segments.ax - segments.bx, segments.ay - segments.by)
-    return np.rint(length).astype(np.int64)
-
-
-# ------------------------------------------------------------------------------------------
-# Kernels: node what did not match
-# ------------------------------------------------------------------------------------------
-
-
-def _node(segments: Segments, tolerance: float) -> Segments:
-    """Unify ends within tolerance and cut segments where ends of others lie on them."""
-    points, ends = unique_points(
-        np.concatenate([segments.ax, segments.bx]), np.concatenate([segments.ay, segments.by])
-    )
-    xy = points / MICRO
-    ends = unify(xy, points, tolerance)[ends]
-    start, stop = ends[: len(segments.unit)], ends[len(segments.unit) :]
-    kept = start != stop
-    start, stop, unit = start[kept], stop[kept], segments.unit[kept]
-    segment, point = points_on(xy, start, stop, tolerance)
-    start, stop, whole = cut(xy, start, stop, segment, point)
-    x, y = points[:, 0], points[:, 1]
-    return Segments(x[start], y[start], x[stop], y[stop], unit[whole])
-
-
-def unique_points(x: Ints, y: Ints) -> tuple[Ints, Ints]:
-    """Distinct points in lexicographic order, and which of them each given one is."""
-    order = np.lexsort((y, x))
-    x, y = x[order], y[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (x[1:] != x[:-1]) | (y[1:] != y[:-1])
-    which = np.empty(len(order), dtype=np.int64)
-    which[order] = np.cumsum(new) - 1
-    return np.column_stack([x[new], y[new]]), which
-
-
-def unify(xy: Floats, keys: Ints, tolerance: float) -> Ints:
-    """Choose for each point the one that stands for it: itself, or one within tolerance.
-
-    Those that stand for others are farther than `tolerance` from each other, so a chain of close
-    points does not melt into one. Which they are depends on the coordinates alone.
-
-    Parameters
-    ----------
-    xy : float array of shape (n, 2)
-        Distinct points, metres.
-    keys : int64 array of shape (n, 2)
-        The same as integers; their hash ranks the points.
-    tolerance : float
-        Metres.
-
-    Returns
-    -------
-    int64 array of length n
-        Positions.
-
-    Notes
-    -----
-    The maximal independent set of Luby (1986), with priorities from a hash: a few rounds.
-    """
-    chosen = np.arange(len(xy), dtype=np.int64)
-    if len(xy) < 2:
-        return chosen
-    pairs = cKDTree(xy).query_pairs(tolerance, output_type="ndarray").astype(np.int64)
-    if not len(pairs):
-        return chosen
-    one, other = np.concatenate([pairs, pairs[:, ::-1]]).T
-    rank = np.empty(len(xy), dtype=np.int64)
-    rank[np.argsort(_hash_points(keys[:, 0].copy(), keys[:, 1].copy()), kind="stable")] = chosen
-    stands = _independent(len(xy), one, other, rank)
-    led = stands[one] & ~stands[other]
-    leader, follower = one[led], other[led]
-    far = np.hypot(*(xy[leader] - xy[follower]).T)
-    order = np.lexsort((leader, far, follower))
-    follower, first = np.unique(follower[order], return_index=True)
-    chosen[follower] = leader[order][first]
-    return chosen
-
-
-def _independent(n: int, one: Ints, other: Ints, rank: Ints) -> Bools:
-    """A maximal set of nodes without an edge among them, lowest ranks first."""
-    chosen = np.zeros(n, dtype=bool)
-    open_ = np.ones(n, dtype=bool)
-    while open_.any():
-        live = open_[one] & open_[other]
-        one, other = one[live], other[live]
-        lowest = np.full(n, n, dtype=np.int64)
-        np.minimum.at(lowest, one, rank[other])
-        winners = open_ & (rank < lowest)
-        chosen |= winners
-        open_ &= ~winners
-        open_[other[winners[one]]] = False
-    return chosen
-
-
-def points_on(xy: Floats, start: Ints, stop: Ints, tolerance: float) -> tuple[Ints, Ints]:
-    """Pairs (segment, point) where an end of another segment lies within a segment.
-
-    Parameters
-    ----------
-    xy : float array of shape (p, 2)
-        Points, metres.
-    start, stop : int64 arrays of length s
-        The ends of each segment, as positions in `xy`.
-    tolerance : float
-        How far a point may be from the segment, metres.
-
-    Returns
-    -------
-    segment, point : int64 arrays of equal length
-    """
-    used = np.unique(np.concatenate([start, stop]))
-    if not len(used):
-        return used, used
-    lines = shapely.linestrings(np.stack([xy[start], xy[stop]], axis=1))
-    tree = shapely.STRtree(shapely.points(xy[used]))
-    segment, at = tree.query(lines, predicate="dwithin", distance=tolerance)
-    point = used[at]
-    inner = (point != start[segment]) & (point != stop[segment])
-    return segment[inner].astype(np.int64), point[inner]
-
-
-def cut(xy: Floats, start: Ints, stop: Ints, segment: Ints, point: Ints) -> tuple[Ints, Ints, Ints]:
-    """Cut segments at points.
-
-    Returns
-    -------
-    start, stop, whole : int64 arrays
-        The ends of the pieces and the segment each is a piece of, in order along it.
-    """
-    base, along = xy[start[segment]], xy[stop[segment]] - xy[start[segment]]
-    share = ((xy[point] - base) * along).sum(axis=1) / (along**2).sum(axis=1)
-    count = len(start)
-    whole = np.concatenate([np.arange(count), segment, np.arange(count)])
-    where = np.concatenate([np.full(count, -np.inf), share, np.full(count, np.inf)])
-    vertex = np.concatenate([start, point, stop])
-    order = np.lexsort((vertex, where, whole))
-    whole, vertex = whole[order], vertex[order]
-    joined = whole[1:] == whole[:-1]
-    return vertex[:-1][joined], vertex[1:][joined], whole[:-1][joined]
