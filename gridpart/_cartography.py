@@ -1,0 +1,384 @@
+"""The parts of a map: classes, colours, labels that fit, a scale bar, a north arrow."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from matplotlib import colormaps, patheffects
+from matplotlib.colors import to_hex
+from matplotlib.patches import Polygon, Rectangle
+
+from gridpart.errors import CRSError, GridpartWarning
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from gridpart._fonts import Lettering
+
+__all__ = [
+    "ABOVE",
+    "BELOW",
+    "EXCEPTION",
+    "EXCLUSIVE",
+    "MapClass",
+    "band_classes",
+    "draw_community_names",
+    "draw_labels",
+    "draw_north",
+    "draw_note",
+    "draw_scale",
+    "in_metres",
+    "plain_classes",
+    "points_per_unit",
+]
+
+# Too small, too large: apart from the greens of the band for every kind of colour vision.
+BELOW = "#b9a3d6"
+ABOVE = "#f2a154"
+EXCLUSIVE = "#ececec"
+EXCEPTION = "#c1121f"
+INK = "#222222"
+LABEL_SIZES = (8.0, 7.0, 6.0, 5.0)  # points; smaller cannot be read on paper
+FITS = 0.93  # share of a label's box that must lie inside its grid
+
+
+@dataclass(frozen=True)
+class MapClass:
+    """One class of a map: values from `first` to `last`, both included, in one colour."""
+
+    first: float
+    last: float
+    color: str
+    label: str
+
+
+def _ramp(cmap: str, count: int) -> list[str]:
+    # The ends of a ramp are left out: white is taken for empty, and on the darkest nothing reads.
+    places = [0.3] if count == 1 else np.linspace(0.12, 0.62, count)
+    return [to_hex(colormaps[cmap](place)) for place in places]
+
+
+def _parts(low: int, high: int) -> int:
+    """How many classes cut the band into the roundest widths."""
+    width = high - low
+
+    def roundness(count: int) -> tuple[int, int]:
+        steps = (100, 50, 25, 20, 10, 5, 1)
+        rank = next((i for i, step in enumerate(steps) if width % (count * step) == 0), 9)
+        return rank, (4, 3, 5).index(count)
+
+    return min((4, 3, 5), key=roundness) if width >= 12 else 1
+
+
+def band_classes(low: int, high: int, *, cmap: str) -> list[MapClass]:
+    """Classes of households: below the band, inside it in round steps, above it.
+
+    Examples
+    --------
+    >>> [part.label for part in band_classes(200, 500, cmap="YlGn")]
+    ['below 200', '200–299', '300–399', '400–500', 'above 500']
+    """
+    count = _parts(low, high)
+    edges = [round(edge) for edge in np.linspace(low, high, count + 1)]
+    inside = []
+    for i, color in enumerate(_ramp(cmap, count)):
+        last = edges[i + 1] if i == count - 1 else edges[i + 1] - 1
+        label = f"{edges[i]:,}–{last:,}" if last > edges[i] else f"{last:,}"
+        inside.append(MapClass(edges[i], last, color, label))
+    return [
+        MapClass(-math.inf, low - 1, BELOW, f"below {low:,}"),
+        *inside,
+        MapClass(high + 1, math.inf, ABOVE, f"above {high:,}"),
+    ]
+
+
+def plain_classes(values: NDArray[Any], *, cmap: str, count: int = 5) -> list[MapClass]:
+    """Classes of any quantity, about equally full, with bounds of two digits."""
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return []
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, count + 1)[1:-1]))
+    edges = np.unique([float(f"{edge:.2g}") for edge in edges])
+    edges = edges[(edges > values.min()) & (edges <= values.max())]
+    firsts, lasts = [float(values.min()), *edges], [*edges, float(values.max())]
+    colors = _ramp(cmap, len(firsts))
+    return [
+        MapClass(first, last, color, f"{first:,.4g} to {last:,.4g}")
+        for first, last, color in zip(firsts, lasts, colors, strict=True)
+    ]
+
+
+def in_metres(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, float]:
+    """Return the frame in a projected CRS, and the metres of one unit of it.
+
+    Raises
+    ------
+    CRSError
+        If the frame has no CRS.
+    """
+    if frame.crs is None:
+        raise CRSError(
+            "the grids have no CRS, so there is no scale; set the one they are in with "
+            "grids.set_crs(...), such as grids.set_crs('EPSG:4547')"
+        )
+    if frame.crs.is_geographic:
+        target = frame.estimate_utm_crs()
+        warnings.warn(
+            f"grids in {frame.crs.name} (degrees) are drawn in {target.name}",
+            GridpartWarning,
+            stacklevel=3,
+        )
+        frame = frame.to_crs(target)
+    return frame, float(frame.crs.axis_info[0].unit_conversion_factor)
+
+
+def points_per_unit(ax: Axes) -> float:
+    """How many typographic points one map unit takes on paper."""
+    figure: Any = ax.get_figure()
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+    ax.apply_aspect()
+    left, right = ax.get_xlim()
+    return float(ax.get_window_extent().width / figure.dpi * 72 / (right - left))
+
+
+def _box_size(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Width and height of texts in multiples of their font size, estimated."""
+    widths = [sum(1.0 if ord(sign) > 0x2E7F else 0.62 for sign in text) for text in texts]
+    return np.column_stack([np.array(widths, dtype=float), np.full(len(texts), 0.85)])
+
+
+def _boxes(points: NDArray[Any], sizes: NDArray[Any]) -> NDArray[Any]:
+    half = sizes / 2
+    return np.asarray(
+        shapely.box(
+            points[:, 0] - half[:, 0],
+            points[:, 1] - half[:, 1],
+            points[:, 0] + half[:, 0],
+            points[:, 1] + half[:, 1],
+        )
+    )
+
+
+def _inner_points(shapes: NDArray[Any]) -> NDArray[Any]:
+    """Centre of the largest circle inside each shape."""
+    extent = shapely.bounds(shapes)
+    sides = np.column_stack([extent[:, 2] - extent[:, 0], extent[:, 3] - extent[:, 1]])
+    circles = shapely.maximum_inscribed_circle(shapes, tolerance=sides.max(axis=1) / 50)
+    return np.asarray(shapely.get_coordinates(shapely.get_point(circles, 0)))
+
+
+def place_labels(
+    shapes: NDArray[Any], texts: Sequence[str], *, points_per_unit: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find where each text fits inside its shape, and how large.
+
+    Parameters
+    ----------
+    shapes : array of shapely geometries, shape (n,)
+        Polygons in map units.
+    texts : sequence of str, length n
+        The labels.
+    points_per_unit : float
+        Typographic points per map unit.
+
+    Returns
+    -------
+    points : array, shape (n, 2)
+        Centre of the largest inscribed circle; ``nan`` where no text is wanted or fits.
+    sizes : array, shape (n,)
+        Font size in points, 0 where the text does not fit.
+    """
+    count = len(shapes)
+    points, sizes = np.full((count, 2), np.nan), np.zeros(count)
+    shares = _box_size(texts) / points_per_unit
+    room = shapely.area(shapes)
+    open_ = np.array([bool(text) for text in texts], dtype=bool)
+    open_ &= room > (shares * LABEL_SIZES[-1]).prod(axis=1)
+    rows = np.flatnonzero(open_)
+    if not rows.size:
+        return points, sizes
+    centres = _inner_points(shapes[rows])
+    shapely.prepare(shapes)
+    for size in LABEL_SIZES:
+        boxes = _boxes(centres, shares[rows] * size)
+        inside = shapely.area(shapely.intersection(boxes, shapes[rows])) / shapely.area(boxes)
+        fits = (sizes[rows] == 0) & (inside >= FITS)
+        sizes[rows[fits]] = size
+        points[rows[fits]] = centres[fits]
+    return points, sizes
+
+
+def _halo(width: float) -> list[patheffects.AbstractPathEffect]:
+    return [patheffects.withStroke(linewidth=width, foreground="white", alpha=0.85)]
+
+
+def _write(ax: Axes, point: Any, text: str, letters: Lettering, **style: Any) -> None:
+    size = style.pop("fontsize")
+    style |= letters.style(text)
+    artist = ax.text(point[0], point[1], text, ha="center", va="center", clip_on=True, **style)
+    artist.set_fontsize(size)
+    artist.set_path_effects(_halo(size / 4))
+
+
+def draw_labels(
+    ax: Axes, grids: gpd.GeoDataFrame, texts: Sequence[str], *, letters: Lettering
+) -> tuple[NDArray[Any], int]:
+    """Write the labels that fit; return their boxes on the map and how many were left out."""
+    scale = points_per_unit(ax)
+    shapes = np.asarray(grids.geometry.array)
+    points, sizes = place_labels(shapes, texts, points_per_unit=scale)
+    shown = np.flatnonzero(sizes)
+    if shown.size:
+        # One size for nearly all reads calmer than a size for each grid.
+        common = np.quantile(sizes[shown], 0.25)
+        sizes[shown] = np.minimum(sizes[shown], common)
+    for row in map(int, shown):
+        _write(ax, points[row], texts[row], letters, fontsize=sizes[row], color=INK, zorder=6)
+    boxes = _boxes(points[shown], _box_size(texts)[shown] / scale * sizes[shown, None])
+    wanted = sum(bool(text) for text in texts)
+    return boxes, wanted - len(shown)
+
+
+def draw_community_names(
+    ax: Axes,
+    communities: gpd.GeoSeries,
+    taken: NDArray[Any],
+    *,
+    letters: Lettering,
+) -> None:
+    """Write each community's name where it hides no label; leave it out where there is no room."""
+    scale = points_per_unit(ax)
+    for name, shape in communities.items():
+        spot = _free_spot(shape, str(name), taken, scale)
+        if spot is None:
+            continue
+        point, size, box = spot
+        taken = np.append(taken, box)
+        _write(
+            ax, point, str(name), letters, fontsize=size, color="#123a5c", weight="bold", zorder=7
+        )
+
+
+def _free_spot(
+    shape: Any, text: str, taken: NDArray[Any], scale: float
+) -> tuple[NDArray[Any], float, Any] | None:
+    west, south, east, north = shape.bounds
+    across, up = np.meshgrid(np.linspace(west, east, 31)[1:-1], np.linspace(south, north, 31)[1:-1])
+    spots = np.column_stack([across.ravel(), up.ravel()])
+    centre = _inner_points(np.array([shape]))[0]
+    spots = spots[np.argsort(np.hypot(*(spots - centre).T), kind="stable")]
+    tree = shapely.STRtree(taken)
+    for size in (10.0, 8.5, 7.0):
+        boxes = _boxes(spots, np.repeat(_box_size([text]) * size * 1.1 / scale, len(spots), axis=0))
+        free = shapely.contains(shape, boxes)
+        free[np.unique(tree.query(boxes, predicate="intersects")[0])] = False
+        if free.any():
+            first = int(np.argmax(free))
+            return spots[first], size, boxes[first]
+    return None
+
+
+def round_length(longest: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not above `longest`.
+
+    Examples
+    --------
+    >>> round_length(2730.0), round_length(640.0)
+    (2000.0, 500.0)
+    """
+    power = 10.0 ** math.floor(math.log10(longest))
+    return next(power * step for step in (5, 2, 1) if power * step <= longest * (1 + 1e-12))
+
+
+def draw_scale(ax: Axes, *, metres_per_unit: float, corner: tuple[float, float]) -> None:
+    """Draw a two-part scale bar of round length; `corner` is its lower left in axes shares."""
+    left, right = ax.get_xlim()
+    width = (right - left) * metres_per_unit
+    length = round_length(width / 4)
+    share, height = length / width, 0.008
+    x, y = corner
+    for i, color in enumerate((INK, "white")):
+        part = Rectangle(
+            (x + i * share / 2, y),
+            share / 2,
+            height,
+            transform=ax.transAxes,
+            facecolor=color,
+            edgecolor=INK,
+            linewidth=0.6,
+            zorder=8,
+        )
+        ax.add_patch(part)
+    unit, factor = ("km", 1000.0) if length >= 1000 else ("m", 1.0)
+    for place, text in ((0.0, "0"), (0.5, ""), (1.0, f"{length / factor:g} {unit}")):
+        ax.text(
+            x + place * share,
+            y + height + 0.006,
+            text,
+            transform=ax.transAxes,
+            fontsize=7,
+            ha="left" if place == 0 else "center",
+            va="bottom",
+            color=INK,
+            path_effects=_halo(1.5),
+            zorder=8,
+        )
+
+
+def draw_note(ax: Axes, text: str, *, letters: Lettering) -> None:
+    """Write a line in small print below the map, at the right."""
+    style: dict[str, Any] = dict(letters.style(text))
+    note = ax.text(0.995, 0.004, text, transform=ax.transAxes, color="#555555", zorder=8, **style)
+    note.set_fontsize(6)
+    note.set_horizontalalignment("right")
+
+
+def draw_north(ax: Axes, *, corner: tuple[float, float]) -> None:
+    """Draw an arrow to grid north; `corner` is the middle of its foot in axes shares."""
+    box = ax.get_window_extent()
+    x, y = corner
+    height = 0.045
+    half = height * 0.28 * box.height / box.width
+    for side, color in ((-1, INK), (1, "white")):
+        corners = [(x, y + height), (x + side * half, y), (x, y + height * 0.25)]
+        shape = Polygon(
+            corners,
+            transform=ax.transAxes,
+            facecolor=color,
+            edgecolor=INK,
+            linewidth=0.6,
+            zorder=8,
+        )
+        ax.add_patch(shape)
+    ax.text(
+        x,
+        y + height + 0.004,
+        "N",
+        transform=ax.transAxes,
+        fontsize=8,
+        weight="bold",
+        ha="center",
+        va="bottom",
+        color=INK,
+        path_effects=_halo(1.5),
+        zorder=8,
+    )
+
+
+def class_of(values: pd.Series, classes: Sequence[MapClass]) -> NDArray[np.int64]:
+    """Index of the class of each value; -1 for a missing one."""
+    numbers = values.to_numpy(dtype=float)
+    firsts = np.array([part.first for part in classes], dtype=float)
+    index = np.searchsorted(firsts, numbers, side="right") - 1
+    index = np.clip(index, 0, len(classes) - 1)
+    return np.where(np.isfinite(numbers), index, -1)
