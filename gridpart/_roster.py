@@ -103,7 +103,7 @@ def _known_headers(roster: pd.DataFrame) -> pd.DataFrame:
 def natural(text: str) -> tuple[list[tuple[int, str]], str]:
     """Key of an order in which P2 comes before P10."""
     parts = re.split(r"([0-9]+)", text)
-    # A number sorts by its length without zeros, then by its digits; words sort after numbers.
+    # A number sorts by its length without zeros, then by its digits.
     key = [
         (len(part.lstrip("0")), part.lstrip("0")) if k % 2 else (-1, part)
         for k, part in enumerate(parts)
