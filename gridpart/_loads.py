@@ -170,14 +170,21 @@ def _lower_bound(problem: _Problem) -> int:
     of them holds k + 1; and what the workers of the groups cannot hold under a cap, the rovers
     must.
     """
-    bound = max(problem.start)
     rovers = [k for k, home in enumerate(problem.homes) if home == ANY]
+    items_of: dict[int, list[int]] = {}
+    for weight, group in zip(problem.weights, problem.groups, strict=True):
+        items_of.setdefault(group, []).append(weight)
+    start_of: dict[int, list[int]] = {}
+    for load, home in zip(problem.start, problem.homes, strict=True):
+        start_of.setdefault(home, []).append(load)
+    bound = max(problem.start)
+    bound = max(bound, _pigeonhole(problem.weights + problem.start, len(problem.start)))
+    least_roving = min(start_of.get(ANY, []), default=None)
     per_group: list[tuple[int, int]] = []
-    for group, workers in _eligible(problem).items():
-        items = [w for w, g in zip(problem.weights, problem.groups, strict=True) if g == group]
-        before = [problem.start[k] for k in workers]
-        bound = max(bound, max(items) + min(before), _pigeonhole(items + before, len(workers)))
-        own = [problem.start[k] for k in workers if problem.homes[k] != ANY]
+    for group, items in items_of.items():
+        own = start_of.get(group, [])
+        least = min(own if least_roving is None else [*own, least_roving])
+        bound = max(bound, max(items) + least, _pigeonhole(items + own, len(own) + len(rovers)))
         per_group.append((sum(items) + sum(own), len(own)))
     roving = sum(problem.start[k] for k in rovers)
 

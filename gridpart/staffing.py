@@ -157,9 +157,8 @@ def assign_posts(grids: pd.DataFrame, roster: pd.DataFrame) -> Staffing:
     """
     roster = check_roster(roster, grids)
     table = grid_table(grids)
-    roster = roster.iloc[
-        sorted(range(len(roster)), key=lambda k: natural(roster["post_id"].iloc[k]))
-    ]
+    ids = roster["post_id"].tolist()
+    roster = roster.iloc[sorted(range(len(ids)), key=lambda k: natural(ids[k]))]
     places = sorted({place or "" for place in table.within}, key=natural)
     number = {place: k for k, place in enumerate(places)}
     place_of = np.array([number[place or ""] for place in table.within], np.int64)
