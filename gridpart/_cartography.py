@@ -1,120 +1,41 @@
-"""The parts of a map: classes, colours, labels that fit, a scale bar, a north arrow."""
+"""The parts of a map: labels that fit, a scale bar, a north arrow."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from matplotlib import colormaps, patheffects
-from matplotlib.colors import to_hex
+from matplotlib import patheffects
 from matplotlib.patches import Polygon, Rectangle
 
 from gridpart.errors import CRSError, GridpartWarning
 
 if TYPE_CHECKING:
     import geopandas as gpd
-    import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from gridpart._fonts import Lettering
 
 __all__ = [
-    "ABOVE",
-    "BELOW",
     "EXCEPTION",
-    "EXCLUSIVE",
-    "MapClass",
-    "band_classes",
     "draw_community_names",
     "draw_labels",
     "draw_north",
     "draw_note",
     "draw_scale",
     "in_metres",
-    "plain_classes",
     "points_per_unit",
 ]
 
-# Too small, too large: apart from the greens of the band for every kind of colour vision.
-BELOW = "#b9a3d6"
-ABOVE = "#f2a154"
-EXCLUSIVE = "#ececec"
 EXCEPTION = "#c1121f"
 INK = "#222222"
 LABEL_SIZES = (8.0, 7.0, 6.0, 5.0)  # points; smaller cannot be read on paper
 FITS = 0.93  # share of a label's box that must lie inside its grid
-
-
-@dataclass(frozen=True)
-class MapClass:
-    """One class of a map: values from `first` to `last`, both included, in one colour."""
-
-    first: float
-    last: float
-    color: str
-    label: str
-
-
-def _ramp(cmap: str, count: int) -> list[str]:
-    # The ends of a ramp are left out: white is taken for empty, and on the darkest nothing reads.
-    places = [0.3] if count == 1 else np.linspace(0.12, 0.62, count)
-    return [to_hex(colormaps[cmap](place)) for place in places]
-
-
-def _parts(low: int, high: int) -> int:
-    """How many classes cut the band into the roundest widths."""
-    width = high - low
-
-    def roundness(count: int) -> tuple[int, int]:
-        steps = (100, 50, 25, 20, 10, 5, 1)
-        rank = next((i for i, step in enumerate(steps) if width % (count * step) == 0), 9)
-        return rank, (4, 3, 5).index(count)
-
-    return min((4, 3, 5), key=roundness) if width >= 12 else 1
-
-
-def band_classes(low: int, high: int, *, cmap: str) -> list[MapClass]:
-    """Classes of households: below the band, inside it in round steps, above it.
-
-    Examples
-    --------
-    >>> [part.label for part in band_classes(200, 500, cmap="YlGn")]
-    ['below 200', '200–299', '300–399', '400–500', 'above 500']
-    """
-    count = _parts(low, high)
-    edges = [round(edge) for edge in np.linspace(low, high, count + 1)]
-    inside = []
-    for i, color in enumerate(_ramp(cmap, count)):
-        last = edges[i + 1] if i == count - 1 else edges[i + 1] - 1
-        label = f"{edges[i]:,}–{last:,}" if last > edges[i] else f"{last:,}"
-        inside.append(MapClass(edges[i], last, color, label))
-    return [
-        MapClass(-math.inf, low - 1, BELOW, f"below {low:,}"),
-        *inside,
-        MapClass(high + 1, math.inf, ABOVE, f"above {high:,}"),
-    ]
-
-
-def plain_classes(values: NDArray[Any], *, cmap: str, count: int = 5) -> list[MapClass]:
-    """Classes of any quantity, about equally full, with bounds of two digits."""
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return []
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, count + 1)[1:-1]))
-    edges = np.unique([float(f"{edge:.2g}") for edge in edges])
-    edges = edges[(edges > values.min()) & (edges <= values.max())]
-    firsts, lasts = [float(values.min()), *edges], [*edges, float(values.max())]
-    colors = _ramp(cmap, len(firsts))
-    return [
-        MapClass(first, last, color, f"{first:,.4g} to {last:,.4g}")
-        for first, last, color in zip(firsts, lasts, colors, strict=True)
-    ]
 
 
 def in_metres(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, float]:
@@ -300,8 +221,14 @@ def round_length(longest: float) -> float:
     return next(power * step for step in (5, 2, 1) if power * step <= longest * (1 + 1e-12))
 
 
-def draw_scale(ax: Axes, *, metres_per_unit: float, corner: tuple[float, float]) -> None:
-    """Draw a two-part scale bar of round length; `corner` is its lower left in axes shares."""
+def draw_scale(ax: Axes, *, metres_per_unit: float, corner: tuple[float, float]) -> float:
+    """Draw a two-part scale bar of round length; `corner` is its lower left in axes shares.
+
+    Returns
+    -------
+    float
+        Where its right end lies, in shares of the axes' width.
+    """
     left, right = ax.get_xlim()
     width = (right - left) * metres_per_unit
     length = round_length(width / 4)
@@ -333,6 +260,7 @@ def draw_scale(ax: Axes, *, metres_per_unit: float, corner: tuple[float, float])
             path_effects=_halo(1.5),
             zorder=8,
         )
+    return x + share
 
 
 def draw_note(ax: Axes, text: str, *, letters: Lettering) -> None:
@@ -373,12 +301,3 @@ def draw_north(ax: Axes, *, corner: tuple[float, float]) -> None:
         path_effects=_halo(1.5),
         zorder=8,
     )
-
-
-def class_of(values: pd.Series, classes: Sequence[MapClass]) -> NDArray[np.int64]:
-    """Index of the class of each value; -1 for a missing one."""
-    numbers = values.to_numpy(dtype=float)
-    firsts = np.array([part.first for part in classes], dtype=float)
-    index = np.searchsorted(firsts, numbers, side="right") - 1
-    index = np.clip(index, 0, len(classes) - 1)
-    return np.where(np.isfinite(numbers), index, -1)

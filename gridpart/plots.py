@@ -7,7 +7,6 @@ that they stay apart for every kind of colour vision and on a grey print.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +20,18 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from gridpart import _cartography as carto
+from gridpart._classes import (
+    ABOVE,
+    BELOW,
+    EXCLUSIVE,
+    INSIDE,
+    MapClass,
+    band_classes,
+    bar_width,
+    bars,
+    class_of,
+    plain_classes,
+)
 from gridpart._fonts import Lettering
 from gridpart.errors import CRSError, InputError
 
@@ -114,12 +125,12 @@ def _texts(grids: gpd.GeoDataFrame, label: str | None) -> list[str]:
 
 def _classes(
     grids: gpd.GeoDataFrame, column: str, cmap: str, low: int | None, high: int | None
-) -> list[carto.MapClass]:
+) -> list[MapClass]:
     if not pd.api.types.is_numeric_dtype(grids[column]):
         raise InputError(f"column={column!r} holds no numbers, so it has no classes")
     if column == "households" and low is not None and high is not None:
-        return carto.band_classes(low, high, cmap=cmap)
-    return carto.plain_classes(grids[column].to_numpy(dtype=float), cmap=cmap)
+        return band_classes(low, high, cmap=cmap)
+    return plain_classes(grids[column].to_numpy(dtype=float), cmap=cmap)
 
 
 def grid_legend(
@@ -158,18 +169,18 @@ def grid_legend(
     grids, low, high = _unpack(plan, low, high, [column])
     classes = _classes(grids, column, cmap, low, high)
     exclusive = _exclusive(grids)
-    members = carto.class_of(grids.loc[~exclusive, column], classes)
+    members = class_of(grids.loc[~exclusive, column], classes)
     handles: list[Artist] = []
     for i, part in enumerate(classes):
         count = int((members == i).sum())
-        if count or part.color not in (carto.BELOW, carto.ABOVE):
+        if count or part.color not in (BELOW, ABOVE):
             handles.append(
                 Patch(facecolor=part.color, edgecolor="#777777", label=f"{part.label}  ({count:,})")
             )
     if exclusive.any():
         handles.append(
             Patch(
-                facecolor=carto.EXCLUSIVE,
+                facecolor=EXCLUSIVE,
                 edgecolor="#777777",
                 hatch="////",
                 label=f"exclusive grid  ({int(exclusive.sum()):,})",
@@ -201,17 +212,17 @@ def _communities(grids: gpd.GeoDataFrame) -> gpd.GeoSeries | None:
 
 
 def _draw_areas(
-    ax: Axes, grids: gpd.GeoDataFrame, values: pd.Series, classes: Sequence[carto.MapClass]
+    ax: Axes, grids: gpd.GeoDataFrame, values: pd.Series, classes: Sequence[MapClass]
 ) -> None:
     thin: dict[str, Any] = {"edgecolor": "#666666", "linewidth": 0.4, "aspect": None, "zorder": 1}
     exclusive = _exclusive(grids).to_numpy()
     # The colour after the last class is for a grid without a value.
     palette = np.array([*(part.color for part in classes), "#ffffff"])
-    colors = palette[carto.class_of(values, classes)]
+    colors = palette[class_of(values, classes)]
     if not exclusive.all():
         grids[~exclusive].plot(ax=ax, color=list(colors[~exclusive]), **thin)
     if exclusive.any():
-        grids[exclusive].plot(ax=ax, color=carto.EXCLUSIVE, hatch="////", **thin)
+        grids[exclusive].plot(ax=ax, color=EXCLUSIVE, hatch="////", **thin)
 
 
 def _draw_lines(
@@ -239,6 +250,13 @@ def _extent(grids: gpd.GeoDataFrame, outline: gpd.GeoSeries | None) -> tuple[flo
     return (*corners[:, :2].min(axis=0), *corners[:, 2:].max(axis=0))
 
 
+def _new_map(bounds: tuple[float, ...]) -> Axes:
+    west, south, east, north = bounds
+    tall = 8 * (north - south) / max(east - west, 1e-9) + 1.2
+    size = (10, min(max(tall, 4), 12))
+    return plt.figure(figsize=size, layout="constrained").add_subplot()
+
+
 def _frame_map(ax: Axes, bounds: Any, *, foot: bool) -> None:
     """Equal aspect, no ticks, and a strip below the map for the scale bar."""
     west, south, east, north = bounds
@@ -248,6 +266,8 @@ def _frame_map(ax: Axes, bounds: Any, *, foot: bool) -> None:
     ax.set_aspect("equal")
     ax.set_xticks([])
     ax.set_yticks([])
+    ax.set_xlabel("")  # geopandas names the axes of the CRS
+    ax.set_ylabel("")
     for spine in ax.spines.values():
         spine.set_visible(False)
 
@@ -294,7 +314,7 @@ def plot_grids(
         A plan, or its grids alone: a column `households`, and where known `grid`, `grid_code`,
         `within`, `kind` and `in_band`.
     ax : Axes, optional
-        Where to draw. By default a new figure of 10 by 8 inches.
+        Where to draw. By default a new figure, 10 inches wide and as high as the map needs.
     label : {"auto", "serial", "code", "grid"}, column name or None, default "auto"
         What is written on a grid: the last three characters of its code, the whole code, its id,
         or any column. ``"auto"`` is the serial where there are codes, else the id. A label that
@@ -359,7 +379,7 @@ def plot_grids(
     classes = _classes(grids, column, cmap, low, high)
     outline = _outline(boundary, grids.crs)
     if ax is None:
-        ax = plt.figure(figsize=(10, 8), layout="constrained").add_subplot()
+        ax = _new_map(_extent(grids, outline))
     shapes = _communities(grids) if communities else None
     names = [] if shapes is None else [str(name) for name in shapes.index]
     letters = Lettering([*texts, *names, title or "", source or ""], font=font)
@@ -379,44 +399,14 @@ def plot_grids(
     if shapes is not None:
         carto.draw_community_names(ax, shapes, taken, letters=letters)
     if scale_bar:
-        carto.draw_scale(ax, metres_per_unit=metres, corner=(0.02, 0.02))
-        carto.draw_north(ax, corner=(0.36, 0.015))
+        end = carto.draw_scale(ax, metres_per_unit=metres, corner=(0.02, 0.02))
+        carto.draw_north(ax, corner=(end + 0.07, 0.015))
     notes = [source] if source else []
     if left_out:
         notes.append(f"{left_out} of {sum(map(bool, texts))} labels left out for want of room")
     if notes:
         carto.draw_note(ax, " · ".join(notes), letters=letters)
     return ax
-
-
-def _bar_width(low: int, high: int) -> int:
-    """The roundest width that cuts the band into 6 to 16 bars, or nearly so."""
-    band = max(high - low, 1)
-    for step in (100, 50, 25, 20, 10, 5, 2, 1):
-        if band % step == 0 and band / step >= 6:
-            return step
-    return max(1, band // 12)
-
-
-def _bars(values: NDArray[Any], low: int, high: int, width: int) -> tuple[NDArray[Any], ...]:
-    """Left ends, right ends and counts of bars that respect both ends of the band.
-
-    `high` belongs to the last bar inside the band, what is one more to the first one above it.
-    """
-    parts = []
-    first = low - width * math.ceil(max(low - values.min(), 0) / width)
-    if first < low:
-        parts.append((np.arange(first, low + 1, width), values[values < low]))
-    inside = np.unique([*range(low, high, width), high, max(high, low + 1)])
-    parts.append((inside, values[(values >= low) & (values <= high)]))
-    if values.max() > high:
-        last = high + width * math.ceil((values.max() - high) / width)
-        # Above the band a bar holds its right end instead of its left one.
-        parts.append((np.arange(high, last + 1, width), values[values > high] - 0.5))
-    lefts = np.concatenate([edges[:-1] for edges, _ in parts])
-    rights = np.concatenate([edges[1:] for edges, _ in parts])
-    counts = np.concatenate([np.histogram(part, bins=edges)[0] for edges, part in parts])
-    return lefts, rights, counts
 
 
 def plot_sizes(
@@ -475,9 +465,8 @@ def plot_sizes(
         raise InputError("every grid is exclusive, so the band binds none of them")
     if ax is None:
         ax = plt.figure(figsize=(7, 4), layout="constrained").add_subplot()
-    lefts, rights, counts = _bars(values, low, high, width or _bar_width(low, high))
-    inside, below, above = "#5aa469", carto.BELOW, carto.ABOVE
-    colors = np.where(rights <= low, below, np.where(lefts >= high, above, inside))
+    lefts, rights, counts = bars(values, low, high, width or bar_width(low, high))
+    colors = np.where(rights <= low, BELOW, np.where(lefts >= high, ABOVE, INSIDE))
     ax.axvspan(low, high, color="#e3f1e1", zorder=0)
     ax.bar(lefts, counts, rights - lefts, align="edge", color=colors, edgecolor="white", zorder=2)
     _describe_band(ax, values, low, high)

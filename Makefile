@@ -1,0 +1,85 @@
+# make demo         plan the bundled sample and say where the results lie
+# make test         lint, types, doctests, tests, notebooks
+# make test-lowest  the tests with the lowest versions that pyproject.toml promises
+# make test-wheel   build the wheel, install it elsewhere, run its demo
+# Each sets up what it needs. PYTHON=python3.12 chooses another Python.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := demo
+.PHONY: demo test lint types tests test-lowest test-wheel constraints clean
+
+PYTHON ?= python3
+VENV := .venv
+LOWEST := .venv-lowest
+PIP := -m pip --disable-pip-version-check install --quiet
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/gridpart demo -o demo
+
+test: lint types tests
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(VENV)/bin/mypy
+
+tests: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest
+
+# Deprecations of old releases among each other are theirs: warnings are no errors here.
+test-lowest: $(LOWEST)/.installed
+	NUMBA_CACHE_DIR=$(CURDIR)/$(LOWEST)/kernels \
+	$(LOWEST)/bin/python -m pytest -p no:cacheprovider -W default --disable-warnings
+
+# The wheel is proven where nothing of this folder can be imported.
+test-wheel: $(VENV)/.installed-dev
+	rm -rf dist
+	$(VENV)/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps -w dist .
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(PYTHON) -m venv "$$folder/venv"; \
+	"$$folder/venv/bin/python" $(PIP) -c constraints.txt dist/*.whl; \
+	cd "$$folder"; venv/bin/gridpart demo -o demo; \
+	venv/bin/python -c "import gridpart, sys; sys.exit(not gridpart.__file__.startswith(sys.prefix))"; \
+	test -s demo/plan.gpkg; ls demo; echo "the wheel works: $$(venv/bin/gridpart --version)"
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python $(PIP) -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python $(PIP) -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.installed
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "gridpart needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)." \
+	         "Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "no virtual environment could be made;" \
+	         "on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+# The oldest releases have wheels up to Python 3.12 only.
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+	  { echo "the lowest versions need Python 3.11 or 3.12:" \
+	         "make PYTHON=python3.11 test-lowest" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python $(PIP) --prefer-binary -c constraints-lowest.txt -e '.[test]'
+	touch $@
+
+# Write constraints.txt anew from the newest releases, in an environment of its own.
+constraints:
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(PYTHON) -m venv "$$folder"; "$$folder/bin/python" $(PIP) '.[dev]'; \
+	{ sed '/^[^#]/,$$d' constraints.txt; \
+	  "$$folder/bin/python" -m pip --disable-pip-version-check freeze --exclude gridpart; \
+	} > "$$folder/constraints.txt"; \
+	cp "$$folder/constraints.txt" constraints.txt
+
+clean:
+	rm -rf $(VENV) $(LOWEST) dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find gridpart tests -name __pycache__ -type d -prune -exec rm -rf {} +
