@@ -1,0 +1,296 @@
+"""The ground a zone layer covers: gaps, holes, overlaps, spill and parts, as geometry.
+
+Everything here works on an array of valid polygons in a projected CRS in metres. Pieces whose
+width is within the tolerance are what floating point and reprojection leave behind between
+borders that are meant to be the same; they are not defects. Width is judged by whether anything
+is left when a piece shrinks by half the tolerance on each side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+__all__ = ["Cover", "Overlaps", "groups_of", "polygonal", "true_pieces"]
+
+Geometries = NDArray[np.object_]
+Integers = NDArray[np.int64]
+# Area (m2) below which an intersection of two zones is what rounding leaves of a shared border.
+OVERLAP_NOISE_M2 = 0.001
+EMPTY = shapely.Polygon()
+
+
+def polygonal(geometries: Any) -> Geometries:
+    """Keep only the polygons of each geometry; what has none becomes an empty polygon."""
+    geometries = np.asarray(geometries, dtype=object)
+    kinds = shapely.get_type_id(geometries)
+    result = geometries.copy()
+    for row in np.flatnonzero(kinds == 7):
+        parts = shapely.get_parts(geometries[row])
+        result[row] = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
+    result[~np.isin(shapely.get_type_id(result), (3, 6))] = EMPTY
+    return result
+
+
+def true_pieces(geometry: Any, tolerance: float) -> Geometries:
+    """Connected polygons of `geometry` that are wider than `tolerance` somewhere."""
+    parts = shapely.get_parts(polygonal(np.atleast_1d(np.asarray(geometry, dtype=object))))
+    return parts[is_wide(parts, tolerance)]
+
+
+def is_wide(parts: Geometries, tolerance: float) -> NDArray[np.bool_]:
+    """Whether each polygon is wider than `tolerance` somewhere."""
+    area, outline = shapely.area(parts), shapely.length(parts)
+    # Twice the area over the outline is the mean width of a thin piece, and never more than the
+    # greatest width of any: only the rest needs the costly test.
+    wide = 2 * area > tolerance * np.maximum(outline, 1e-300)
+    unsure = np.flatnonzero(~wide & (area > 0))
+    wide[unsure] = ~shapely.is_empty(shapely.buffer(parts[unsure], -tolerance / 2))
+    return wide
+
+
+def groups_of(n: int, first: Integers, second: Integers) -> Integers:
+    """Label the connected components of the graph on `n` nodes with the given edges."""
+    graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(n, n))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Pairs of zones that share ground: positions, the shared ground, and its area in m2."""
+
+    first: Integers
+    second: Integers
+    shape: Geometries
+    area: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def select(self, mask: NDArray[np.bool_]) -> Overlaps:
+        """Return the pairs where `mask` is true."""
+        return Overlaps(self.first[mask], self.second[mask], self.shape[mask], self.area[mask])
+
+
+class Cover:
+    """Zones as a whole: who may clash with whom, their union, and what is wrong with it.
+
+    Parameters
+    ----------
+    polygons : (n,) array of valid Polygon or MultiPolygon
+        Empty where a zone has no usable shape.
+    tolerance : float
+        Width in metres up to which a piece is noise.
+    """
+
+    def __init__(self, polygons: Geometries, tolerance: float) -> None:
+        self.polygons = polygons
+        self.tolerance = tolerance
+
+    @cached_property
+    def tree(self) -> shapely.STRtree:
+        """Search tree over the polygons."""
+        return shapely.STRtree(self.polygons)
+
+    @cached_property
+    def suspect(self) -> NDArray[np.bool_]:
+        """Zones with an edge that its neighbours' edges do not match exactly.
+
+        Two zones overlap only if at least one of them is suspect, so a clean coverage needs no
+        pairwise work. Zones that merely have a T-junction are suspect, too.
+        """
+        present = np.flatnonzero(~shapely.is_empty(self.polygons))
+        result = np.zeros(len(self.polygons), dtype=bool)
+        edges = shapely.coverage_invalid_edges(self.polygons[present])
+        result[present] = ~shapely.is_empty(edges)
+        return result
+
+    @cached_property
+    def union(self) -> Any:
+        """All ground covered by at least one zone."""
+        clean = shapely.coverage_union_all(self.polygons[~self.suspect])
+        if not self.suspect.any():
+            return clean
+        return shapely.union_all([clean, *self.polygons[self.suspect]])
+
+    @cached_property
+    def pairs(self) -> Overlaps:
+        """All pairs that share ground beyond noise."""
+        rows = np.flatnonzero(self.suspect)
+        left, right = self.tree.query(self.polygons[rows], predicate="intersects")
+        left = rows[left]
+        keep = left != right
+        low, high = np.minimum(left, right)[keep], np.maximum(left, right)[keep]
+        pairs = np.unique(np.stack([low, high], axis=1).astype(np.int64), axis=0)
+        first, second = pairs[:, 0], pairs[:, 1]
+        shared = polygonal(shapely.intersection(self.polygons[first], self.polygons[second]))
+        area = shapely.area(shared)
+        real = area > OVERLAP_NOISE_M2
+        real[real] = [self._is_wide_somewhere(shape) for shape in shared[real]]
+        return Overlaps(first[real], second[real], shared[real], area[real])
+
+    def _is_wide_somewhere(self, shape: Any) -> bool:
+        return bool(is_wide(shapely.get_parts(shape), self.tolerance).any())
+
+    @cached_property
+    def stacks(self) -> list[Integers]:
+        """Groups of zones with the same shape."""
+        pairs = self.pairs
+        size = np.maximum(
+            shapely.area(self.polygons[pairs.first]), shapely.area(self.polygons[pairs.second])
+        )
+        slack = self.tolerance * shapely.length(pairs.shape)
+        same = pairs.select(size - pairs.area <= slack)
+        labels = groups_of(len(self.polygons), same.first, same.second)
+        rows = np.unique(np.concatenate([same.first, same.second]))
+        return [rows[labels[rows] == label] for label in np.unique(labels[rows])]
+
+    def many(self, least: float) -> Iterator[tuple[Integers, Any]]:
+        """Yield the ground of at least `least` m2 that three or more zones share, by zones."""
+        pairs = self.pairs
+        if len(pairs) < 3:
+            return
+        tree = shapely.STRtree(pairs.shape)
+        left, right = tree.query(pairs.shape, predicate="intersects")
+        labels = groups_of(len(pairs), left, right)
+        for label in np.flatnonzero(np.bincount(labels) >= 3):
+            yield from self._shared_faces(pairs.select(labels == label), least)
+
+    def _shared_faces(self, pairs: Overlaps, least: float) -> Iterator[tuple[Integers, Any]]:
+        rows = np.unique(np.concatenate([pairs.first, pairs.second]))
+        lines = shapely.union_all(shapely.boundary(pairs.shape))
+        faces = shapely.get_parts(shapely.polygonize([lines]))
+        points = shapely.point_on_surface(faces)
+        inside = shapely.contains(self.polygons[rows][:, None], points[None, :])
+        by_zones: dict[tuple[int, ...], list[Any]] = {}
+        for face, column in zip(faces, inside.T, strict=True):
+            if column.sum() >= 3:
+                by_zones.setdefault(tuple(rows[column]), []).append(face)
+        for zones, shapes in by_zones.items():
+            shape = shapely.union_all(shapes)
+            if shapely.area(shape) >= least and self._is_wide_somewhere(shape):
+                yield np.array(zones, dtype=np.int64), shape
+
+    def gaps(self, boundary: Any) -> Geometries:
+        """Connected pieces of `boundary` that no zone covers."""
+        return true_pieces(shapely.difference(boundary, self.union), self.tolerance)
+
+    def holes(self) -> Geometries:
+        """Connected pieces of uncovered ground that zones enclose."""
+        shell = self.union
+        margin = 0.0
+        if self.suspect.any():
+            # A crack of no width between unmatched borders would open a hole to the outside.
+            margin = self.tolerance
+            shell = shapely.buffer(shell, margin, join_style="mitre")
+        rings = [
+            shapely.get_interior_ring(part, k)
+            for part in shapely.get_parts(shell)
+            for k in range(shapely.get_num_interior_rings(part))
+        ]
+        if not rings:
+            return np.empty(0, dtype=object)
+        filled = shapely.polygons(rings)
+        if margin:
+            filled = shapely.buffer(filled, margin, join_style="mitre")
+        ground = shapely.difference(shapely.union_all(filled), self.union)
+        return true_pieces(ground, self.tolerance)
+
+    def spill(self, boundary: Any) -> tuple[Integers, Geometries]:
+        """Zones that leave `boundary`, and the ground of each outside it."""
+        outside = true_pieces(shapely.difference(self.union, boundary), self.tolerance)
+        piece, zone = self.tree.query(outside, predicate="intersects")
+        shapes = polygonal(shapely.intersection(outside[piece], self.polygons[zone]))
+        rows = np.unique(zone[shapely.area(shapes) > 0])
+        whole = [shapely.union_all(shapes[zone == row]) for row in rows]
+        wide = np.array([self._is_wide_somewhere(shape) for shape in whole], dtype=bool)
+        return rows[wide].astype(np.int64), np.array(whole, dtype=object)[wide]
+
+    def parts(self) -> Iterator[tuple[int, Geometries]]:
+        """Yield each zone in several parts, with the parts, the largest first."""
+        for row in np.flatnonzero(shapely.get_num_geometries(self.polygons) > 1):
+            shape = self._closed(self.polygons[row])
+            parts = shapely.get_parts(shape)
+            if len(parts) > 1:
+                yield int(row), parts[np.argsort(-shapely.area(parts), kind="stable")]
+
+    def _closed(self, shape: Any) -> Any:
+        """Join parts along cracks within the tolerance, but not at points."""
+        t = self.tolerance
+        joined = shapely.buffer(shape, t, join_style="mitre")
+        parted = shapely.buffer(joined, -2 * t, join_style="mitre")
+        if len(shapely.get_parts(parted)) == len(shapely.get_parts(shape)):
+            return shape
+        return shapely.buffer(parted, t, join_style="mitre")
+
+    def point_contacts(self) -> tuple[Integers, NDArray[np.float64]]:
+        """Pairs of zones that touch at a point only, (k, 2), and one such point each, (k, 2)."""
+        coords, zone = shapely.get_coordinates(self.polygons, return_index=True)
+        if not len(coords):
+            return np.empty((0, 2), np.int64), np.empty((0, 2))
+        key = _vertex_keys(coords, self.tolerance)
+        n = len(self.polygons)
+        meeting, at = _pairs_at(key, zone.astype(np.int64), n)
+        edges = _edge_pairs(key, shapely.boundary(self.polygons), n)
+        lone = ~np.isin(meeting, edges)
+        meeting, at = meeting[lone], at[lone]
+        meeting, once = np.unique(meeting, return_index=True)
+        pairs = np.stack(np.divmod(meeting, n), axis=1)
+        _, where = np.unique(key, return_index=True)
+        points = coords[where][at[once]]
+        doubtful = self.suspect[pairs].any(axis=1)
+        keep = np.ones(len(pairs), dtype=bool)
+        keep[doubtful] = [self._touch_at_point(a, b) for a, b in pairs[doubtful]]
+        return pairs[keep], points[keep]
+
+    def _touch_at_point(self, first: int, second: int) -> bool:
+        """Look closely at two zones whose borders do not match vertex by vertex."""
+        a, b = self.polygons[first], self.polygons[second]
+        line = shapely.intersection(shapely.boundary(a), shapely.buffer(b, self.tolerance))
+        return bool(shapely.length(line) <= 10 * self.tolerance)
+
+
+def _vertex_keys(coords: NDArray[np.float64], tolerance: float) -> Integers:
+    """Number the distinct vertices, those in the same cell of a `tolerance` grid being one."""
+    cell = np.round((coords - coords.min(axis=0)) / tolerance).astype(np.int64)
+    packed = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
+    return np.unique(packed, return_inverse=True)[1].astype(np.int64)
+
+
+def _pairs_at(key: Integers, zone: Integers, n: int) -> tuple[Integers, Integers]:
+    """Every pair of zones that meet at a vertex, as ``low * n + high``, and the vertex."""
+    incidence = np.unique(np.stack([key, zone], axis=1), axis=0)
+    vertex, owner = incidence[:, 0], incidence[:, 1]
+    start = np.flatnonzero(np.r_[True, vertex[1:] != vertex[:-1]])
+    size = np.diff(np.r_[start, len(vertex)])
+    pairs, places = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for count in np.unique(size[size > 1]):
+        first = start[size == count]
+        members = owner[first[:, None] + np.arange(count)]
+        a, b = np.triu_indices(int(count), 1)
+        pairs.append((members[:, a] * n + members[:, b]).ravel())
+        places.append(np.repeat(vertex[first], len(a)))
+    return np.concatenate(pairs), np.concatenate(places)
+
+
+def _edge_pairs(key: Integers, rings: Geometries, n: int) -> Integers:
+    """Pairs of zones that share a whole edge, as ``low * n + high``."""
+    lines, zone_of_line = shapely.get_parts(rings, return_index=True)
+    length = shapely.get_num_coordinates(lines)
+    line = np.repeat(np.arange(len(lines)), length)
+    inner = np.flatnonzero(line[1:] == line[:-1])
+    a, b = key[inner], key[inner + 1]
+    zone = zone_of_line[line[inner]].astype(np.int64)
+    edge = np.minimum(a, b) * (key.max() + 1) + np.maximum(a, b)
+    order = np.lexsort((zone, edge))
+    edge, zone = edge[order], zone[order]
+    same = np.flatnonzero((edge[1:] == edge[:-1]) & (zone[1:] != zone[:-1]))
+    return np.unique(zone[same] * n + zone[same + 1])
