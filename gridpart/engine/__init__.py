@@ -1,0 +1,8 @@
+"""The solver: whole-number arrays in, labels out.
+
+It knows no GeoDataFrame, no file and no progress bar; what it minimises and respects is data.
+"""
+
+from gridpart.engine.solve import REASONS, Effort, Solution, solve
+
+__all__ = ["REASONS", "Effort", "Solution", "solve"]

@@ -1,0 +1,935 @@
+"""Every compiled kernel of the engine, in one module.
+
+A kernel cache does not notice changes in other files, so kernels that call each other live
+together here. All arithmetic that decides anything is in whole numbers (borders in millimetres,
+loads in households, temperatures in millimetres, chances in 1/65536), and randomness comes from
+a counter-based generator, so that a plan is the same on every machine.
+
+Names used throughout:
+
+``indptr, indices, borders``
+    the graph in compressed rows: neighbours of unit ``u`` are ``indices[indptr[u]:indptr[u+1]]``,
+    ``borders`` the length shared with each.
+``masks``
+    for every directed edge ``u -> v`` the neighbours of ``u`` that touch ``v``, as bits.
+``labels``
+    the group of every unit; ``-1`` where there is none.
+``group_load, group_size``
+    sum of loads, and number of units, of every group.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Bits = NDArray[np.uint64]
+Flags = NDArray[np.bool_]
+
+MASK_BITS = 64
+CHANCE_BITS = 12
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
+_ONE, _ZERO = np.uint64(1), np.uint64(0)
+_LOW_32 = np.uint64(0xFFFFFFFF)
+_S32 = np.uint64(32)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def draw(state: Bits) -> np.uint64:
+    """Next 64 random bits: SplitMix64 (Steele, Lea and Flood, 2014) over a counter."""
+    state[0] += _GOLDEN
+    z = state[0]
+    z = (z ^ (z >> _S30)) * _MIX_1
+    z = (z ^ (z >> _S27)) * _MIX_2
+    return z ^ (z >> _S31)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def draw_below(state: Bits, bound: int) -> np.int64:
+    """A random whole number in [0, bound), for bounds far below 2**32."""
+    return np.int64(((draw(state) & _LOW_32) * np.uint64(bound)) >> _S32)
+
+
+# ---------------------------------------------------------------- the graph
+
+
+@njit(cache=True, nogil=True)
+def neighbour_masks(indptr: Ints, indices: Ints) -> Bits:
+    """For every directed edge u -> v: which neighbours of u touch v, one bit each.
+
+    Rows longer than `MASK_BITS` get no mask; the connection test then searches instead.
+    """
+    masks = np.zeros(indices.size, np.uint64)
+    place = np.full(indptr.size - 1, -1, np.int64)
+    for u in range(indptr.size - 1):
+        start, stop = indptr[u], indptr[u + 1]
+        if stop - start > MASK_BITS:
+            continue
+        for e in range(start, stop):
+            place[indices[e]] = e - start
+        for e in range(start, stop):
+            v = indices[e]
+            bits = _ZERO
+            for f in range(indptr[v], indptr[v + 1]):
+                at = place[indices[f]]
+                if at >= 0:
+                    bits |= _ONE << np.uint64(at)
+            masks[e] = bits
+        for e in range(start, stop):
+            place[indices[e]] = -1
+    return masks
+
+
+@njit(cache=True, nogil=True)
+def components(indptr: Ints, indices: Ints, labels: Ints) -> tuple[Ints, int]:
+    """Number the connected parts of equal label, in the order of their first unit.
+
+    Units labelled ``-1`` stay ``-1``.
+    """
+    n = indptr.size - 1
+    part = np.full(n, -1, np.int64)
+    queue = np.empty(n, np.int64)
+    count = 0
+    for root in range(n):
+        if part[root] >= 0 or labels[root] < 0:
+            continue
+        part[root] = count
+        queue[0] = root
+        head, tail = 0, 1
+        while head < tail:
+            u = queue[head]
+            head += 1
+            for e in range(indptr[u], indptr[u + 1]):
+                v = indices[e]
+                if part[v] < 0 and labels[v] == labels[root]:
+                    part[v] = count
+                    queue[tail] = v
+                    tail += 1
+        count += 1
+    return part, count
+
+
+@njit(cache=True, nogil=True)
+def steps_from_far(indptr: Ints, indices: Ints, distance: Ints) -> Ints:
+    """Steps from the unit of each connected part at which `distance` is greatest."""
+    n = indptr.size - 1
+    part, count = components(indptr, indices, np.zeros(n, np.int64))
+    far = np.full(count, -1, np.int64)
+    for u in range(n):
+        if far[part[u]] < 0 or distance[u] > distance[far[part[u]]]:
+            far[part[u]] = u
+    steps = np.full(n, -1, np.int64)
+    queue = np.empty(n, np.int64)
+    queue[:count] = far
+    steps[far] = 0
+    head, tail = 0, count
+    while head < tail:
+        u = queue[head]
+        head += 1
+        for e in range(indptr[u], indptr[u + 1]):
+            v = indices[e]
+            if steps[v] < 0:
+                steps[v] = steps[u] + 1
+                queue[tail] = v
+                tail += 1
+    return steps
+
+
+@njit(cache=True, nogil=True)
+def cut_of(indptr: Ints, indices: Ints, borders: Ints, labels: Ints) -> int:
+    """Length of all borders between units of different label."""
+    total = 0
+    for u in range(indptr.size - 1):
+        for e in range(indptr[u], indptr[u + 1]):
+            if labels[indices[e]] != labels[u]:
+                total += borders[e]
+    return total // 2
+
+
+@njit(cache=True, nogil=True)
+def subgraph(
+    indptr: Ints, indices: Ints, borders: Ints, members: Ints, place: Ints
+) -> tuple[Ints, Ints, Ints]:
+    """Rows of the graph induced by `members`; `place` is scratch of n entries, all -1."""
+    for i in range(members.size):
+        place[members[i]] = i
+    sub_indptr = np.zeros(members.size + 1, np.int64)
+    for i in range(members.size):
+        u = members[i]
+        degree = 0
+        for e in range(indptr[u], indptr[u + 1]):
+            if place[indices[e]] >= 0:
+                degree += 1
+        sub_indptr[i + 1] = sub_indptr[i] + degree
+    sub_indices = np.empty(sub_indptr[members.size], np.int64)
+    sub_borders = np.empty(sub_indptr[members.size], np.int64)
+    at = 0
+    for i in range(members.size):
+        u = members[i]
+        for e in range(indptr[u], indptr[u + 1]):
+            j = place[indices[e]]
+            if j >= 0:
+                sub_indices[at] = j
+                sub_borders[at] = borders[e]
+                at += 1
+    for i in range(members.size):
+        place[members[i]] = -1
+    return sub_indptr, sub_indices, sub_borders
+
+
+@njit(cache=True, nogil=True)
+def group_sums(labels: Ints, loads: Ints, n_groups: int) -> tuple[Ints, Ints]:
+    """Load and number of units of every group."""
+    group_load = np.zeros(n_groups, np.int64)
+    group_size = np.zeros(n_groups, np.int64)
+    for u in range(labels.size):
+        group_load[labels[u]] += loads[u]
+        group_size[labels[u]] += 1
+    return group_load, group_size
+
+
+# ---------------------------------------------------------------- the start
+
+
+@njit(cache=True, nogil=True)
+def bisect(x: Ints, y: Ints, loads: Ints, n_groups: int) -> Ints:
+    """Weighted bisection by coordinates: split the longer axis, both sides a whole number.
+
+    Groups need not be connected; see `mend`. Every group gets at least one unit.
+    """
+    n = x.size
+    labels = np.zeros(n, np.int64)
+    order = np.arange(n)
+    stack = np.empty((256, 4), np.int64)
+    stack[0, 0], stack[0, 1], stack[0, 2], stack[0, 3] = 0, n, 0, n_groups
+    top = 1
+    while top > 0:
+        top -= 1
+        start, stop, first, groups = stack[top]
+        if groups == 1:
+            for i in range(start, stop):
+                labels[order[i]] = first
+            continue
+        members = order[start:stop].copy()
+        xs, ys = x[members], y[members]
+        axis = xs if xs.max() - xs.min() >= ys.max() - ys.min() else ys
+        members = members[np.argsort(axis, kind="mergesort")]
+        order[start:stop] = members
+        left = groups // 2
+        at = start + _split_at(loads, members, left, groups)
+        stack[top, 0], stack[top, 1], stack[top, 2], stack[top, 3] = start, at, first, left
+        top += 1
+        stack[top, 0], stack[top, 1] = at, stop
+        stack[top, 2], stack[top, 3] = first + left, groups - left
+        top += 1
+    return labels
+
+
+@njit(cache=True, nogil=True)
+def _split_at(loads: Ints, members: Ints, left: int, groups: int) -> int:
+    """How many of `members` go to the side of `left` out of `groups` groups."""
+    total = 0
+    for i in range(members.size):
+        total += loads[members[i]]
+    goal = total * left
+    least, most = left, members.size - (groups - left)
+    running = 0
+    best, best_gap = least, -1
+    for i in range(most + 1):
+        if i >= least:
+            gap = abs(running * groups - goal)
+            if best_gap < 0 or gap < best_gap:
+                best, best_gap = i, gap
+        if i < members.size:
+            running += loads[members[i]]
+    return best
+
+
+@njit(cache=True, nogil=True)
+def mend(
+    indptr: Ints, indices: Ints, borders: Ints, loads: Ints, labels: Ints, n_groups: int
+) -> None:
+    """Make every group connected: its heaviest part stays, the others join a neighbour.
+
+    A part goes to the group it shares the longest border with. The graph must be connected and
+    every group must have a unit. Works in place.
+    """
+    n = labels.size
+    part, count = components(indptr, indices, labels)
+    if count == n_groups:
+        return
+    part_load = np.zeros(count, np.int64)
+    part_size = np.zeros(count, np.int64)
+    part_group = np.zeros(count, np.int64)
+    for u in range(n):
+        part_load[part[u]] += loads[u]
+        part_size[part[u]] += 1
+        part_group[part[u]] = labels[u]
+    keep = np.full(n_groups, -1, np.int64)
+    for p in range(count):
+        q = keep[part_group[p]]
+        if (
+            q < 0
+            or part_load[p] > part_load[q]
+            or (part_load[p] == part_load[q] and part_size[p] > part_size[q])
+        ):
+            keep[part_group[p]] = p
+    first = np.full(count, -1, np.int64)
+    following = np.full(n, -1, np.int64)
+    for u in range(n - 1, -1, -1):
+        following[u] = first[part[u]]
+        first[part[u]] = u
+        if keep[labels[u]] != part[u]:
+            labels[u] = -1
+    shared = np.zeros(n_groups, np.int64)
+    waiting = True
+    while waiting:
+        waiting = False
+        for p in range(count):
+            if labels[first[p]] >= 0:
+                continue
+            best = -1
+            u = first[p]
+            while u >= 0:
+                for e in range(indptr[u], indptr[u + 1]):
+                    g = labels[indices[e]]
+                    if g >= 0:
+                        shared[g] += borders[e]
+                        if best < 0 or shared[g] > shared[best]:
+                            best = g
+                u = following[u]
+            if best < 0:
+                waiting = True
+                continue
+            u = first[p]
+            while u >= 0:
+                for e in range(indptr[u], indptr[u + 1]):
+                    g = labels[indices[e]]
+                    if g >= 0:
+                        shared[g] = 0
+                u = following[u]
+            u = first[p]
+            while u >= 0:
+                labels[u] = best
+                u = following[u]
+
+
+# ---------------------------------------------------------------- border moves
+
+
+@njit(cache=True, nogil=True)
+def stays_connected(
+    u: int,
+    indptr: Ints,
+    indices: Ints,
+    masks: Bits,
+    labels: Ints,
+    stamp: Ints,
+    mark: int,
+    queue: Ints,
+) -> bool:
+    """Whether the group of `u` stays connected without `u`.
+
+    Most cases are decided by the bits of `masks`: if the neighbours of `u` inside the group reach
+    each other among themselves, so does the group. The rest is a search from one of them until
+    all of them are met. `stamp` must hold no value equal to `mark`.
+    """
+    group = labels[u]
+    start, stop = indptr[u], indptr[u + 1]
+    first = -1
+    inside = 0
+    if stop - start <= MASK_BITS:
+        own = _ZERO
+        for e in range(start, stop):
+            if labels[indices[e]] == group:
+                own |= _ONE << np.uint64(e - start)
+                inside += 1
+                if first < 0:
+                    first = e
+        if inside <= 1:
+            return True
+        reached = _ONE << np.uint64(first - start)
+        frontier = reached
+        while frontier != _ZERO:
+            fresh = _ZERO
+            for e in range(start, stop):
+                if (frontier >> np.uint64(e - start)) & _ONE:
+                    fresh |= masks[e]
+            frontier = fresh & own & ~reached
+            reached |= frontier
+        if reached == own:
+            return True
+    else:
+        for e in range(start, stop):
+            if labels[indices[e]] == group:
+                inside += 1
+                if first < 0:
+                    first = e
+        if inside <= 1:
+            return True
+    # A neighbour in the group is marked `mark`, a searched unit `mark + 1`.
+    for e in range(start, stop):
+        if labels[indices[e]] == group:
+            stamp[indices[e]] = mark
+    missing = inside - 1
+    stamp[u] = mark + 1
+    stamp[indices[first]] = mark + 1
+    queue[0] = indices[first]
+    head, tail = 0, 1
+    while head < tail:
+        w = queue[head]
+        head += 1
+        for e in range(indptr[w], indptr[w + 1]):
+            v = indices[e]
+            if labels[v] == group and stamp[v] != mark + 1:
+                if stamp[v] == mark:
+                    missing -= 1
+                    if missing == 0:
+                        return True
+                stamp[v] = mark + 1
+                queue[tail] = v
+                tail += 1
+    return False
+
+
+@njit(cache=True, nogil=True, inline="always")
+def outside_band(load: int, low: int, high: int) -> int:
+    """Households by which a load misses the band."""
+    return max(low - load, 0) + max(load - high, 0)
+
+
+@njit(cache=True, nogil=True)
+def anneal(
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    masks: Bits,
+    loads: Ints,
+    labels: Ints,
+    group_load: Ints,
+    group_size: Ints,
+    low: int,
+    high: int,
+    temperatures: Ints,
+    penalties: Ints,
+    evenness: Ints,
+    chances: Ints,
+    state: Bits,
+    control: Ints,
+) -> int:
+    """Move single units over borders while the temperature falls; all in place.
+
+    One sweep visits the units in order and proposes for each the group of a random neighbour. A
+    move costs the change of cut, plus ``penalties[sweep]`` (millimetres per household outside the
+    band), plus ``evenness[sweep]`` / 1024 (millimetres per squared household of every load); it is
+    taken if that is at most the temperature times -ln(chance), and if the group that loses the
+    unit stays connected and is not emptied. `control` is (stop, work done): the caller may set the
+    first, and reads the second.
+
+    Returns
+    -------
+    int
+        The change of the cut in millimetres.
+    """
+    n = labels.size
+    stamp = np.zeros(n, np.int64)
+    queue = np.empty(n, np.int64)
+    mark = 1
+    change = 0
+    chance_mask = np.uint64(chances.size - 1)
+    for sweep in range(temperatures.size):
+        if control[0] != 0:
+            break
+        control[1] += n
+        temperature = temperatures[sweep]
+        penalty = penalties[sweep]
+        even = evenness[sweep]
+        for u in range(n):
+            start = indptr[u]
+            degree = indptr[u + 1] - start
+            if degree == 0:
+                continue
+            bits = draw(state)
+            target = labels[
+                indices[start + np.int64(((bits & _LOW_32) * np.uint64(degree)) >> _S32)]
+            ]
+            own = labels[u]
+            if target == own or group_size[own] == 1:
+                continue
+            delta = 0
+            for e in range(start, start + degree):
+                g = labels[indices[e]]
+                if g == own:
+                    delta += borders[e]
+                elif g == target:
+                    delta -= borders[e]
+            gain = delta
+            load = loads[u]
+            if load != 0:
+                a, b = group_load[own], group_load[target]
+                delta += penalty * (
+                    outside_band(a - load, low, high)
+                    + outside_band(b + load, low, high)
+                    - outside_band(a, low, high)
+                    - outside_band(b, low, high)
+                )
+                if even != 0:
+                    # by how much the sum of the squared loads of both groups changes
+                    delta += (even * (2 * load * (b - a + load))) >> 10
+            if (
+                delta > 0
+                and delta > (temperature * chances[np.int64((bits >> _S32) & chance_mask)]) >> 16
+            ):
+                continue
+            if not stays_connected(u, indptr, indices, masks, labels, stamp, mark, queue):
+                mark += 2
+                continue
+            mark += 2
+            labels[u] = target
+            group_load[own] -= load
+            group_load[target] += load
+            group_size[own] -= 1
+            group_size[target] += 1
+            change += gain
+    return change
+
+
+# ---------------------------------------------------------------- repair
+
+
+@njit(cache=True, nogil=True)
+def _random_tree(
+    indptr: Ints, indices: Ints, members: Ints, place: Ints, state: Bits, order: Ints, parent: Ints
+) -> int:
+    """Grow a random spanning tree over `members`, which `place` numbers from 0.
+
+    Edges come in random order, as in Prim's method with random weights. Fills `order` (members by
+    the time they joined) and `parent` (local numbers, -1 for the root). Returns how many joined.
+    """
+    size = members.size
+    for i in range(size):
+        parent[i] = -2
+    degree_sum = 0
+    for i in range(size):
+        degree_sum += indptr[members[i] + 1] - indptr[members[i]]
+    from_ = np.empty(degree_sum, np.int64)
+    to = np.empty(degree_sum, np.int64)
+    root = np.int64(draw_below(state, size))
+    parent[root] = -1
+    order[0] = root
+    joined = 1
+    waiting = 0
+    newest = root
+    while True:
+        u = members[newest]
+        for e in range(indptr[u], indptr[u + 1]):
+            j = place[indices[e]]
+            if j >= 0 and parent[j] == -2:
+                from_[waiting] = newest
+                to[waiting] = j
+                waiting += 1
+        newest = np.int64(-1)
+        while waiting > 0:
+            pick = draw_below(state, waiting)
+            i, j = from_[pick], to[pick]
+            waiting -= 1
+            from_[pick], to[pick] = from_[waiting], to[waiting]
+            if parent[j] == -2:
+                parent[j] = i
+                order[joined] = j
+                joined += 1
+                newest = j
+                break
+        if newest < 0:
+            return joined
+
+
+@njit(cache=True, nogil=True)
+def _split_tree(
+    order: Ints,
+    parent: Ints,
+    member_load: Ints,
+    groups: int,
+    low: int,
+    high: int,
+    state: Bits,
+    piece: Ints,
+    groups_of: Ints,
+    below: Ints,
+) -> bool:
+    """Cut a tree into `groups` subtrees inside the band, edge by edge; False if it got stuck.
+
+    A piece that shall become m groups is cut at a random edge whose two sides can hold m1 and
+    m - m1 groups. Fills `piece` (a number from 0 to groups - 1 for every member).
+    """
+    size = order.size
+    for i in range(size):
+        piece[i] = 0
+    groups_of[0] = groups
+    pieces = 1
+    current = 0
+    while current < pieces:
+        m = groups_of[current]
+        if m == 1:
+            current += 1
+            continue
+        total = 0
+        for i in range(size):
+            below[i] = member_load[i]
+        for at in range(size - 1, -1, -1):
+            i = order[at]
+            if piece[i] == current:
+                total += member_load[i]
+                j = parent[i]
+                if j >= 0 and piece[j] == current:
+                    below[j] += below[i]
+        found = 0
+        cut, side = -1, 0
+        for at in range(1, size):
+            i = order[at]
+            if piece[i] != current or parent[i] < 0 or piece[parent[i]] != current:
+                continue
+            weight = below[i]
+            rest = total - weight
+            for m1 in range(1, m):
+                if m1 * low <= weight <= m1 * high and (m - m1) * low <= rest <= (m - m1) * high:
+                    found += 1
+                    if draw_below(state, found) == 0:
+                        cut, side = i, m1
+        if found == 0:
+            return False
+        groups_of[pieces] = side
+        groups_of[current] = m - side
+        for at in range(size):
+            i = order[at]
+            if i == cut or (piece[i] == current and parent[i] >= 0 and piece[parent[i]] == pieces):
+                piece[i] = pieces
+        pieces += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _gather(
+    indptr: Ints,
+    indices: Ints,
+    labels: Ints,
+    following: Ints,
+    first: Ints,
+    start: int,
+    wanted: int,
+    state: Bits,
+    chosen: Ints,
+    taken: Flags,
+) -> int:
+    """Choose up to `wanted` connected groups around group `start`, at random; how many."""
+    chosen[0] = start
+    taken[start] = True
+    count = 1
+    while count < wanted:
+        seen = 0
+        pick = -1
+        for c in range(count):
+            u = first[chosen[c]]
+            while u >= 0:
+                for e in range(indptr[u], indptr[u + 1]):
+                    g = labels[indices[e]]
+                    if not taken[g]:
+                        seen += 1
+                        if draw_below(state, seen) == 0:
+                            pick = g
+                u = following[u]
+        if pick < 0:
+            break
+        chosen[count] = pick
+        taken[pick] = True
+        count += 1
+    for c in range(count):
+        taken[chosen[c]] = False
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _region_cut(
+    indptr: Ints, indices: Ints, borders: Ints, members: Ints, place: Ints, piece: Ints
+) -> int:
+    """Border length, counted twice, between different pieces of one region."""
+    total = 0
+    for i in range(members.size):
+        u = members[i]
+        for e in range(indptr[u], indptr[u + 1]):
+            j = place[indices[e]]
+            if j >= 0 and piece[j] != piece[i]:
+                total += borders[e]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def repair(
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    loads: Ints,
+    labels: Ints,
+    n_groups: int,
+    low: int,
+    high: int,
+    widest: int,
+    regions: int,
+    trees: int,
+    free_count: bool,
+    state: Bits,
+    control: Ints,
+) -> tuple[int, int]:
+    """Bring groups into the band by merging a few neighbours and splitting them again.
+
+    Every group outside the band is merged with 1 to `widest` - 1 random neighbours, and the
+    region is split along random spanning trees, cutting only where all sides fit: first into as
+    many groups as before, then (if `free_count`) into one fewer or one more. Of the splits found
+    the one with the shortest borders is taken, so the number of groups outside only falls.
+    Works in place on `labels`, whose groups are renumbered without gaps.
+
+    Returns
+    -------
+    tuple of int
+        Number of groups, and how many are still outside the band.
+    """
+    n = labels.size
+    capacity = n_groups + 1
+    group_load = _grown(group_sums(labels, loads, n_groups)[0], capacity, 0)
+    first = np.full(capacity, -1, np.int64)
+    following = np.full(n, -1, np.int64)
+    for u in range(n - 1, -1, -1):
+        following[u] = first[labels[u]]
+        first[labels[u]] = u
+    taken = np.zeros(capacity, np.bool_)
+    chosen = np.empty(widest + 1, np.int64)
+    place = np.full(n, -1, np.int64)
+    left = 0
+    g = 0
+    while g < n_groups:
+        if outside_band(group_load[g], low, high) == 0:
+            g += 1
+            continue
+        done = False
+        for change in range(3 if free_count else 1):
+            for width in range(1 if change > 0 else 2, widest + 1):
+                for _ in range(regions):
+                    if control[0] != 0:
+                        break
+                    count = _gather(
+                        indptr, indices, labels, following, first, g, width, state, chosen, taken
+                    )
+                    if count < width:
+                        break
+                    # the same number of groups, one fewer, one more
+                    wanted = count + (0 if change == 0 else (-1 if change == 1 else 1))
+                    total = 0
+                    for c in range(count):
+                        total += group_load[chosen[c]]
+                    if wanted < 1 or total < wanted * low or total > wanted * high:
+                        continue
+                    members, piece = _resplit(
+                        indptr,
+                        indices,
+                        borders,
+                        loads,
+                        following,
+                        first,
+                        chosen[:count],
+                        wanted,
+                        low,
+                        high,
+                        trees,
+                        place,
+                        state,
+                    )
+                    if piece.size == 0:
+                        continue
+                    if wanted > count:
+                        if n_groups == capacity:
+                            capacity *= 2
+                            first = _grown(first, capacity, -1)
+                            group_load = _grown(group_load, capacity, 0)
+                            taken = np.zeros(capacity, np.bool_)
+                        chosen[count] = n_groups
+                        n_groups += 1
+                    for c in range(wanted):
+                        first[chosen[c]] = -1
+                        group_load[chosen[c]] = 0
+                    for i in range(members.size - 1, -1, -1):
+                        target = chosen[piece[i]]
+                        u = members[i]
+                        labels[u] = target
+                        following[u] = first[target]
+                        first[target] = u
+                        group_load[target] += loads[u]
+                    if wanted < count:
+                        gone, last = chosen[count - 1], n_groups - 1
+                        if gone != last:
+                            first[gone] = first[last]
+                            group_load[gone] = group_load[last]
+                            u = first[gone]
+                            while u >= 0:
+                                labels[u] = gone
+                                u = following[u]
+                        n_groups -= 1
+                    done = True
+                    break
+                if done:
+                    break
+            if done:
+                break
+        if not done:
+            left += 1
+            g += 1
+        # when done, group g is looked at again: another group may have taken its number
+    return n_groups, left
+
+
+@njit(cache=True, nogil=True)
+def _grown(array: Ints, capacity: int, filler: int) -> Ints:
+    larger = np.full(capacity, filler, np.int64)
+    larger[: array.size] = array
+    return larger
+
+
+@njit(cache=True, nogil=True)
+def _resplit(
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    loads: Ints,
+    following: Ints,
+    first: Ints,
+    groups: Ints,
+    wanted: int,
+    low: int,
+    high: int,
+    trees: int,
+    place: Ints,
+    state: Bits,
+) -> tuple[Ints, Ints]:
+    """Split the union of `groups` into `wanted` groups in the band, borders short.
+
+    Returns the members of the region and the new piece of each; no pieces where none was found.
+    """
+    size = 0
+    for g in groups:
+        u = first[g]
+        while u >= 0:
+            size += 1
+            u = following[u]
+    members = np.empty(size, np.int64)
+    at = 0
+    for g in groups:
+        u = first[g]
+        while u >= 0:
+            members[at] = u
+            at += 1
+            u = following[u]
+    # the order of the units, not of the groups, so that the outcome follows the geometry
+    members.sort()
+    member_load = loads[members]
+    for i in range(size):
+        place[members[i]] = i
+    order = np.empty(size, np.int64)
+    parent = np.empty(size, np.int64)
+    piece = np.empty(size, np.int64)
+    below = np.empty(size, np.int64)
+    groups_of = np.empty(wanted + 1, np.int64)
+    best = np.empty(0, np.int64)
+    best_cut = -1
+    for _ in range(trees):
+        _random_tree(indptr, indices, members, place, state, order, parent)
+        if _split_tree(
+            order, parent, member_load, wanted, low, high, state, piece, groups_of, below
+        ):
+            cut = _region_cut(indptr, indices, borders, members, place, piece)
+            if best_cut < 0 or cut < best_cut:
+                best_cut = cut
+                best = piece.copy()
+    for i in range(size):
+        place[members[i]] = -1
+    return members, best
+
+
+# ---------------------------------------------------------------- pockets
+
+
+@njit(cache=True, nogil=True)
+def rest_of(load: int, low: int, high: int) -> int:
+    """Least load of a side that must join the gate's group, the rest being whole groups."""
+    most = load // low
+    return max(load - most * high, 0)
+
+
+@njit(cache=True, nogil=True)
+def gates(indptr: Ints, indices: Ints, loads: Ints, low: int, high: int) -> Ints:
+    """Units of a connected graph at which no plan can be in the band.
+
+    A gate is a unit whose removal leaves several sides. Groups that do not hold the gate lie
+    wholly on one side, so a side whose load is not that of whole groups must give the rest of it
+    to the gate's group; where all these rests and the gate itself exceed `high`, that group cannot
+    be in the band. Sides come from one depth-first search (Hopcroft and Tarjan, 1973).
+
+    Returns
+    -------
+    ndarray of int64
+        The gates, in the order in which the search leaves them.
+    """
+    n = indptr.size - 1
+    entered = np.full(n, -1, np.int64)
+    lowest = np.zeros(n, np.int64)
+    parent = np.full(n, -1, np.int64)
+    at = indptr[:-1].copy()
+    below = loads.copy()
+    cut_off = np.zeros(n, np.int64)
+    rests = np.zeros(n, np.int64)
+    sides = np.zeros(n, np.int64)
+    found = np.empty(n, np.int64)
+    n_found = 0
+    total = loads.sum()
+    stack = np.empty(n, np.int64)
+    stack[0] = 0
+    entered[0] = 0
+    top, clock = 1, 1
+    while top > 0:
+        u = stack[top - 1]
+        if at[u] < indptr[u + 1]:
+            v = indices[at[u]]
+            at[u] += 1
+            if entered[v] < 0:
+                parent[v] = u
+                entered[v] = clock
+                lowest[v] = clock
+                clock += 1
+                stack[top] = v
+                top += 1
+            elif v != parent[u]:
+                lowest[u] = min(lowest[u], entered[v])
+            continue
+        top -= 1
+        # all that hangs below u is known now; what is not below u is its last side
+        others = total - loads[u] - cut_off[u]
+        n_sides = sides[u]
+        need = loads[u] + rests[u]
+        if others > 0:
+            n_sides += 1
+            need += rest_of(others, low, high)
+        if n_sides > 1 and need > high:
+            found[n_found] = u
+            n_found += 1
+        p = parent[u]
+        if p >= 0:
+            below[p] += below[u]
+            lowest[p] = min(lowest[p], lowest[u])
+            if lowest[u] >= entered[p] and below[u] > 0:
+                sides[p] += 1
+                cut_off[p] += below[u]
+                rests[p] += rest_of(below[u], low, high)
+    return found[:n_found]
