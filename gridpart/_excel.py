@@ -218,7 +218,7 @@ class _CellMaker:
         if value is None:
             return None
         text = isinstance(value, str)
-        form = "@" if text else "0.0" if isinstance(value, float) else "General"
+        form = _number_format(value)
         kind = (form, bold, text and value[:1] in tuple("=+-@"))
         cell: Any = WriteOnlyCell(self.sheet, value)
         if text:
@@ -233,12 +233,21 @@ class _CellMaker:
     def _style(cell: Any, form: str, bold: bool, quoted: bool) -> None:
         from openpyxl.styles import Font
 
-        if form != "General":
-            cell.number_format = form
+        cell.number_format = form
         if bold:
             cell.font = Font(bold=True)
         if quoted:
             cell.quotePrefix = True
+
+
+def _number_format(value: Any) -> str:
+    if isinstance(value, str):
+        return "@"
+    if isinstance(value, datetime.datetime):
+        return "yyyy-mm-dd hh:mm"
+    if isinstance(value, datetime.date):
+        return "yyyy-mm-dd"
+    return "0.0" if isinstance(value, float) else "General"
 
 
 def _column_width(header: str, values: list[Any]) -> float:
