@@ -278,7 +278,7 @@ def unify(xy: Floats, keys: Ints, tolerance: float) -> Ints:
     led = stands[one] & ~stands[other]
     leader, follower = one[led], other[led]
     far = np.hypot(*(xy[leader] - xy[follower]).T)
-    order = np.lexsort((leader, far, follower))
+    order = np.lexsort((rank[leader], far, follower))
     follower, first = np.unique(follower[order], return_index=True)
     chosen[follower] = leader[order][first]
     return chosen

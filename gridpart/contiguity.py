@@ -206,6 +206,8 @@ class Contiguity:
             If the ids differ, or weights are negative, not finite or not symmetric.
         """
         index = units if isinstance(units, pd.Index) else units.index
+        if not index.is_unique:
+            raise InputError("the index of the units must be unique to be found in a graph")
         adjacency = graph.adjacency
         focal = index.get_indexer(adjacency.index.get_level_values(0))
         neighbor = index.get_indexer(adjacency.index.get_level_values(1))
@@ -343,8 +345,6 @@ def _check_polygons(geometries: Objects, index: pd.Index) -> None:
 
 
 def _check_ids(index: pd.Index, ids: pd.Index, lowest: int) -> None:
-    if not index.is_unique:
-        raise InputError("the index of the units must be unique to be found in a graph")
     absent = index.difference(ids)
     if len(absent) or lowest < 0:
         strange = ids.difference(index)
