@@ -128,12 +128,19 @@ def bars(values: NDArray[Any], low: int, high: int, width: int) -> tuple[NDArray
     first = low - width * math.ceil(max(low - values.min(), 0) / width)
     if first < low:
         parts.append((np.arange(first, low + 1, width), values[values < low]))
-    inside = np.unique([*range(low, high, width), high, max(high, low + 1)])
-    parts.append((inside, values[(values >= low) & (values <= high)]))
+    end = max(high, low + 1)  # a band of one number is one household wide on paper
+    parts.append(
+        (
+            np.array([*(range(low, high, width) or [low]), end]),
+            values[(values >= low) & (values <= high)],
+        )
+    )
     if values.max() > high:
-        last = high + width * math.ceil((values.max() - high) / width)
-        # Above the band a bar holds its right end instead of its left one.
-        parts.append((np.arange(high, last + 1, width), values[values > high] - 0.5))
+        above = values[values > high]
+        if end == high:  # here a bar holds its right end instead of its left one
+            above = above - 0.5
+        last = end + width * math.ceil((above.max() + 0.5 - end) / width)
+        parts.append((np.arange(end, last + 1, width), above))
     lefts = np.concatenate([edges[:-1] for edges, _ in parts])
     rights = np.concatenate([edges[1:] for edges, _ in parts])
     counts = np.concatenate([np.histogram(part, bins=edges)[0] for edges, part in parts])

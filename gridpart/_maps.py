@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +19,7 @@ from gridpart.errors import InputError
 from gridpart.plots import grid_legend, legend_title, plot_grids
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.font_manager import FontProperties
 
     from gridpart._io import PathLike
@@ -33,8 +34,8 @@ METADATA: Mapping[str, Mapping[str, str | None]] = {
     ".pdf": {"Creator": f"gridpart {__version__}", "Producer": "matplotlib", "CreationDate": None},
     ".svg": {"Creator": f"gridpart {__version__}", "Date": None},
 }
-PANEL = 2.6  # inches for legend and figures beside or below the map
-MARGIN = 0.4  # inches
+BESIDE, BELOW = 2.6, 1.45  # inches for legend and figures at the right of the map, or under it
+MARGIN, HEAD = 0.4, 0.45  # inches
 
 
 def _figures(plan: PlanLike) -> list[str]:
@@ -52,33 +53,51 @@ def _figures(plan: PlanLike) -> list[str]:
     return lines
 
 
-def _axes(figure: Figure, *, landscape: bool) -> tuple[Any, Any]:
-    """The map's axes and the panel's, in a page with margins of one centimetre."""
-    width, height = figure.get_size_inches()
-    across, up = MARGIN / width, MARGIN / height
-    head = 0.45 / height
-    if landscape:
-        side = PANEL / width
-        page = (across, up, 1 - 2.5 * across - side, 1 - 2 * up - head)
-        panel = (1 - across - side, up, side, 1 - 2 * up - head)
-    else:
-        side = PANEL / height
-        page = (across, up + side, 1 - 2 * across, 1 - 2 * up - head - side)
-        panel = (across, up, 1 - 2 * across, side)
-    return figure.add_axes(page), figure.add_axes(panel)
+class Sheet(NamedTuple):
+    """A page, and whether legend and figures stand beside the map or below it."""
+
+    width: float
+    height: float
+    beside: bool
+
+    @property
+    def room(self) -> tuple[float, float]:
+        """Width and height that are left to the map, in inches."""
+        across = self.width - 2 * MARGIN - (BESIDE + MARGIN / 2 if self.beside else 0)
+        up = self.height - 2 * MARGIN - HEAD - (0 if self.beside else BELOW)
+        return across, up
+
+
+def _sheet(bounds: Sequence[float], paper: str) -> Sheet:
+    """Lay the page so that the map comes out as large as it can."""
+    west, south, east, north = bounds
+    width, height = max(east - west, 1e-9), max(north - south, 1e-9)
+    height += 0.13 * max(width, height)  # the strip with the scale bar
+    long, short = PAGES[paper]
+    sheets = [
+        Sheet(*page, beside=beside)
+        for page in ((long, short), (short, long))
+        for beside in (True, False)
+    ]
+    return max(sheets, key=lambda sheet: min(sheet.room[0] / width, sheet.room[1] / height))
+
+
+def _axes(figure: Figure, sheet: Sheet) -> tuple[Any, Any]:
+    """The map's axes and the panel's, inside margins of one centimetre."""
+    across, up = sheet.room
+    low = MARGIN if sheet.beside else MARGIN + BELOW
+    page = (MARGIN, low, across, up)
+    panel = (sheet.width - MARGIN - BESIDE, MARGIN, BESIDE, up)
+    if not sheet.beside:
+        panel = (MARGIN, MARGIN, across, BELOW - 0.15)
+    unit = np.array([sheet.width, sheet.height] * 2)
+    return figure.add_axes(np.array(page) / unit), figure.add_axes(np.array(panel) / unit)
 
 
 def _fill_panel(
-    panel: Any,
-    plan: PlanLike,
-    *,
-    boundary: bool,
-    column: str,
-    source: str | None,
-    letters: Lettering,
+    panel: Any, plan: PlanLike, sheet: Sheet, *, handles: Sequence[Artist], column: str
 ) -> None:
     panel.set_axis_off()
-    handles = grid_legend(plan, column=column, boundary=boundary)
     legend = panel.legend(
         handles=handles,
         title=legend_title(column),
@@ -88,14 +107,29 @@ def _fill_panel(
         title_fontsize=10,
         alignment="left",
         borderaxespad=0,
-        ncols=1,
+        ncols=1 if sheet.beside else 1 + (len(handles) > 5) + (sheet.width > 10),
     )
     legend.set_zorder(9)
-    place = {"ha": "left", "va": "bottom", "color": INK, "fontsize": 9, "linespacing": 1.5}
-    panel.text(0, 0.06, "\n".join(_figures(plan)), transform=panel.transAxes, **place)
-    note = panel.text(0, 0, source or "", transform=panel.transAxes, **letters.style(source or ""))
-    note.set_fontsize(7)
-    note.set_color("#555555")
+    side = "left" if sheet.beside else "right"
+    text = "\n".join(_figures(plan))
+    place: dict[str, Any] = {"ha": side, "va": "bottom" if sheet.beside else "top"}
+    panel.text(
+        0 if sheet.beside else 1,
+        0.06 if sheet.beside else 1,
+        text,
+        transform=panel.transAxes,
+        color=INK,
+        fontsize=9,
+        linespacing=1.5,
+        **place,
+    )
+
+
+def _write(figure: Figure, place: tuple[float, float], text: str, **style: Any) -> None:
+    letters, size = style.pop("letters"), style.pop("size")
+    style |= letters.style(text)
+    artist = figure.text(place[0], place[1], text, ha="left", **style)
+    artist.set_fontsize(size)
 
 
 def draw_sheet(
@@ -112,26 +146,23 @@ def draw_sheet(
     """Lay out one sheet; see :func:`write_map` for the parameters."""
     if paper not in PAGES:
         raise InputError(f"paper={paper!r}: choose one of {', '.join(PAGES)}")
-    west, south, east, north = plan.grids.total_bounds
-    landscape = (east - west) >= 0.9 * (north - south)
-    size = PAGES[paper] if landscape else PAGES[paper][::-1]
-    figure = Figure(figsize=size)
+    sheet = _sheet(plan.grids.total_bounds, paper)
+    figure = Figure(figsize=(sheet.width, sheet.height))
     FigureCanvasAgg(figure)
-    title = title or "Service grids"
-    letters = Lettering([title, source or ""], font=font)
-    page, panel = _axes(figure, landscape=landscape)
-    # Labels are fitted to the size of the axes, so the axes come first.
+    title, source = title or "Service grids", source or ""
+    letters = Lettering([title, source], font=font)
+    page, panel = _axes(figure, sheet)
+    # Under the heading, not in the middle of the room that is left.
     page.set_anchor("N")
     plot_grids(
         plan, ax=page, boundary=boundary, legend=False, label=label, column=column, font=font
     )
-    left = MARGIN / size[0]
-    top = 1 - MARGIN / size[1]
-    heading = figure.text(left, top, title, ha="left", va="top", **letters.style(title))
-    heading.set_fontsize(16)
-    _fill_panel(
-        panel, plan, boundary=boundary is not None, column=column, source=source, letters=letters
-    )
+    handles = grid_legend(plan, column=column, boundary=boundary is not None)
+    _fill_panel(panel, plan, sheet, handles=handles, column=column)
+    left, top = MARGIN / sheet.width, 1 - MARGIN / sheet.height
+    _write(figure, (left, top), title, va="top", size=16, letters=letters)
+    foot = MARGIN / 2 / sheet.height
+    _write(figure, (left, foot), source, color="#555555", size=7, letters=letters)
     return figure
 
 

@@ -1,0 +1,394 @@
+"""Maps and charts: what is drawn, where labels go, and that nothing else is touched."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from itertools import pairwise
+
+import geopandas as gpd
+import matplotlib as mpl
+import numpy as np
+import pytest
+import shapely
+from geopandas.testing import assert_geodataframe_equal
+from matplotlib import pyplot as plt
+
+import gridpart as gp
+from gridpart import _fonts, _maps
+from gridpart._cartography import LABEL_SIZES, place_labels, round_length
+from gridpart._classes import band_classes, bars, class_of, plain_classes
+from gridpart._fonts import Lettering, font_for, is_outline_cff
+from gridpart.plots import grid_legend, plot_grids, plot_sizes
+
+
+@dataclass(frozen=True)
+class Rules:
+    low: int = 200
+    high: int = 500
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """As much of a plan as a map needs."""
+
+    grids: gpd.GeoDataFrame
+    rules: Rules = Rules()
+
+
+@pytest.fixture
+def grids():
+    """Four by three grids of 300 m in two communities; one exclusive, one below, one above."""
+    across, up = np.meshgrid(np.arange(4) * 300.0, np.arange(3) * 300.0)
+    shapes = shapely.box(across, up, across + 300, up + 300).ravel()
+    households = [120, 250, 300, 350, 400, 450, 500, 501, 200, 299, 12, 333]
+    frame = gpd.GeoDataFrame(
+        {
+            "grid": [f"g{i}" for i in range(12)],
+            "grid_code": [f"420583001001{i + 1:03d}" for i in range(12)],
+            "within": ["德洪"] * 6 + ["Neucheng"] * 6,
+            "kind": ["base"] * 10 + ["exclusive", "base"],
+            "households": households,
+            "in_band": [200 <= count <= 500 for count in households],
+        },
+        geometry=shapes,
+        crs="EPSG:4547",
+        index=[f"row {i}" for i in range(12)],
+    )
+    return frame.rename_geometry("shape")
+
+
+@pytest.fixture
+def plan(grids):
+    return Drawn(grids)
+
+
+def written(ax):
+    return {text.get_text() for text in ax.texts}
+
+
+def entries(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+needs_cjk = pytest.mark.skipif(
+    not _fonts._candidates(), reason="no Chinese font is installed (Debian: fonts-wqy-microhei)"
+)
+
+
+@needs_cjk
+def test_map_leaves_input_and_settings_alone(plan):
+    before, settings = plan.grids.copy(), dict(mpl.rcParams)
+    figures = plt.get_fignums()
+    figure, given = plt.subplots()
+    ax = plot_grids(plan, ax=given)
+    assert ax is given
+    figure.canvas.draw()
+    assert dict(mpl.rcParams) == settings
+    assert plt.get_fignums() == [*figures, figure.number]
+    assert_geodataframe_equal(plan.grids, before)
+
+
+@needs_cjk
+def test_legend_counts_every_grid_once(plan):
+    labels = entries(plot_grids(plan))
+    assert labels == [
+        "below 200  (1)",
+        "200–299  (3)",
+        "300–399  (3)",
+        "400–500  (3)",
+        "above 500  (1)",
+        "exclusive grid  (1)",
+        "outside the band  (2)",
+        "community border",
+    ]
+
+
+@needs_cjk
+def test_colours_tell_the_class(plan):
+    ax = plot_grids(plan, label=None, communities=False)
+    drawn = [c for c in ax.collections if len(c.get_facecolor()) == 11]
+    colors = [mpl.colors.to_hex(color) for color in drawn[0].get_facecolor()]
+    parts = band_classes(200, 500, cmap="YlGn")
+    base = plan.grids[plan.grids["kind"] == "base"]
+    expected = [parts[i].color for i in class_of(base["households"], parts)]
+    assert colors == expected
+    assert colors[0] == parts[0].color
+    assert colors[7] == parts[-1].color
+    hatched = [c for c in ax.collections if c.get_hatch()]
+    assert [len(c.get_paths()) for c in hatched] == [1]
+
+
+@needs_cjk
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("auto", "001"),
+        ("serial", "001"),
+        ("code", "420583001001001"),
+        ("grid", "g0"),
+        ("households", "120"),
+    ],
+)
+def test_labels(plan, label, expected):
+    figure = plt.figure(figsize=(16, 14))
+    ax = plot_grids(plan, ax=figure.add_subplot(), label=label)
+    assert expected in written(ax)
+    assert {"德洪", "Neucheng"} <= written(ax)
+
+
+def test_uncoded_plan_is_labelled_by_id(grids):
+    bare = grids.drop(columns=["grid_code", "within", "kind", "in_band"])
+    ax = plot_grids(bare, low=200, high=500)
+    assert {"g0", "g11"} <= written(ax)
+    assert entries(ax)[-1] == "outside the band  (3)"
+
+
+def test_labels_without_room_are_left_out_and_said(grids):
+    grids["within"] = "one"
+    tiny = plt.figure(figsize=(1.2, 1.2)).add_subplot()
+    ax = plot_grids(Drawn(grids), ax=tiny, label="code", legend=False)
+    assert "12 of 12 labels left out for want of room" in written(ax)
+    assert not any(text.startswith("420583") for text in written(ax))
+
+
+def test_every_label_lies_in_its_grid():
+    rng = np.random.default_rng(3)
+    cells = shapely.get_parts(
+        shapely.voronoi_polygons(
+            shapely.MultiPoint(rng.random((60, 2)) * 1000), extend_to=shapely.box(0, 0, 1000, 1000)
+        )
+    )
+    texts = [f"{i:03d}" for i in range(len(cells))]
+    points, sizes = place_labels(cells, texts, points_per_unit=0.15)
+    shown = sizes > 0
+    assert 20 < shown.sum() < len(cells)
+    assert set(sizes[shown]) <= set(LABEL_SIZES)
+    assert shapely.contains(cells[shown], shapely.points(points[shown])).all()
+    assert np.isnan(points[~shown]).all()
+    shrunk = place_labels(cells, texts, points_per_unit=0.05)[1]
+    assert (shrunk <= sizes).all()
+
+
+def test_label_of_a_ring_stays_off_its_hole():
+    ring = np.array([shapely.Point(0, 0).buffer(500).difference(shapely.Point(0, 0).buffer(300))])
+    points, sizes = place_labels(ring, ["001"], points_per_unit=0.5)
+    assert sizes[0] > 0
+    assert shapely.contains(ring[0], shapely.Point(points[0]))
+
+
+def test_scale_bar_is_round_and_true(plan, grids):
+    grids["within"] = "one"
+    ax = plot_grids(Drawn(grids), legend=False)
+    assert "200 m" in written(ax)
+    halves = [patch for patch in ax.patches if isinstance(patch, mpl.patches.Rectangle)]
+    left, right = ax.get_xlim()
+    assert [half.get_width() * (right - left) for half in halves] == pytest.approx([100, 100])
+    assert ax.get_aspect() == 1.0
+    assert "N" in written(ax)
+
+
+def test_scale_bar_in_feet_measures_metres(grids):
+    shapes = shapely.box(np.arange(12) * 1000.0, 0, np.arange(12) * 1000.0 + 1000, 4000)
+    feet = gpd.GeoDataFrame(
+        {"grid": grids["grid"], "households": grids["households"]}, geometry=shapes, crs="EPSG:2263"
+    )
+    ax = plot_grids(feet, low=200, high=500, legend=False)
+    half = next(patch for patch in ax.patches if isinstance(patch, mpl.patches.Rectangle))
+    left, right = ax.get_xlim()
+    metres = 2 * half.get_width() * (right - left) * 0.3048006096
+    assert metres == pytest.approx(500)
+    assert "500 m" in written(ax)
+
+
+@pytest.mark.parametrize("longest", [0.3, 1.0, 7.7, 99.9, 100.0, 2600.0, 5e5])
+def test_round_length(longest):
+    length = round_length(longest)
+    assert longest / 2.5 < length <= longest
+    assert f"{length:e}"[0] in "125"
+
+
+def test_degrees_are_projected_and_said(grids):
+    grids["within"] = "one"
+    with pytest.warns(gp.GridpartWarning, match="degrees.*are drawn in.*UTM"):
+        ax = plot_grids(Drawn(grids.to_crs("EPSG:4490")), legend=False)
+    left, right = ax.get_xlim()
+    assert 1200 < right - left < 1300
+
+
+def test_refusals(grids, plan):
+    with pytest.raises(gp.CRSError, match=r"no CRS.*set_crs"):
+        plot_grids(Drawn(grids.set_crs(None, allow_override=True)))
+    with pytest.raises(gp.InputError, match="no column 'people'; they have: grid"):
+        plot_grids(plan, column="people")
+    with pytest.raises(gp.InputError, match="holds no numbers"):
+        plot_grids(plan, column="kind")
+    with pytest.raises(gp.InputError, match="label='name': choose one of auto"):
+        plot_grids(plan, label="name")
+    with pytest.raises(gp.InputError, match="needs a plan with codes"):
+        plot_grids(grids.drop(columns="grid_code"), label="code")
+    with pytest.raises(gp.InputError, match="no grid to draw"):
+        plot_grids(grids.iloc[:0])
+    with pytest.raises(gp.InputError, match="low <= high, got low=5, high=None"):
+        plot_grids(grids, low=5)
+    with pytest.raises(gp.InputError, match="a band is needed"):
+        plot_sizes(grids)
+    with pytest.raises(gp.InputError, match="every grid is exclusive"):
+        plot_sizes(grids.assign(kind="exclusive"), low=1, high=2)
+    with pytest.raises(gp.CRSError, match="boundary has no CRS"):
+        plot_grids(plan, boundary=gpd.GeoSeries([grids.union_all()]), label=None)
+    with pytest.raises(gp.InputError, match="no such font is installed"):
+        plot_grids(plan, font="Nowhere Sans")
+    with pytest.raises(gp.InputError, match="no such font file"):
+        plot_grids(plan, font="missing.ttf")
+
+
+@needs_cjk
+def test_boundary_is_drawn_whole(plan, grids):
+    wide = gpd.GeoSeries([grids.union_all().buffer(900)], crs=grids.crs)
+    ax = plot_grids(plan, boundary=wide.to_crs("EPSG:4490"))
+    west, south, east, north = wide.total_bounds
+    assert ax.get_xlim()[0] < west
+    assert ax.get_xlim()[1] > east
+    assert ax.get_ylim()[0] < south
+    assert ax.get_ylim()[1] > north
+    assert entries(ax)[-1] == "boundary"
+
+
+def test_other_quantity_gets_its_own_classes(grids):
+    grids["area_m2"] = np.arange(12) * 1000.0
+    grids["within"] = "one"
+    ax = plot_grids(grids, column="area_m2", low=200, high=500)
+    assert ax.get_legend().get_title().get_text() == "area_m2"
+    counts = [int(text.rsplit("(", 1)[1][:-1]) for text in entries(ax)[:5]]
+    assert sum(counts) == 11  # the exclusive grid is counted by itself
+
+
+@pytest.mark.parametrize("band", [(200, 500), (200, 300), (160, 255), (30, 40), (300, 300), (1, 7)])
+def test_classes_tile_the_band(band):
+    low, high = band
+    parts = band_classes(low, high, cmap="YlGn")
+    for before, after in pairwise(parts):
+        assert after.first == before.last + 1
+    assert parts[1].first == low
+    assert parts[-2].last == high
+    assert len({part.color for part in parts}) == len(parts)
+
+
+def test_plain_classes_of_equal_values_and_none():
+    assert [part.label for part in plain_classes(np.array([7.0, 7.0]), cmap="YlGn")] == ["7 to 7"]
+    assert plain_classes(np.array([np.nan]), cmap="YlGn") == []
+
+
+@pytest.mark.parametrize("band", [(200, 500), (200, 300), (160, 255), (300, 300), (30, 40)])
+def test_bars_count_every_grid_on_its_side_of_the_band(band):
+    low, high = band
+    rng = np.random.default_rng(1)
+    values = np.append(rng.integers(0, 700, 300), [low, high, low - 1, high + 1]).astype(float)
+    for width in (7, 25, 100):
+        lefts, rights, counts = bars(values, low, high, width)
+        assert (rights > lefts).all()
+        assert (lefts[1:] == rights[:-1]).all()
+        assert counts.sum() == len(values)
+        assert counts[rights <= low].sum() == (values < low).sum()
+        assert counts[lefts >= max(high, low + 1)].sum() == (values > high).sum()
+
+
+def test_sizes_chart(plan):
+    ax = plot_sizes(plan, title="Sizes")
+    assert "9 of 11 grids in the band 200–500; median 333" in written(ax)
+    assert {"1 below ", " 1 above"} <= written(ax)
+    heights = [patch.get_height() for patch in ax.patches if patch.get_zorder() == 2]
+    assert sum(heights) == 11
+    assert ax.get_title() == "Sizes"
+
+
+@needs_cjk
+def test_chinese_gets_a_font_and_codes_keep_theirs(plan):
+    ax = plot_grids(plan, title="网格图", source="资料来源")
+    fonts = {text.get_text(): text.get_fontproperties() for text in ax.texts}
+    face = mpl.font_manager.get_font(fonts["德洪"].get_file())
+    assert all(face.get_char_index(ord(sign)) for sign in "德洪网格图")
+    assert fonts["001"].get_file() is None
+    assert ax.title.get_fontproperties().get_file() == fonts["德洪"].get_file()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of each missing glyph
+        ax.figure.canvas.draw()
+
+
+def test_without_a_font_a_package_is_named(monkeypatch):
+    monkeypatch.setattr(_fonts, "_candidates", lambda: ())
+    with pytest.warns(gp.GridpartWarning, match="'网格'.*fonts-noto-cjk.*mplfonts") as caught:
+        assert font_for(["001", "网格"]) is None
+    assert len(caught) == 1
+    assert font_for(["001", "São Paulo"]) is None
+
+
+def test_own_font_is_taken_for_every_text():
+    path = mpl.font_manager.findfont("DejaVu Serif")
+    letters = Lettering(["001"], font=path)
+    assert letters.style("001")["fontproperties"].get_file() == path
+    assert not is_outline_cff(letters.style("001")["fontproperties"])
+    assert font_for([], font="DejaVu Serif").get_file() == path
+
+
+def test_a_file_that_is_no_font_is_no_candidate(tmp_path, monkeypatch):
+    broken = tmp_path / "broken.ttf"
+    broken.write_bytes(b"not a font")
+    monkeypatch.setattr(_fonts, "_candidates", lambda: (str(broken),))
+    with pytest.warns(gp.GridpartWarning, match="no installed font"):
+        assert font_for(["网"]) is None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")]
+)
+def test_sheet_is_whole_and_the_same_each_time(grids, tmp_path, suffix, start):
+    grids["within"] = "one"
+    first, again = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    for path in (first, again):
+        _maps.write_map(Drawn(grids), path, dpi=60, source="Census")
+    content = first.read_bytes()
+    assert content.startswith(start)
+    assert content == again.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [first.name, again.name]
+    assert plt.get_fignums() == []
+
+
+def test_sheet_is_laid_so_that_the_map_is_large(grids):
+    grids["within"] = "one"
+    wide = _maps.draw_sheet(Drawn(grids.set_geometry(grids.scale(4, 1, origin=(0, 0)))))
+    tall = _maps.draw_sheet(Drawn(grids.set_geometry(grids.scale(1, 4, origin=(0, 0)))), paper="A3")
+    assert wide.get_size_inches() == pytest.approx((11.69, 8.27))
+    assert tall.get_size_inches() == pytest.approx((11.69, 16.54))
+    assert "12 grids, 3,715 households" in "".join(t.get_text() for t in wide.axes[1].texts)
+
+
+def test_sheet_refusals(plan, tmp_path):
+    with pytest.raises(gp.InputError, match=r"written as \.png, \.pdf, \.svg"):
+        _maps.write_map(plan, tmp_path / "map.jpg")
+    with pytest.raises(gp.InputError, match="paper='B5': choose one of A4, A3"):
+        _maps.write_map(plan, tmp_path / "map.png", paper="B5")
+    with pytest.raises(gp.OutputError, match="does not exist"):
+        _maps.write_map(plan, tmp_path / "none" / "map.svg", font="DejaVu Sans")
+
+
+@pytest.mark.slow
+def test_porto_official_sections(shared_data):
+    path = shared_data("porto_bgri2021/porto_bgri2021.gpkg")
+    sections = gpd.read_file(path, layer="official_sections")
+    sections["grid"] = sections["section_id"].str[-3:]
+    sections["within"] = sections["section_id"].str[:6]
+    ax = plot_grids(sections, low=200, high=500)
+    labels = entries(ax)
+    inside = sections["households"].between(200, 500).sum()
+    assert f"outside the band  ({len(sections) - inside})" in labels
+    shown = written(ax) & set(sections["grid"])
+    assert len(shown) > 0.5 * sections["grid"].nunique()
+
+
+def test_legend_entries_by_themselves(grids):
+    grids["within"] = "one"
+    labels = [entry.get_label() for entry in grid_legend(Drawn(grids), boundary=True)]
+    assert labels[-1] == "boundary"
+    assert "community border" not in labels
