@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "file_sha256",
     "list_layers",
+    "read_attributes",
     "read_table",
     "read_vector",
     "write_bytes",
@@ -145,6 +146,13 @@ def _read_parquet(path: Path) -> gpd.GeoDataFrame:
         raise InputError(f"{path}: GeoParquet needs pyarrow; install gridpart[parquet]") from error
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not a GeoParquet file ({error})") from error
+
+
+def read_attributes(path: PathLike, *, layer: str) -> pd.DataFrame:
+    """Read a layer without its geometry."""
+    import pyogrio
+
+    return pyogrio.read_dataframe(_existing(path), layer=layer, read_geometry=False)
 
 
 def read_table(path: PathLike, *, sheet: str | int = 0) -> pd.DataFrame:

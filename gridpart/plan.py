@@ -1,0 +1,312 @@
+"""A plan: units with the grid of each, the rules they were made by, and what could not be done.
+
+Grids are derived from units and labels once; a plan never changes, methods return copies.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from gridpart import _io
+from gridpart.errors import InputError
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from gridpart.contiguity import Contiguity
+
+__all__ = ["EXCEPTION_COLUMNS", "Plan", "Rules", "read_plan"]
+
+EXCEPTION_COLUMNS = ("grid", "within", "households", "reason", "proven", "advice")
+LAYERS = ("grids", "units", "exceptions", "provenance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """The rules of a plan; with the same units and the same rules the plan is the same.
+
+    Parameters
+    ----------
+    households : str
+        Column with the households of every unit.
+    id : str, optional
+        Column with the unit's name.
+    within : str, optional
+        Column with the community of every unit; a grid never crosses its border.
+    low, high : int
+        The band: fewest and most households of a grid.
+    target : int, optional
+        Households a grid should have on average; by default the middle of the band.
+    seed : int
+        Start of the random numbers.
+    exclusive : str, optional
+        Column that marks units which are grids of their own.
+    """
+
+    households: str = "households"
+    id: str | None = None
+    within: str | None = None
+    low: int = 200
+    high: int = 500
+    target: int | None = None
+    seed: int = 0
+    exclusive: str | None = None
+
+    def as_text(self) -> dict[str, str]:
+        """Every rule as text, an unset one as an empty text."""
+        values = dataclasses.asdict(self)
+        return {key: "" if value is None else str(value) for key, value in values.items()}
+
+    @classmethod
+    def from_text(cls, values: Mapping[str, str]) -> Rules:
+        """Rules from what :meth:`as_text` wrote; other keys are passed over."""
+        numbers = {"low", "high", "target", "seed"}
+        known = {field.name for field in dataclasses.fields(cls)}
+        chosen: dict[str, Any] = {}
+        for key, value in values.items():
+            if key in known:
+                chosen[key] = None if not value else int(value) if key in numbers else value
+        return cls(**chosen)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """Units divided into grids.
+
+    Parameters
+    ----------
+    units : GeoDataFrame
+        Every input column, the geometry in the projected CRS in which it was measured, ``grid``
+        (text), and ``grid_code`` once codes are assigned. The index is the caller's.
+    rules : Rules
+        What the plan was made by.
+    exceptions : DataFrame
+        One row for every grid that is outside the band or in several parts: ``grid``, ``within``,
+        ``households``, ``reason``, ``proven``, ``advice``.
+    provenance : mapping of str to str, optional
+        Where the plan comes from: version, name and SHA-256 of the input.
+    contiguity : Contiguity, optional
+        Of the units; built when first needed if it is not given.
+
+    Raises
+    ------
+    InputError
+        If a unit has no grid or a needed column is missing.
+    """
+
+    units: gpd.GeoDataFrame
+    rules: Rules
+    exceptions: pd.DataFrame
+    provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    _contiguity: Contiguity | None = None
+
+    def __post_init__(self) -> None:
+        for column in filter(None, ("grid", self.rules.households, self.rules.within)):
+            if column not in self.units.columns:
+                raise InputError(f"the units of a plan need a column {column!r}")
+        missing = self.units["grid"].isna()
+        if missing.any():
+            raise InputError(f"{missing.sum()} units have no grid, first {missing.idxmax()!r}")
+
+    @cached_property
+    def contiguity(self) -> Contiguity:
+        """Who touches whom, along how many metres."""
+        if self._contiguity is not None:
+            return self._contiguity
+        from gridpart.contiguity import build_contiguity
+
+        return build_contiguity(self.units)
+
+    @cached_property
+    def grids(self) -> gpd.GeoDataFrame:
+        """One row per grid, in the order of their names.
+
+        Columns are ``grid``, ``grid_code`` (missing before codes are assigned), ``within``,
+        ``kind`` (``base`` or ``exclusive``), ``households``, ``n_units``, ``area_m2``,
+        ``compactness`` (4 pi area / perimeter squared, 1 for a circle; Polsby and Popper, 1991),
+        ``in_band`` and the geometry.
+        """
+        import geopandas as gpd
+
+        names, first, size, order = _runs(self.units["grid"].to_numpy())
+        units = self.units.iloc[order]
+        households = units[self.rules.households].to_numpy(np.int64)
+        shapes = _dissolve(units.geometry.to_numpy(), first, size)
+        total = np.add.reduceat(households, first) if first.size else households
+        area = shapely.area(shapes)
+        perimeter = shapely.length(shapes)
+
+        def of_grid(column: str | None) -> Any:
+            if column is None or column not in units.columns:
+                return np.full(names.size, None, dtype=object)
+            return units[column].to_numpy()[first]
+
+        return gpd.GeoDataFrame(
+            {
+                "grid": names,
+                "grid_code": pd.array(of_grid("grid_code"), dtype="str"),
+                "within": pd.array(of_grid(self.rules.within), dtype="str"),
+                "kind": np.where(self._is_exclusive(units)[first], "exclusive", "base"),
+                "households": total,
+                "n_units": size,
+                "area_m2": area,
+                "compactness": 4 * np.pi * area / perimeter**2,
+                "in_band": (total >= self.rules.low) & (total <= self.rules.high),
+            },
+            geometry=shapes,
+            crs=self.units.crs,
+        )
+
+    def _is_exclusive(self, units: gpd.GeoDataFrame) -> Any:
+        if self.rules.exclusive is None or self.rules.exclusive not in units.columns:
+            return np.zeros(len(units), bool)
+        column = units[self.rules.exclusive]
+        if pd.api.types.is_bool_dtype(column):
+            return column.to_numpy(bool)
+        return (column.astype("string").str.strip().fillna("") != "").to_numpy(bool)
+
+    @cached_property
+    def cut_length_m(self) -> float:
+        """Length of all borders between different grids, in metres, each counted once."""
+        return self.contiguity.cut_mm(pd.factorize(self.units["grid"])[0]) / 1000
+
+    @cached_property
+    def inner_cut_m(self) -> float:
+        """The part of `cut_length_m` that the plan chose: borders inside the communities."""
+        if self.rules.within is None:
+            return self.cut_length_m
+        fixed = self.contiguity.cut_mm(pd.factorize(self.units[self.rules.within])[0]) / 1000
+        return self.cut_length_m - fixed
+
+    def replace(self, **changes: Any) -> Plan:
+        """Copy of the plan with some of its parts replaced.
+
+        Parameters
+        ----------
+        **changes
+            ``units``, ``rules``, ``exceptions`` or ``provenance``.
+
+        Returns
+        -------
+        Plan
+        """
+        return dataclasses.replace(self, **changes)
+
+    def save(self, path: _io.PathLike) -> None:
+        """Write a GeoPackage with the layers ``grids, units, exceptions, provenance``.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in ``.gpkg``. The file appears whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, for instance because another program holds it open.
+        """
+        facts = {**self.provenance, **self.rules.as_text()}
+        provenance = pd.DataFrame({"key": list(facts), "value": list(facts.values())})
+        layers = (self.grids, self.units, self.exceptions, provenance)
+        _io.write_layers(path, dict(zip(LAYERS, layers, strict=True)))
+
+    def __repr__(self) -> str:
+        grids = self.grids
+        low, high = self.rules.low, self.rules.high
+        lines = [
+            f"<Plan: {len(grids)} grids of {len(self.units)} units",
+            f"  households  {int(grids['households'].sum()):,}",
+            f"  in band     {int(grids['in_band'].sum())} of {len(grids)} ({low}-{high})",
+            f"  exceptions  {len(self.exceptions)}{_tally(self.exceptions)}",
+            f"  cut length  {self.inner_cut_m / 1000:,.1f} km"
+            + (f" inside {grids['within'].nunique()} communities" if self.rules.within else ""),
+            f"  CRS         {self.units.crs.to_string()}>",
+        ]
+        return "\n".join(lines)
+
+
+def _tally(exceptions: pd.DataFrame) -> str:
+    counts = exceptions["reason"].value_counts(sort=False).sort_index()
+    listed = ", ".join(f"{reason} {count}" for reason, count in counts.items())
+    return f" ({listed})" if listed else ""
+
+
+def _runs(names: Any) -> tuple[Any, Any, Any, Any]:
+    """Sorted names, where each begins in the sorted rows, how many rows, and the sorting order."""
+    order = np.argsort(names.astype(object), kind="stable")
+    unique, first, size = np.unique(
+        names[order].astype(object), return_index=True, return_counts=True
+    )
+    return unique, first, size, order
+
+
+def _dissolve(geometries: Any, first: Any, size: Any) -> Any:
+    """Unite runs of geometries along their shared borders, never by a general union.
+
+    Only where units still overlap (which a repair has reported) is the result of uniting along
+    borders invalid or of another area; there, and only there, a general union is made.
+    """
+    shapes = np.empty(first.size, dtype=object)
+    area = shapely.area(geometries)
+    for number, (start, count) in enumerate(zip(first, size, strict=True)):
+        own = geometries[start : start + count]
+        shape = own[0] if count == 1 else shapely.coverage_union_all(own)
+        expected = area[start : start + count].sum()
+        if not shapely.is_valid(shape) or abs(shape.area - expected) > 1e-6 * expected:
+            shape = shapely.union_all(own)
+        shapes[number] = shape
+    return shapes
+
+
+def read_plan(path: _io.PathLike) -> Plan:
+    """Read a plan that :meth:`Plan.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+        GeoPackage with the layers ``grids, units, exceptions, provenance``.
+
+    Returns
+    -------
+    Plan
+        Its units have a fresh index, 0 to n - 1.
+
+    Raises
+    ------
+    InputError
+        If the file is not a plan.
+
+    Examples
+    --------
+    >>> read_plan("missing.gpkg")
+    Traceback (most recent call last):
+        ...
+    gridpart.errors.InputError: missing.gpkg: no such file
+    """
+    present = _io.list_layers(path)
+    missing = [layer for layer in LAYERS if layer not in present]
+    if missing:
+        raise InputError(
+            f"{path}: not a plan; it has no layer {', '.join(missing)} (make one with partition)"
+        )
+    facts = _io.read_attributes(path, layer="provenance")
+    provenance = dict(zip(facts["key"], facts["value"].fillna(""), strict=True))
+    exceptions = _io.read_attributes(path, layer="exceptions")
+    if len(exceptions):
+        exceptions["proven"] = exceptions["proven"].astype(bool)
+    rules = Rules.from_text(provenance)
+    known = set(rules.as_text())
+    return Plan(
+        units=_io.read_vector(path, layer="units"),
+        rules=rules,
+        exceptions=exceptions,
+        provenance={key: value for key, value in provenance.items() if key not in known},
+    )
