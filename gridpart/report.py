@@ -1,0 +1,345 @@
+"""What an audit found, as files: JSON for programs, a page for people, a GeoPackage for maps."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from gridpart._audit_map import draw_map
+from gridpart._catalogue import CATALOGUE, COLUMNS, SEVERITIES, Check
+from gridpart._io import PathLike, write_bytes, write_layers
+from gridpart.coverage import audit_counts, audit_ok
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+
+__all__ = [
+    "audit_json",
+    "audit_text",
+    "print_audit",
+    "write_audit_html",
+    "write_audit_json",
+    "write_findings",
+]
+
+SCHEMA_VERSION = 1
+SCREEN_LINES = 20
+SCREEN_COLUMNS = 100
+IDS_SHOWN = 8
+LAYERS = {0: "findings_points", 1: "findings_lines", 2: "findings_polygons"}
+LAYER_WITHOUT = "findings_without_geometry"
+SEVERITY_CHINESE = {"error": "错误", "warning": "警告", "note": "提示"}
+
+
+def audit_json(findings: gpd.GeoDataFrame) -> dict[str, Any]:
+    """Findings as plain data for JSON.
+
+    Parameters
+    ----------
+    findings : GeoDataFrame
+        From :func:`gridpart.audit`.
+
+    Returns
+    -------
+    dict
+        ``schema_version``, ``ok``, ``counts`` (defects by check) and ``findings``: one dict each
+        with every column; ``bbox`` is a list of west, south, east, north, or null; what was not
+        measured is null; ``geometry`` is a GeoJSON geometry, to the millimetre, in the CRS of the
+        audit.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> from shapely import box
+    >>> from gridpart import audit
+    >>> zones = gpd.GeoDataFrame(geometry=[box(0, 0, 9, 9)], crs="EPSG:4547")
+    >>> audit_json(audit(zones))
+    {'schema_version': 1, 'ok': True, 'counts': {}, 'findings': []}
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "ok": audit_ok(findings),
+        "counts": audit_counts(findings),
+        "findings": [
+            _plain(dict(zip(COLUMNS, row, strict=True)), shape)
+            for row, shape in zip(
+                findings[list(COLUMNS)].itertuples(index=False, name=None),
+                findings.geometry,
+                strict=True,
+            )
+        ],
+    }
+
+
+def _plain(row: dict[str, Any], shape: Any) -> dict[str, Any]:
+    """One finding without numpy types, NaN or pandas' missing values."""
+    row["bbox"] = [float(part) for part in row["bbox"].split()] or None
+    for name in ("area_m2", "length_m"):
+        row[name] = round(float(row[name]), 6) if math.isfinite(row[name]) else None
+    row["households"] = None if _is_missing(row["households"]) else int(row["households"])
+    row["n"] = int(row["n"])
+    row["geometry"] = None if shape is None else _rounded(json.loads(shapely.to_geojson(shape)))
+    return row
+
+
+def _is_missing(value: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.isna(value))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    return value
+
+
+def write_audit_json(findings: gpd.GeoDataFrame, path: PathLike) -> None:
+    """Write :func:`audit_json` to a file, whole or not at all.
+
+    Parameters
+    ----------
+    findings : GeoDataFrame
+        From :func:`gridpart.audit`.
+    path : str or path
+        The file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    text = json.dumps(audit_json(findings), ensure_ascii=False, allow_nan=False, indent=1)
+    write_bytes(path, (text + "\n").encode("utf-8"))
+
+
+def write_findings(findings: gpd.GeoDataFrame, path: PathLike) -> None:
+    """Write findings as a GeoPackage with one layer a kind of geometry.
+
+    Parameters
+    ----------
+    findings : GeoDataFrame
+        From :func:`gridpart.audit`.
+    path : str or path
+        Ends in ``.gpkg``. Layers are ``findings_polygons``, ``findings_lines``,
+        ``findings_points`` and the table ``findings_without_geometry``, those that have rows;
+        without any finding, an empty ``findings_polygons``.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    import pandas as pd
+
+    shapes = np.asarray(findings.geometry, dtype=object)
+    bare = shapely.is_missing(shapes) | shapely.is_empty(shapes)
+    dimension = np.where(bare, -1, shapely.get_dimensions(shapes))
+    layers: dict[str, pd.DataFrame] = {}
+    for value, name in sorted(LAYERS.items(), reverse=True):
+        rows = findings[dimension == value]
+        if len(rows) or (value == 2 and findings.empty):
+            layers[name] = _of_one_type(rows, value)
+    if bare.any():
+        layers[LAYER_WITHOUT] = pd.DataFrame(findings.loc[bare, list(COLUMNS)])
+    write_layers(path, layers)
+
+
+def _of_one_type(rows: gpd.GeoDataFrame, dimension: int) -> gpd.GeoDataFrame:
+    """Multi-part shapes throughout: a layer holds one type of geometry."""
+    import geopandas as gpd
+
+    multi = (shapely.multipoints, shapely.multilinestrings, shapely.multipolygons)[dimension]
+    shapes = []
+    for shape in rows.geometry:
+        parts = shapely.get_parts(shape)
+        shapes.append(multi(parts[shapely.get_dimensions(parts) == dimension]))
+    geometry = gpd.GeoSeries(shapes, index=rows.index, crs=rows.crs)
+    return gpd.GeoDataFrame(rows[list(COLUMNS)], geometry=geometry, crs=rows.crs)
+
+
+# --------------------------------------------------------------------------- summary
+
+
+@dataclass(frozen=True)
+class CheckSummary:
+    """One check's findings in total."""
+
+    check: Check
+    severity: str
+    n: int
+    area: float
+    households: int
+
+
+def _summaries(findings: gpd.GeoDataFrame) -> list[CheckSummary]:
+    """Totals by severity and check, the gravest first."""
+    result = []
+    for severity in SEVERITIES:
+        for name, check in CATALOGUE.items():
+            rows = findings[(findings["severity"] == severity) & (findings["check"] == name)]
+            if len(rows):
+                area = float(np.nansum(rows["area_m2"].to_numpy()))
+                people = int(rows["households"].fillna(0).sum())
+                result.append(CheckSummary(check, severity, int(rows["n"].sum()), area, people))
+    return result
+
+
+def _by_severity(findings: gpd.GeoDataFrame) -> dict[str, int]:
+    sums = findings.groupby("severity")["n"].sum()
+    return {severity: int(sums.get(severity, 0)) for severity in SEVERITIES}
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+def _verdict(findings: gpd.GeoDataFrame) -> str:
+    counts = _by_severity(findings)
+    words = ", ".join(_counted(n, severity) for severity, n in counts.items())
+    return f"{'OK' if audit_ok(findings) else 'NOT OK'}: {words}"
+
+
+def audit_text(findings: gpd.GeoDataFrame) -> str:
+    """Summarise an audit in at most 20 lines of at most 100 columns.
+
+    Parameters
+    ----------
+    findings : GeoDataFrame
+        From :func:`gridpart.audit`.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> from shapely import box
+    >>> from gridpart import audit
+    >>> zones = gpd.GeoDataFrame(geometry=[box(0, 0, 9, 9), box(8, 0, 20, 9)], crs="EPSG:4547")
+    >>> print(audit_text(audit(zones)))
+    NOT OK: 1 error, 0 warnings, 0 notes
+      error   overlap                    1  zones 0 and 1 overlap by 9.00 m²
+    """
+    lines = [_verdict(findings)]
+    summaries = _summaries(findings)
+    for item in summaries[: SCREEN_LINES - 2]:
+        rows = findings[
+            (findings["severity"] == item.severity) & (findings["check"] == item.check.id)
+        ]
+        example = str(rows["message"].iloc[0])
+        if len(rows) > 1:
+            example = f"such as: {example}"
+        lines.append(f"  {item.severity:<7} {item.check.id:<22} {item.n:>5}  {example}")
+    if len(summaries) > SCREEN_LINES - 2:
+        lines.append(f"  and {len(summaries) - SCREEN_LINES + 2} more kinds")
+    return "\n".join(
+        line if len(line) <= SCREEN_COLUMNS else line[: SCREEN_COLUMNS - 1] + "…" for line in lines
+    )
+
+
+def print_audit(findings: gpd.GeoDataFrame) -> None:
+    """Print :func:`audit_text`.
+
+    Parameters
+    ----------
+    findings : GeoDataFrame
+        From :func:`gridpart.audit`.
+    """
+    print(audit_text(findings))
+
+
+# --------------------------------------------------------------------------- page
+
+
+def write_audit_html(
+    findings: gpd.GeoDataFrame,
+    path: PathLike,
+    *,
+    zones: gpd.GeoDataFrame | None = None,
+    id: str | None = None,
+    boundary: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    title: str = "Coverage audit",
+) -> None:
+    """Write one page that opens offline: verdict, map of the findings, sortable table.
+
+    Parameters
+    ----------
+    findings : GeoDataFrame
+        From :func:`gridpart.audit`.
+    path : str or path
+        The file.
+    zones, boundary : GeoDataFrame, optional
+        Drawn below the findings.
+    id : str, optional
+        Column of `zones` with their names; default ``grid`` if there is one, else the index.
+    title : str
+        Heading of the page.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+
+    Notes
+    -----
+    The page loads nothing: its content security policy forbids every request, and all text from
+    the data is escaped.
+    """
+    write_bytes(path, _page(findings, zones, id, boundary, title).encode("utf-8"))
+
+
+def _page(
+    findings: gpd.GeoDataFrame,
+    zones: gpd.GeoDataFrame | None,
+    id: str | None,
+    boundary: Any,
+    title: str,
+) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("gridpart", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    if zones is not None and id is None and "grid" in zones.columns:
+        id = "grid"
+    names = [] if zones is None else [str(v) for v in (zones.index if id is None else zones[id])]
+    return environment.get_template("audit.html").render(
+        title=title,
+        ok=audit_ok(findings),
+        severities=_by_severity(findings),
+        severity_chinese=SEVERITY_CHINESE,
+        summaries=_summaries(findings),
+        rows=[_table_row(row) for row in findings[list(COLUMNS)].to_dict("records")],
+        map=draw_map(findings, zones, boundary, names=names),
+        zone_count=None if zones is None else len(zones),
+        crs="" if findings.crs is None else findings.crs.name,
+    )
+
+
+def _table_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Cells of one finding: text to show, and numbers to sort by."""
+    ids = row["ids"].split(";") if row["ids"] else []
+    hidden = len(ids) - IDS_SHOWN
+    area = row["area_m2"]
+    return {
+        **row,
+        "ids": "; ".join(ids[:IDS_SHOWN]) + (f" and {hidden} more" if hidden > 0 else ""),
+        "check_data": CATALOGUE[row["check"]],
+        "area": f"{area:,.1f}" if math.isfinite(area) else "",
+        "area_key": area if math.isfinite(area) else -1,
+        "households": "" if _is_missing(row["households"]) else int(row["households"]),
+        "own_advice": row["advice"] != CATALOGUE[row["check"]].advice,
+    }
