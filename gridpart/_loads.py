@@ -166,8 +166,8 @@ def _eligible(problem: _Problem) -> dict[int, list[int]]:
 def _lower_bound(problem: _Problem) -> int:
     """No assignment has a heaviest load below this.
 
-    Three arguments: an item must go to somebody; if m workers hold the km + 1 heaviest items, one
-    of them holds k + 1; and what the workers of the groups cannot hold under a cap, the rovers
+    Three arguments: an item must go to somebody; somebody must hold several
+    (:func:`_by_counting`); and what the workers of the groups cannot hold under a cap, the rovers
     must.
     """
     rovers = [k for k, home in enumerate(problem.homes) if home == ANY]
@@ -178,13 +178,13 @@ def _lower_bound(problem: _Problem) -> int:
     for load, home in zip(problem.start, problem.homes, strict=True):
         start_of.setdefault(home, []).append(load)
     bound = max(problem.start)
-    bound = max(bound, _pigeonhole(problem.weights + problem.start, len(problem.start)))
+    bound = max(bound, _by_counting(problem.weights + problem.start, len(problem.start)))
     least_roving = min(start_of.get(ANY, []), default=None)
     per_group: list[tuple[int, int]] = []
     for group, items in items_of.items():
         own = start_of.get(group, [])
         least = min(own if least_roving is None else [*own, least_roving])
-        bound = max(bound, max(items) + least, _pigeonhole(items + own, len(own) + len(rovers)))
+        bound = max(bound, max(items) + least, _by_counting(items + own, len(own) + len(rovers)))
         per_group.append((sum(items) + sum(own), len(own)))
     roving = sum(problem.start[k] for k in rovers)
 
@@ -202,12 +202,24 @@ def _lower_bound(problem: _Problem) -> int:
     return low
 
 
-def _pigeonhole(items: list[int], workers: int) -> int:
-    items = sorted(items, reverse=True)
+def _by_counting(items: list[int], workers: int) -> int:
+    """Bound from how many items somebody must hold, for workers who are all alike.
+
+    Of the km + 1 heaviest items one of m workers holds k + 1. Of the t heaviest, up to 2m, either
+    somebody holds three, or nobody more than two: then it is best to pair the lightest with the
+    heaviest of the 2(t - m) that must be paired.
+    """
     best = 0
+    if len(items) <= workers:
+        return best
+    heavy = np.sort(np.array(items, np.int64))[::-1]
     for k in range(1, (len(items) - 1) // workers + 1):
         last = k * workers + 1
-        best = max(best, sum(items[last - k - 1 : last]))
+        best = max(best, int(heavy[last - k - 1 : last].sum()))
+    for t in range(max(workers + 1, 3), min(len(items), 2 * workers) + 1):
+        paired = heavy[2 * workers - t : t]
+        folded = int((paired + paired[::-1]).max())
+        best = max(best, min(folded, int(heavy[t - 3 : t].sum())))
     return best
 
 
