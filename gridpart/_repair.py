@@ -252,7 +252,7 @@ def overlapping_pairs(geometries: Objects, candidates: Ints) -> tuple[Ints, Floa
     ----------
     geometries : object array of length n
     candidates : int64 array
-        Positions of the units to look at.
+        Positions of the units to compare with all; of two that overlap, one is enough.
 
     Returns
     -------
@@ -263,11 +263,14 @@ def overlapping_pairs(geometries: Objects, candidates: Ints) -> tuple[Ints, Floa
     width : float array of length k
         Of the widest part, metres: twice its area by its perimeter.
     """
-    shapes = geometries[candidates]
+    if not len(candidates):
+        return np.zeros((0, 2), dtype=np.int64), np.zeros(0), np.zeros(0)
+    shapes = geometries.copy()
     broken = ~shapely.is_valid(shapes)
-    shapes = np.where(broken, shapely.make_valid(shapes), shapes)
-    one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-    one, other = one[one < other], other[one < other]
+    shapes[broken] = shapely.make_valid(shapes[broken])
+    at, other = shapely.STRtree(shapes).query(shapes[candidates], predicate="intersects")
+    both = np.sort(np.column_stack([candidates[at], other]), axis=1)
+    one, other = np.unique(both[both[:, 0] < both[:, 1]], axis=0).T
     parts, pair = shapely.get_parts(
         shapely.intersection(shapes[one], shapes[other]), return_index=True
     )
@@ -278,9 +281,8 @@ def overlapping_pairs(geometries: Objects, candidates: Ints) -> tuple[Ints, Floa
     np.add.at(total, pair, area)
     np.maximum.at(width, pair, 2 * area / length)
     found = total > 0
-    pairs = np.sort(np.column_stack([candidates[one], candidates[other]])[found], axis=1)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    return pairs[order].astype(np.int64), total[found][order], width[found][order]
+    pairs = np.column_stack([one, other])[found].astype(np.int64)
+    return pairs, total[found], width[found]
 
 
 # ------------------------------------------------------------------------------------------

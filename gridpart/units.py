@@ -299,8 +299,8 @@ def _overlap_problems(
         problems.append(
             Problem(
                 "overlap",
-                "units overlap; redraw them, or repair what else is wrong (repair_units, --repair) and go on "
-                "with them as they are",
+                "units overlap; redraw them, or repair the rest (repair_units, --repair) and "
+                "go on with them as they are",
                 _pairs(names, pairs[real], area[real], "{:,.3f} m2"),
             )
         )
