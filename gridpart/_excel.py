@@ -14,6 +14,7 @@ import re
 import unicodedata
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gridpart._io import PathLike, writing
@@ -40,6 +41,7 @@ def write_workbook(
     sheets: Mapping[str, pd.DataFrame],
     *,
     text_columns: Collection[str] = CODE_COLUMNS,
+    percent_columns: Collection[str] = (),
     bold_where: Collection[str] = (),
 ) -> None:
     """Write each table as a sheet, whole or not at all.
@@ -53,6 +55,8 @@ def write_workbook(
         :func:`sheet_name` says. The index is not written.
     text_columns : collection of str, optional
         Columns that are text whatever they hold: codes and ids.
+    percent_columns : collection of str, optional
+        Columns of fractions, shown as per cent.
     bold_where : collection of str, optional
         A row with one of these texts in a cell is bold: subtotals.
 
@@ -81,7 +85,8 @@ def write_workbook(
     """
     if not sheets:
         raise OutputError(f"{path}: a workbook needs at least one sheet")
-    content = _stable(_build(path, sheets, frozenset(text_columns), frozenset(bold_where)))
+    style = _Style(frozenset(text_columns), frozenset(percent_columns), frozenset(bold_where))
+    content = _stable(_build(path, sheets, style))
     with writing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -127,12 +132,16 @@ def _cut(text: str, length: int) -> str:
     return text.rstrip("' ")
 
 
-def _build(
-    path: PathLike,
-    sheets: Mapping[str, pd.DataFrame],
-    text_columns: frozenset[str],
-    bold_where: frozenset[str],
-) -> bytes:
+@dataclass(frozen=True)
+class _Style:
+    """Names of columns, and texts, that decide how a cell looks."""
+
+    text_columns: frozenset[str]
+    percent_columns: frozenset[str]
+    bold_where: frozenset[str]
+
+
+def _build(path: PathLike, sheets: Mapping[str, pd.DataFrame], style: _Style) -> bytes:
     from openpyxl import Workbook
 
     workbook = Workbook(write_only=True)
@@ -143,8 +152,10 @@ def _build(
         names.append(name)
         if len(table) + 1 > MOST_ROWS:
             raise OutputError(f"{path}: sheet {name!r} would have {len(table):,} rows, too many")
-        columns = [_plain(table.iloc[:, k], name, text_columns) for k in range(table.shape[1])]
-        _fill(workbook.create_sheet(name), list(map(str, table.columns)), columns, bold_where)
+        columns = [
+            _plain(table.iloc[:, k], name, style.text_columns) for k in range(table.shape[1])
+        ]
+        _fill(workbook.create_sheet(name), list(map(str, table.columns)), columns, style)
     stream = io.BytesIO()
     workbook.save(stream)
     return stream.getvalue()
@@ -187,22 +198,33 @@ def _fill(
     sheet: Any,
     header: list[str],
     columns: list[list[Any]],
-    bold_where: frozenset[str],
+    style: _Style,
 ) -> None:
     from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.properties import PageSetupProperties
 
     # A write-only sheet takes its layout before its rows.
     for k, (name, values) in enumerate(zip(header, columns, strict=True)):
         sheet.column_dimensions[get_column_letter(k + 1)].width = _column_width(name, values)
     sheet.freeze_panes = "A2"
+    # Printed: as wide as the paper, as long as it needs, the header on every page.
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    sheet.page_setup.fitToHeight = 0
+    sheet.print_title_rows = "1:1"
     n_rows = len(columns[0]) if columns else 0
     if columns:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{n_rows + 1}"
     make = _CellMaker(sheet)
+    percent = [name in style.percent_columns for name in header]
     sheet.append([make.cell(_printable(name), bold=True) for name in header])
     for row in zip(*columns, strict=True):
-        bold = any(isinstance(value, str) and value in bold_where for value in row)
-        sheet.append([make.cell(value, bold=bold) for value in row])
+        bold = any(isinstance(value, str) and value in style.bold_where for value in row)
+        sheet.append(
+            [
+                make.cell(value, bold=bold, percent=as_percent)
+                for value, as_percent in zip(row, percent, strict=True)
+            ]
+        )
 
 
 class _CellMaker:
@@ -212,13 +234,13 @@ class _CellMaker:
         self.sheet = sheet
         self.styles: dict[tuple[str, bool, bool], Any] = {}
 
-    def cell(self, value: Any, *, bold: bool) -> Any:
+    def cell(self, value: Any, *, bold: bool, percent: bool = False) -> Any:
         from openpyxl.cell import WriteOnlyCell
 
         if value is None:
             return None
         text = isinstance(value, str)
-        form = _number_format(value)
+        form = "0.0%" if percent and not text else _number_format(value)
         kind = (form, bold, text and value[:1] in tuple("=+-@"))
         cell: Any = WriteOnlyCell(self.sheet, value)
         if text:
@@ -235,7 +257,8 @@ class _CellMaker:
 
         cell.number_format = form
         if bold:
-            cell.font = Font(bold=True)
+            # A font without a name would fall back to another face than the cells beside it.
+            cell.font = Font(name="Calibri", family=2, scheme="minor", sz=11, bold=True)
         if quoted:
             cell.quotePrefix = True
 

@@ -474,5 +474,6 @@ def write_staff_workbook(staffing: Staffing, grids: pd.DataFrame, path: PathLike
         path,
         staff_sheets(staffing, grids),
         text_columns={*CODE_COLUMNS, *roles},
+        percent_columns={"gap"},
         bold_where={SUBTOTAL, TOTAL},
     )

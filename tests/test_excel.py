@@ -53,6 +53,20 @@ def test_header_is_bold_frozen_and_filtered(tmp_path):
     assert [row[0].font.b for row in sheet.iter_rows()] == [True, False, True, False]
 
 
+def test_fractions_are_shown_as_per_cent(tmp_path):
+    table = pd.DataFrame({"gap": [0.0014, 0.0], "load": [0.5, 1.0]})
+    sheet = written(tmp_path, table, percent_columns={"gap"})
+    assert [cell.number_format for cell in sheet[2]] == ["0.0%", "0.0"]
+    assert sheet["A2"].value == 0.0014
+
+
+def test_pages_are_as_wide_as_the_paper_with_the_header_on_each(tmp_path):
+    sheet = written(tmp_path, pd.DataFrame({"a": [1]}))
+    assert sheet.sheet_properties.pageSetUpPr.fitToPage
+    assert sheet.page_setup.fitToHeight == 0
+    assert sheet.print_title_rows == "$1:$1"
+
+
 def test_chinese_text_counts_double_in_the_width(tmp_path):
     names = pd.DataFrame({"a": ["东湖社区居民委员会"], "b": ["x" * 9], "c": ["y" * 400]})
     sheet = written(tmp_path, names)
