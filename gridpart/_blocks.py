@@ -12,7 +12,7 @@ __all__ = ["COUNTRY", "HECTARE", "Community", "Land", "Unit", "fill", "top_up"]
 HECTARE = 10_000.0
 HAMLET_PLOT = 330.0  # square metres of hamlet per household, yards and lanes included
 BLOCK_AREA = {"old": 1.3 * HECTARE, "mixed": 2.3 * HECTARE, "new": 3.6 * HECTARE}
-HOUSEHOLDS_PER_UNIT = {"old": 10.0, "mixed": 16.0, "new": 25.0, "village": 7.0}
+HOUSEHOLDS_PER_UNIT = {"old": 11.0, "mixed": 18.0, "new": 42.0, "village": 8.0}
 
 COUNTRY = Style("country", snap=40.0, spread=0.05, turn=0.15, bend=0.05)
 STREET = {
@@ -39,6 +39,8 @@ class Community:
     households: int
     key: int = -1
     quota: int = 0
+    core: Ring = field(default_factory=list)  # the built-up part, if some of it is fields
+    fringe: list[Ring] = field(default_factory=list)
 
 
 @dataclass
@@ -85,7 +87,8 @@ def _apportion(weights: list[float], total: int) -> list[int]:
 def _urban(land: Land, community: Community, sites: list[str], draws: Draws) -> None:
     """Cut an urban community into blocks by streets, and the blocks into cells."""
     mesh, quarter, key = land.mesh, community.kind, community.key
-    ring = mesh.expand(community.ring)
+    ring = mesh.expand(community.core or community.ring)
+    _fringe(land, community, draws)
     count = max(3, min(round(mesh.area(ring) / BLOCK_AREA[quarter]), community.quota // 4))
     blocks = mesh.divide(ring, count, STREET[quarter], draws, land.chords)
     areas = [mesh.area(block) for block in blocks]
@@ -110,6 +113,19 @@ def _urban(land: Land, community: Community, sites: list[str], draws: Draws) -> 
             Unit(cell, key, kind, quarter, compound)
             for cell, kind in zip(cells, kinds, strict=True)
         ]
+
+
+def _fringe(land: Land, community: Community, draws: Draws) -> None:
+    """Fields at the edge of town, a few of the community's units."""
+    mesh = land.mesh
+    for ring in community.fringe:
+        count = min(max(1, round(mesh.area(mesh.expand(ring)) / (7 * HECTARE))), 12)
+        count = min(count, max(1, community.quota // 12))
+        community.quota -= count
+        for cell in mesh.divide(ring, count, FIELD, draws, land.chords):
+            land.units.append(
+                Unit(cell, community.key, _field_kind(mesh, cell, draws), community.kind)
+            )
 
 
 def _uses(
@@ -154,8 +170,8 @@ def _cell_kinds(mesh: Mesh, cells: list[Ring], use: str, draws: Draws) -> list[s
     return kinds
 
 
-def _rural(land: Land, community: Community, sites: list[str], draws: Draws) -> None:
-    """Natural villages as dense cores in the fields of a village community."""
+def _rural(land: Land, community: Community, sites: list[str], draws: Draws) -> list[str]:
+    """Natural villages as dense cores in the fields; returns the sites that found no field."""
     mesh, key = land.mesh, community.key
     ring = mesh.expand(community.ring)
     area = mesh.area(ring)
@@ -170,12 +186,16 @@ def _rural(land: Land, community: Community, sites: list[str], draws: Draws) -> 
         fields += around
         hamlets.append(core)
     places = [*hamlets, *fields]
-    dense = min(0.82, 1 - 2.2 * len(fields) / community.quota)
+    dense = min(0.85, 1 - 2.2 * len(fields) / community.quota)
     home, open_land = sum(map(mesh.area, hamlets)), sum(map(mesh.area, fields))
     shares = [dense * mesh.area(h) / home for h in hamlets]
     shares += [(1 - dense) * mesh.area(f) / open_land for f in fields]
     quotas = _apportion(shares, community.quota)
-    spare = list(range(len(hamlets), len(places)))
+    spare = range(len(hamlets), len(places))
+    if not spare:
+        sites, waiting = [], sites
+    else:
+        waiting = []
     works = {
         max(spare, key=lambda i: -abs(mesh.area(places[i]) - 5 * HECTARE)): site for site in sites
     }
@@ -190,6 +210,7 @@ def _rural(land: Land, community: Community, sites: list[str], draws: Draws) -> 
             else:
                 kind = _field_kind(mesh, cell, draws)
             land.units.append(Unit(cell, key, kind, "village"))
+    return waiting
 
 
 def _field_kind(mesh: Mesh, cell: Ring, draws: Draws) -> str:
@@ -246,14 +267,15 @@ def fill(land: Land, total: int, draws: Draws) -> None:
     for community, quota in zip(communities, _apportion(weights, total), strict=True):
         community.quota = quota
     town = sites = 0
+    waiting: list[str] = []
     for community in communities:
-        planned: list[str] = []
         if community.kind == "village":
             sites += 1
             if sites % 5 == 2:
-                planned.append("factory")
-            _rural(land, community, planned, draws)
+                waiting.append("factory")
+            waiting = _rural(land, community, waiting[:1], draws) + waiting[1:]
             continue
+        planned: list[str] = []
         town += 1
         if town % 3 == 1:
             planned.append("school")

@@ -70,15 +70,18 @@ class _Frame:
     heads: list[list[int]]  # of each bridge: north bank, middle, south bank
 
 
-def _frame(land: Land, radius: float, reach: float, draws: Draws) -> _Frame:
-    """Draw outline and river until the river parts the land in exactly two."""
+def _frame(land: Land, radius: float, reach: float, every: int, draws: Draws) -> _Frame:
+    """Draw outline and river until the river parts the land in exactly two.
+
+    The water is cut at the bridges and every `every` vertices of the river.
+    """
     while True:
         outline = _outline(radius, draws)
         centre, north, south = _river_lines(radius, draws)
         middle = len(centre) // 2
         at_bridges = [int(np.abs(centre[:, 0] - at * reach).argmin()) for at in (-0.3, 0.6)]
-        low, high = min(at_bridges) % 6, len(centre)
-        stops = sorted({*range(low, high, 6), *at_bridges})
+        low, high = min(at_bridges) % every, len(centre)
+        stops = sorted({*range(low, high, every), *at_bridges})
         # No sliver of water between a bridge and the next section.
         stops = [s for s in stops if s in at_bridges or min(abs(s - b) for b in at_bridges) > 2]
         lines = [shapely.LineString(line) for line in (centre, north, south)]
@@ -95,7 +98,8 @@ def _frame(land: Land, radius: float, reach: float, draws: Draws) -> _Frame:
             (f for f, w in zip(faces, wet, strict=True) if not w), key=lambda f: -f.centroid.y
         )
         waters = [f for f, w in zip(faces, wet, strict=True) if w]
-        tiny = any(f.area < 500 for f in waters)
+        shores = shapely.union_all([f.boundary for f in banks])
+        tiny = any(f.area < 500 or f.boundary.intersection(shores).length < 20 for f in waters)
         if len(banks) == 2 and not tiny and outline.contains(shapely.Point(centre[middle])):
             break
     number: dict[tuple[int, int], int] = {}
@@ -168,7 +172,7 @@ def _population_points(
 
 
 def _separating(
-    points: np.ndarray, urban: np.ndarray, parts: int, angles: list[float]
+    points: np.ndarray, urban: np.ndarray, parts: int, angles: list[float], least: float = 0.1
 ) -> list[tuple[float, float]]:
     """The cut (share, angle) that best parts town from country, if the face holds both."""
     mean = float(urban.mean())
@@ -185,7 +189,7 @@ def _separating(
             gain = (low * (one - mean) ** 2 + (len(points) - low) * (two - mean) ** 2) / len(points)
             found.append((gain / (mean * (1 - mean)), step / parts, angle))
     gain, share, angle = max(found)
-    return [(share, angle)] if gain > 0.1 else []
+    return [(share, angle)] if gain > least else []
 
 
 def _cut_by_mass(
@@ -281,11 +285,41 @@ def _communities(
                 halves = _cut_by_mass(land, ring, points, town, parts, style, draws)
             if halves is None:
                 kind = "mixed" if len(town) and town.mean() > 0.5 else "village"
-                land.communities.append(Community(ring, kind, 0))
+                community = Community(ring, kind, 0)
+                if kind == "mixed":
+                    _trim(land, community, points, town)
+                land.communities.append(community)
                 continue
             (one, two), below = halves
             stack.append((two, points[~below], town[~below]))
             stack.append((one, points[below], town[below]))
+
+
+def _trim(land: Land, community: Community, points: np.ndarray, town: np.ndarray) -> None:
+    """Part the fields at the edge of town from the built-up part of an urban community."""
+    mesh = land.mesh
+    core = community.ring
+    for _ in range(2):
+        core = mesh.expand(core)
+        frame = mesh.frame(core)
+        for share, angle in _separating(points, town, 24, [frame, frame + math.pi / 2], least=0.25):
+            along = MM * (points[:, 0] * math.cos(angle) + points[:, 1] * math.sin(angle))
+            offset = float(np.quantile(along, share))
+            done = mesh.cut(core, angle, offset, snap=20.0, bend=0.01, least=0.08)
+            if done is None:
+                continue
+            below = along < offset
+            sides = [float(town[here].mean()) for here in (below, ~below)]
+            one, two = done[:2]
+            cx, cy = mesh.centre(one)
+            if (cx * math.cos(angle) + cy * math.sin(angle) < offset) != (sides[0] > sides[1]):
+                one, two = two, one
+            core = one
+            community.fringe.append(two)
+            land.chords.append(Chord(done[2], "street"))
+            here = below if sides[0] > sides[1] else ~below
+            points, town = points[here], town[here]
+    community.core = core
 
 
 def _inside(mesh: Mesh, ring: Ring, points: np.ndarray) -> np.ndarray:
@@ -297,7 +331,7 @@ def _characters(land: Land, centres: np.ndarray, draws: Draws) -> None:
     """Old town around the first centre, new towns outside, mixed quarters between; their sizes."""
     mesh = land.mesh
     urban = [c for c in land.communities if c.kind != "village"]
-    middles = np.asarray([mesh.centre(c.ring) for c in urban]) / MM
+    middles = np.asarray([mesh.centre(c.core or c.ring) for c in urban]) / MM
     apart = np.hypot(
         middles[:, None, 0] - centres[None, :, 0], middles[:, None, 1] - centres[None, :, 1]
     ).min(axis=1)
@@ -309,12 +343,12 @@ def _characters(land: Land, centres: np.ndarray, draws: Draws) -> None:
         elif share > 0.5 and draws.uniform() < 0.8:
             urban[at].kind = "new"
     for community in land.communities:
-        hectares = mesh.area(mesh.expand(community.ring)) / HECTARE
+        hectares = mesh.area(mesh.expand(community.core or community.ring)) / HECTARE
         if community.kind == "village":
             households = 330 + 1.2 * hectares + draws.bell(70)
             community.households = round(min(max(households, 300), 1100))
         else:
-            rate = {"old": 68, "mixed": 72, "new": 80}[community.kind] * (1 + draws.bell(0.12))
+            rate = {"old": 95, "mixed": 100, "new": 115}[community.kind] * (1 + draws.bell(0.12))
             community.households = round(min(max(rate * hectares, 1500), 3500))
 
 
@@ -343,7 +377,7 @@ def lay_out(n_units: int, seed: int) -> Land:
     radius = math.sqrt((urban * URBAN_AREA + villages * VILLAGE_AREA) * 1.06 / math.pi)
     people, town, centres = _population_points(urban, villages, radius, draws)
     reach = math.sqrt(urban * URBAN_AREA / math.pi / max(1, round(urban / 45)))
-    frame = _frame(land, radius, reach, draws)
+    frame = _frame(land, radius, reach, 6 if n_units >= 1000 else 14, draws)
     # Rural points stand evenly in all land outside the towns: as many as there are villages.
     mesh = land.mesh
     dry = np.logical_or(*(_inside(mesh, bank, people) for bank in frame.banks))
@@ -396,6 +430,6 @@ def _span_the_river(land: Land, frame: _Frame) -> list[int]:
             if community.key in (keep, gone):
                 community.key = keep
                 if community.kind != "village":
-                    community.households = max(800, round(community.households * 0.55))
+                    community.households = min(1750, max(800, round(community.households * 0.55)))
         owners = [keep if key == gone else key for key in owners]
     return owners
