@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["progress"]
+__all__ = ["progress", "say"]
 
 
 @contextmanager
@@ -46,3 +46,9 @@ def progress(
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def say(text: str) -> None:
+    """Say something about the work on a terminal; nothing in a pipe."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)

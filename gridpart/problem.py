@@ -20,8 +20,8 @@ import shapely
 from scipy.sparse import csr_array
 
 from gridpart._order import along_curve
-from gridpart._progress import progress
-from gridpart.engine import Effort, Solution, solve
+from gridpart._progress import progress, say
+from gridpart.engine import Effort, Solution, is_compiled, solve, warm_up
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -190,6 +190,9 @@ def solve_communities(
 
     effort = effort or Effort()
     control = np.zeros(2, np.int64)
+    if not is_compiled():
+        say("compiling the engine, once: this takes about 20 seconds")
+    warm_up()
 
     def one(community: Community) -> Solution:
         return solve(

@@ -3,6 +3,6 @@
 It knows no GeoDataFrame, no file and no progress bar; what it minimises and respects is data.
 """
 
-from gridpart.engine.solve import REASONS, Effort, Solution, solve
+from gridpart.engine.solve import REASONS, Effort, Solution, is_compiled, solve, warm_up
 
-__all__ = ["REASONS", "Effort", "Solution", "solve"]
+__all__ = ["REASONS", "Effort", "Solution", "is_compiled", "solve", "warm_up"]

@@ -11,13 +11,14 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
 from gridpart.engine import kernels
 from gridpart.engine.kernels import Bits, Ints
 
-__all__ = ["REASONS", "Effort", "Solution", "solve"]
+__all__ = ["REASONS", "Effort", "Solution", "is_compiled", "solve", "warm_up"]
 
 # Reason codes of groups outside the band; part of the interface.
 REASONS = (
@@ -175,12 +176,11 @@ def solve(
     """
     if not 1 <= low <= high:
         raise ValueError(f"the band must satisfy 1 <= low <= high, got {low} and {high}")
-    indptr, indices, borders, loads = (
-        np.ascontiguousarray(array, np.int64) for array in (indptr, indices, borders, loads)
-    )
+    # one type of array, or the kernels would be compiled for each: contiguous and writable
+    indptr, indices, borders, loads = map(_plain, (indptr, indices, borders, loads))
     if x is None or y is None:
         x, y = _steps(indptr, indices)
-    whole = _Part(indptr, indices, borders, loads, np.asarray(x), np.asarray(y))
+    whole = _Part(indptr, indices, borders, loads, _plain(x), _plain(y))
     effort = effort or Effort()
     control = np.zeros(2, np.int64) if control is None else control
     run = _Run(low, high, target or (low + high) // 2, effort, control)
@@ -202,6 +202,10 @@ def solve(
             labels[members[inner]] = found + len(reasons)
             reasons += why
     return _finish(whole, labels, reasons, sites, run)
+
+
+def _plain(array: Ints) -> Ints:
+    return np.require(array, np.int64, ["C", "W"])
 
 
 @dataclass(frozen=True)
@@ -440,3 +444,18 @@ def _finish(
         why[g] = "unit_above_band"
     cut = int(kernels.cut_of(whole.indptr, whole.indices, whole.borders, final))
     return Solution(final, group_load, tuple(why), cut)
+
+
+def is_compiled() -> bool:
+    """Whether the kernels lie compiled in the cache, so that no one has to wait for them."""
+    if not hasattr(kernels.anneal, "stats"):
+        return True  # compilation is switched off (NUMBA_DISABLE_JIT)
+    folder = kernels.anneal.stats.cache_path
+    return folder is not None and any(Path(folder).glob("kernels.anneal-*.nbi"))
+
+
+def warm_up() -> None:
+    """Compile every kernel, or load it from the cache, by solving a very small problem."""
+    indptr = np.array([0, 1, 3, 5, 6, 6])
+    indices = np.array([1, 0, 2, 1, 3, 2])
+    solve(indptr, indices, np.full(6, 1000), np.array([2, 1, 1, 2, 1]), 2, 4, target=3)

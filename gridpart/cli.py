@@ -1,0 +1,330 @@
+"""The command line: parse, call, print, exit code; no logic of its own.
+
+Exit codes: 0 output written; 1 `audit` found errors; 2 input that cannot be used, nothing written;
+70 an error of gridpart itself; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gridpart._version import __version__
+from gridpart.errors import GridpartError, GridpartWarning, InputError
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from gridpart.plan import Plan
+
+__all__ = ["cli", "main"]
+
+EXIT_FINDINGS = 1
+EXIT_INPUT = 2
+EXIT_OWN_ERROR = 70
+EXIT_INTERRUPTED = 130
+
+_FILE = click.Path(path_type=Path)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        See the module.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", GridpartWarning)
+        warnings.showwarning = _say
+        try:
+            return int(cli.main(arguments, prog_name="gridpart", standalone_mode=False) or 0)
+        except click.ClickException as error:
+            error.show()
+            return EXIT_INPUT
+        except GridpartError as error:
+            click.echo(f"gridpart: {error}", err=True)
+            return EXIT_INPUT
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("gridpart: interrupted; nothing was written", err=True)
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # the reader went away, as `gridpart ... | head` does
+            sys.stderr.close()
+            return 0
+        except Exception:  # noqa: BLE001 - the last door: whatever is left is our own error
+            traceback.print_exc()
+            click.echo("gridpart: an error of gridpart itself; please report it", err=True)
+            return EXIT_OWN_ERROR
+
+
+def _say(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print what was done to the input as a note; pass over what concerns only developers."""
+    if issubclass(category, GridpartWarning):
+        click.echo(f"note: {message}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gridpart")
+def cli() -> None:
+    """Divide communities into service grids, code them, audit them, staff them."""
+
+
+def _output(kind: str, *, required: bool = True) -> Callable[[_Command], _Command]:
+    return click.option(
+        "-o", "--output", type=_FILE, required=required, metavar=kind, help=f"Write {kind}."
+    )
+
+
+# ---------------------------------------------------------------- partition
+
+
+@cli.command()
+@click.argument("units", type=_FILE)
+@_output("PLAN.gpkg")
+@click.option("--layer", help="Layer of UNITS, where it has several.")
+@click.option(
+    "--households",
+    default="households",
+    show_default=True,
+    metavar="COL",
+    help="Column with the households of each unit.",
+)
+@click.option("--id", metavar="COL", help="Column with the unit's own name.")
+@click.option("--within", metavar="COL", help="Column with the community; no grid crosses it.")
+@click.option("--low", default=200, show_default=True, help="Fewest households of a grid.")
+@click.option("--high", default=500, show_default=True, help="Most households of a grid.")
+@click.option("--target", type=int, help="Households on average.  [default: middle of the band]")
+@click.option("--exclusive", metavar="COL", help="Column that marks units that are grids alone.")
+@click.option("--seed", default=0, show_default=True, help="Same input and seed, same plan.")
+@click.option("--jobs", type=int, help="Threads.  [default: one per processor]")
+@click.option("--crs", help="Projected CRS to measure in, such as EPSG:4547.")
+@click.option("--repair", is_flag=True, help="Snap borders that almost fit, and report it.")
+@click.option(
+    "--tolerance",
+    default=0.001,
+    show_default=True,
+    metavar="METRES",
+    help="Vertices this close count as the same.",
+)
+def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> None:
+    """Divide UNITS into connected grids inside a band of households."""  # fmt: skip
+    import gridpart as gp
+    from gridpart import _io
+
+    frame = gp.read_units(units, layer=layer)
+    _check_plan_name(output)
+    plan = gp.partition(frame, **rules)
+    facts = {
+        "input": units.name,
+        "input_layer": layer or "",
+        "input_sha256": _io.file_sha256(units),
+    }
+    plan = plan.replace(provenance={**plan.provenance, **facts})
+    plan.save(output)
+    _report_plan(plan, output)
+
+
+def _check_plan_name(path: Path) -> None:
+    """Find out before long work, not after it, that a plan cannot bear this name."""
+    if path.suffix.lower() != ".gpkg":
+        raise InputError(f"{path}: a plan is a GeoPackage; let the name end in .gpkg")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist")
+
+
+def _report_plan(plan: Plan, path: Path) -> None:
+    click.echo(str(plan).strip("<>").replace("Plan: ", "", 1))
+    for _, row in plan.exceptions.head(10).iterrows():
+        click.echo(f"  {row['grid']}: {row['reason']}: {row['advice']}")
+    if len(plan.exceptions) > 10:
+        click.echo(f"  and {len(plan.exceptions) - 10} more in the layer exceptions")
+    click.echo(f"plan written to {path}")
+
+
+# ---------------------------------------------------------------- code
+
+
+@cli.command()
+@click.argument("plan", type=_FILE)
+@_output("PLAN.gpkg")
+@click.option("--parent-code", metavar="CODE", help="12-digit code of the one community.")
+@click.option("--parent-col", metavar="COL", help="Units' column with the 12-digit codes.")
+def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | None) -> None:
+    """Give every grid of PLAN a 15-character code: its parent and a serial."""
+    import gridpart as gp
+
+    if (parent_code is None) == (parent_col is None):
+        raise click.UsageError("give either --parent-code or --parent-col")
+    _check_plan_name(output)
+    uncoded = gp.read_plan(plan)
+    if parent_col is not None and parent_col not in uncoded.units.columns:
+        columns = ", ".join(map(str, uncoded.units.columns.drop("geometry")))
+        raise InputError(f"{plan}: the units have no column {parent_col!r}; they have: {columns}")
+    coded = gp.assign_codes(uncoded, parent=parent_col or str(parent_code))
+    coded.save(output)
+    codes = coded.grids["grid_code"]
+    click.echo(f"{len(codes)} grids coded, {codes.min()} to {codes.max()}")
+    click.echo(f"plan written to {output}")
+
+
+# ---------------------------------------------------------------- audit
+
+
+@cli.command()
+@click.argument("zones", type=_FILE)
+@click.option("--layer", help="Layer of ZONES, where it has several and is no plan.")
+@click.option("--id", metavar="COL", help="Column with the zone's name.")
+@click.option("--boundary", type=_FILE, metavar="FILE", help="The territory to be covered.")
+@click.option("--boundary-layer", help="Layer of the boundary file.")
+@click.option("--units", type=_FILE, metavar="FILE", help="Units whose households must be covered.")
+@click.option("--units-layer", help="Layer of the units file.")
+@click.option("--households", metavar="COL", help="Column of the units with their households.")
+@click.option("--low", type=int, help="Fewest households of a zone.")
+@click.option("--high", type=int, help="Most households of a zone.")
+@click.option("--json", "json_path", type=_FILE, metavar="OUT.json", help="Write the findings.")
+@click.option("--html", type=_FILE, metavar="OUT.html", help="Write a page to read offline.")
+@click.option("--findings", type=_FILE, metavar="OUT.gpkg", help="Write the findings as a map.")
+def audit(
+    zones: Path,
+    boundary: Path | None,
+    boundary_layer: str | None,
+    units: Path | None,
+    units_layer: str | None,
+    json_path: Path | None,
+    html: Path | None,
+    findings: Path | None,
+    **options: Any,
+) -> int:
+    """Look for blind spots, overlaps and broken rules in ZONES: a plan, or any zone layer."""
+    import gridpart as gp
+    from gridpart import report
+
+    frame, known = _zones(zones, options.pop("layer"))
+    known.update({name: value for name, value in options.items() if value is not None})
+    if units is not None:
+        known.pop("unit_id", None)
+        known["units"] = gp.read_units(units, layer=units_layer)
+    if boundary is not None:
+        known["boundary"] = _read_one(boundary, boundary_layer, "--boundary-layer")
+    found = gp.audit(frame, **known)
+    if json_path is not None:
+        report.write_audit_json(found, json_path)
+    if html is not None:
+        report.write_audit_html(
+            found, html, zones=frame, boundary=known.get("boundary"), title=zones.name
+        )
+    if findings is not None:
+        report.write_findings(found, findings)
+    click.echo(report.audit_text(found))
+    for path in filter(None, (json_path, html, findings)):
+        click.echo(f"written to {path}")
+    return 0 if gp.audit_ok(found) else EXIT_FINDINGS
+
+
+def _zones(path: Path, layer: str | None) -> tuple[gpd.GeoDataFrame, dict[str, Any]]:
+    """Zones, and what is known about them: all of it where the file is a plan of ours."""
+    from gridpart import _io
+    from gridpart.plan import LAYERS, read_plan
+
+    layers = [] if path.suffix.lower() in _io.PARQUET_SUFFIXES else _io.list_layers(path)
+    if not set(LAYERS) <= set(layers) or layer not in (None, "grids"):
+        return _read_one(path, layer, "--layer"), {}
+    plan = read_plan(path)
+    known = {
+        "id": "grid",
+        "units": plan.units,
+        "unit_id": plan.rules.id,
+        "households": plan.rules.households,
+        "assignment": "grid",
+        "low": plan.rules.low,
+        "high": plan.rules.high,
+        "exceptions": plan.exceptions,
+    }
+    # the zones as they stand in the file, for they may have been edited since
+    return _io.read_vector(path, layer="grids"), known
+
+
+def _read_one(path: Path, layer: str | None, option: str) -> gpd.GeoDataFrame:
+    from gridpart import _io
+
+    if layer is None and path.suffix.lower() not in _io.PARQUET_SUFFIXES:
+        layers = _io.list_layers(path)
+        if len(layers) > 1:
+            raise InputError(f"{path}: choose a layer with {option}: {', '.join(layers)}")
+    return _io.read_vector(path, layer=layer)
+
+
+# ---------------------------------------------------------------- staff, map
+
+
+@cli.command()
+@click.argument("plan", type=_FILE)
+@click.option("--roster", type=_FILE, required=True, metavar="FILE", help="CSV or Excel of posts.")
+@_output("STAFF.xlsx")
+def staff(plan: Path, roster: Path, output: Path) -> None:
+    """Spread the posts of a roster over the grids of PLAN, and write a workbook."""
+    import gridpart as gp
+    from gridpart.staffing import read_roster, write_staff_workbook
+
+    grids = gp.read_plan(plan).grids
+    staffing = gp.assign_posts(grids, read_roster(roster))
+    write_staff_workbook(staffing, grids, output)
+    click.echo(str(staffing))
+    click.echo(f"workbook written to {output}")
+
+
+@cli.command("map")
+@click.argument("plan", type=_FILE)
+@_output("MAP.(png|pdf|svg)")
+@click.option("--boundary", type=_FILE, metavar="FILE", help="Outline of the territory.")
+@click.option("--title", help="Heading of the map.")
+@click.option("--paper", type=click.Choice(["A4", "A3"]), default="A4", show_default=True)
+def map_(plan: Path, output: Path, boundary: Path | None, title: str | None, paper: str) -> None:
+    """Draw the grids of PLAN with their codes, by households."""
+    import gridpart as gp
+    from gridpart._maps import write_map
+
+    outline = None if boundary is None else _read_one(boundary, None, "a file of one layer")
+    write_map(gp.read_plan(plan), output, boundary=outline, title=title, paper=paper)
+    click.echo(f"map written to {output}")
+
+
+# ---------------------------------------------------------------- demo, warm
+
+
+@cli.command()
+@_output("DIR", required=False)
+def demo(output: Path | None) -> None:
+    """Plan the bundled sample town from end to end."""
+    from gridpart.demo import run_demo
+
+    run_demo(output or Path("gridpart-demo"), click.echo)
+
+
+@cli.command()
+def warm() -> None:
+    """Compile the engine now, so that no later command waits for it."""
+    from gridpart.engine import warm_up
+
+    click.echo("compiling the engine ...", err=True)
+    warm_up()
+    click.echo("the engine is compiled")
+
+
+def run() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())
