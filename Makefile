@@ -11,6 +11,9 @@ SHELL := /bin/bash
 .PHONY: demo test lint types tests test-lowest test-wheel constraints clean
 
 PYTHON ?= python3
+# The oldest releases have wheels up to Python 3.12 only.
+LOWEST_PYTHON ?= $(firstword $(foreach name,$(PYTHON) python3.11 python3.12,$(shell \
+  $(name) -c 'import sys; (3, 11) <= sys.version_info < (3, 13) and print("$(name)")' 2>/dev/null)))
 VENV := .venv
 LOWEST := .venv-lowest
 PIP := -m pip --disable-pip-version-check install --quiet
@@ -48,10 +51,12 @@ test-wheel: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/python $(PIP) -c constraints.txt -e .
+	$(VENV)/bin/gridpart warm
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/python $(PIP) -c constraints.txt -e '.[dev]'
+	$(VENV)/bin/gridpart warm
 	touch $@ $(VENV)/.installed
 
 $(VENV)/bin/python:
@@ -62,12 +67,11 @@ $(VENV)/bin/python:
 	  { rm -rf $(VENV); echo "no virtual environment could be made;" \
 	         "on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
 
-# The oldest releases have wheels up to Python 3.12 only.
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+	@test -n "$(LOWEST_PYTHON)" || \
 	  { echo "the lowest versions need Python 3.11 or 3.12:" \
-	         "make PYTHON=python3.11 test-lowest" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(LOWEST)
+	         "make LOWEST_PYTHON=python3.11 test-lowest" >&2; exit 1; }
+	$(LOWEST_PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python $(PIP) --prefer-binary -c constraints-lowest.txt -e '.[test]'
 	touch $@
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import shapely
 from matplotlib import patheffects
 from matplotlib.patches import Polygon, Rectangle
 
-from gridpart.errors import CRSError, GridpartWarning
+from gridpart.errors import CRSError, GridpartWarning, InputError
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -29,11 +30,14 @@ __all__ = [
     "draw_note",
     "draw_scale",
     "in_metres",
+    "label_texts",
     "points_per_unit",
 ]
 
 EXCEPTION = "#c1121f"
 INK = "#222222"
+LABELS = ("auto", "serial", "code", "grid")
+SERIAL_DIGITS = 3
 LABEL_SIZES = (8.0, 7.0, 6.0, 5.0)  # points; smaller cannot be read on paper
 FITS = 0.93  # share of a label's box that must lie inside its grid
 
@@ -60,6 +64,39 @@ def in_metres(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, float]:
         )
         frame = frame.to_crs(target)
     return frame, float(frame.crs.axis_info[0].unit_conversion_factor)
+
+
+def _serials(codes: pd.Series) -> list[str]:
+    return [str(code)[-SERIAL_DIGITS:] if pd.notna(code) else "" for code in codes]
+
+
+def _short_ids(grids: gpd.GeoDataFrame) -> list[str]:
+    """Ids of grids without the community that they begin with, as in ``"Neucheng-001"``."""
+    pairs = zip(grids["grid"].astype(str), grids["within"].astype(str), strict=True)
+    return [grid.removeprefix(f"{within}-") for grid, within in pairs]
+
+
+def label_texts(grids: gpd.GeoDataFrame, label: str | None) -> list[str]:
+    """The label of every grid; empty where there is none."""
+    coded = "grid_code" in grids.columns and grids["grid_code"].notna().any()
+    if label is None:
+        return [""] * len(grids)
+    if label == "auto":
+        if not coded and {"grid", "within"} <= set(grids.columns):
+            return _short_ids(grids)
+        label = "serial" if coded else "grid" if "grid" in grids.columns else None
+        return label_texts(grids, label)
+    if label in ("serial", "code") and not coded:
+        raise InputError(f"label={label!r} needs a plan with codes; see gridpart.assign_codes")
+    column = {"serial": "grid_code", "code": "grid_code"}.get(label, label)
+    if column not in grids.columns:
+        columns = ", ".join(map(str, grids.columns))
+        raise InputError(
+            f"label={label!r}: choose one of {', '.join(LABELS)}, None or a column: {columns}"
+        )
+    if label == "serial":
+        return _serials(grids[column])
+    return [str(value) if pd.notna(value) else "" for value in grids[column]]
 
 
 def points_per_unit(ax: Axes) -> float:
@@ -221,6 +258,12 @@ def round_length(longest: float) -> float:
     return next(power * step for step in (5, 2, 1) if power * step <= longest * (1 + 1e-12))
 
 
+def _points_of_height(ax: Axes) -> float:
+    """Share of the height of the axes that one typographic point takes."""
+    figure: Any = ax.get_figure()
+    return float(figure.dpi / 72 / ax.get_window_extent().height)
+
+
 def draw_scale(ax: Axes, *, metres_per_unit: float, corner: tuple[float, float]) -> float:
     """Draw a two-part scale bar of round length; `corner` is its lower left in axes shares.
 
@@ -232,7 +275,7 @@ def draw_scale(ax: Axes, *, metres_per_unit: float, corner: tuple[float, float])
     left, right = ax.get_xlim()
     width = (right - left) * metres_per_unit
     length = round_length(width / 4)
-    share, height = length / width, 0.008
+    share, height = length / width, 4 * _points_of_height(ax)
     x, y = corner
     for i, color in enumerate((INK, "white")):
         part = Rectangle(
@@ -250,7 +293,7 @@ def draw_scale(ax: Axes, *, metres_per_unit: float, corner: tuple[float, float])
     for place, text in ((0.0, "0"), (0.5, ""), (1.0, f"{length / factor:g} {unit}")):
         ax.text(
             x + place * share,
-            y + height + 0.006,
+            y + height + 3 * _points_of_height(ax),
             text,
             transform=ax.transAxes,
             fontsize=7,
@@ -275,7 +318,8 @@ def draw_north(ax: Axes, *, corner: tuple[float, float]) -> None:
     """Draw an arrow to grid north; `corner` is the middle of its foot in axes shares."""
     box = ax.get_window_extent()
     x, y = corner
-    height = 0.045
+    point = _points_of_height(ax)
+    height = 24 * point
     half = height * 0.28 * box.height / box.width
     for side, color in ((-1, INK), (1, "white")):
         corners = [(x, y + height), (x + side * half, y), (x, y + height * 0.25)]
@@ -290,7 +334,7 @@ def draw_north(ax: Axes, *, corner: tuple[float, float]) -> None:
         ax.add_patch(shape)
     ax.text(
         x,
-        y + height + 0.004,
+        y + height + 2 * point,
         "N",
         transform=ax.transAxes,
         fontsize=8,

@@ -111,10 +111,10 @@ def class_of(values: pd.Series, classes: Sequence[MapClass]) -> NDArray[np.int64
 
 
 def bar_width(low: int, high: int) -> int:
-    """The roundest width that cuts the band into 6 to 16 bars, or nearly so."""
+    """The roundest width that cuts the band into at least 8 bars."""
     band = max(high - low, 1)
     for step in (100, 50, 25, 20, 10, 5, 2, 1):
-        if band % step == 0 and band / step >= 6:
+        if band % step == 0 and band / step >= 8:
             return step
     return max(1, band // 12)
 

@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["grid_legend", "plot_grids", "plot_sizes"]
 
-LABELS = ("auto", "serial", "code", "grid")
-SERIAL_DIGITS = 3
-
 
 class PlanLike(Protocol):
     """What a plan must have to be drawn."""
@@ -96,31 +93,6 @@ def _exceptions(
     else:
         outside = pd.Series(data=False, index=grids.index)
     return outside & ~_exclusive(grids)
-
-
-def _serials(codes: pd.Series) -> list[str]:
-    return [str(code)[-SERIAL_DIGITS:] if pd.notna(code) else "" for code in codes]
-
-
-def _texts(grids: gpd.GeoDataFrame, label: str | None) -> list[str]:
-    """The label of every grid; empty where there is none."""
-    coded = "grid_code" in grids.columns and grids["grid_code"].notna().any()
-    if label is None:
-        return [""] * len(grids)
-    if label == "auto":
-        label = "serial" if coded else "grid" if "grid" in grids.columns else None
-        return _texts(grids, label)
-    if label in ("serial", "code") and not coded:
-        raise InputError(f"label={label!r} needs a plan with codes; see gridpart.assign_codes")
-    column = {"serial": "grid_code", "code": "grid_code"}.get(label, label)
-    if column not in grids.columns:
-        columns = ", ".join(map(str, grids.columns))
-        raise InputError(
-            f"label={label!r}: choose one of {', '.join(LABELS)}, None or a column: {columns}"
-        )
-    if label == "serial":
-        return _serials(grids[column])
-    return [str(value) if pd.notna(value) else "" for value in grids[column]]
 
 
 def _classes(
@@ -317,9 +289,9 @@ def plot_grids(
         Where to draw. By default a new figure, 10 inches wide and as high as the map needs.
     label : {"auto", "serial", "code", "grid"}, column name or None, default "auto"
         What is written on a grid: the last three characters of its code, the whole code, its id,
-        or any column. ``"auto"`` is the serial where there are codes, else the id. A label that
-        does not fit into its grid on paper is made smaller, and below 5 points left out; a note
-        under the map says how many were.
+        or any column. ``"auto"`` is the serial where there are codes, else the id without the
+        community that it begins with. A label that does not fit into its grid on paper is made
+        smaller, and below 5 points left out; a note under the map says how many were.
     column : str, default "households"
         The quantity shown.
     cmap : str, default "YlGn"
@@ -375,7 +347,7 @@ def plot_grids(
     """
     grids, low, high = _unpack(plan, low, high, [column])
     grids, metres = carto.in_metres(grids)
-    texts = _texts(grids, label)
+    texts = carto.label_texts(grids, label)
     classes = _classes(grids, column, cmap, low, high)
     outline = _outline(boundary, grids.crs)
     if ax is None:

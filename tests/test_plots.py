@@ -144,6 +144,14 @@ def test_uncoded_plan_is_labelled_by_id(grids):
     assert entries(ax)[-1] == "outside the band  (3)"
 
 
+def test_short_ids_leave_out_the_community(grids):
+    ids = [f"{within}-{i:03d}" for i, within in enumerate(grids["within"])]
+    bare = grids.drop(columns="grid_code").assign(grid=ids)
+    shown = written(plot_grids(bare[bare["within"] == "Neucheng"], low=200, high=500))
+    assert {"006", "011"} <= shown
+    assert not any(text.startswith("Neucheng-") for text in shown)
+
+
 def test_labels_without_room_are_left_out_and_said(grids):
     grids["within"] = "one"
     tiny = plt.figure(figsize=(1.2, 1.2)).add_subplot()
