@@ -1,0 +1,223 @@
+"""The engine against networkx, brute force and itself recomputed."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import oracles
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import Delaunay
+
+from gridpart.engine import REASONS, Effort, kernels, solve
+
+SHORT = Effort(sweeps=200, starts=1)
+
+
+def planar(n: int, seed: int, *, thin: float = 0.2, heaviest: int = 60):
+    """Arrays of a random planar graph: a Delaunay triangulation without some of its edges."""
+    rng = np.random.default_rng(seed)
+    points = rng.random((n, 2)) * 1000
+    edges = {
+        (int(min(a, b)), int(max(a, b)))
+        for triangle in Delaunay(points).simplices
+        for a, b in (triangle[:2], triangle[1:], triangle[::2])
+    }
+    keep = [edge for edge in sorted(edges) if rng.random() > thin]
+    rows = [(u, v, int(rng.integers(1, 100_000))) for u, v in keep]
+    loads = np.where(rng.random(n) < 0.1, 0, rng.integers(1, heaviest, n)).astype(np.int64)
+    xy = np.rint(points * 1000).astype(np.int64)
+    return (*oracles.to_arrays(n, rows), loads, xy[:, 0].copy(), xy[:, 1].copy())
+
+
+def assert_valid(arrays, solution, low: int, high: int) -> None:
+    """Every unit in one connected group, sums and cut right, every group out of the band named."""
+    indptr, indices, borders, loads = arrays[:4]
+    graph = oracles.to_networkx(indptr, indices, borders)
+    labels = solution.labels
+    assert labels.shape == loads.shape
+    for part in nx.connected_components(graph.subgraph(np.flatnonzero(labels < 0).tolist())):
+        assert loads[list(part)].sum() == 0
+    assert sorted(set(labels[labels >= 0])) == list(range(solution.n_groups))
+    for g in range(solution.n_groups):
+        members = np.flatnonzero(labels == g)
+        assert nx.is_connected(graph.subgraph(members.tolist()))
+        assert loads[members].sum() == solution.group_load[g]
+        outside = not low <= solution.group_load[g] <= high
+        assert (solution.reasons[g] in REASONS) if outside else (solution.reasons[g] == "")
+    assert solution.cut == oracles.cut(graph, labels)
+
+
+@given(st.integers(4, 60), st.integers(0, 10_000), st.data())
+def test_components_masks_and_connection_like_networkx(n, seed, data):
+    indptr, indices, borders, *_ = planar(n, seed, thin=0.4)
+    graph = oracles.to_networkx(indptr, indices, borders)
+    labels = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n)), np.int64)
+    part, count = kernels.components(indptr, indices, labels)
+    for u, v in graph.edges:
+        if labels[u] == labels[v] >= 0:
+            assert part[u] == part[v]
+    expected = 0
+    for g in range(4):
+        expected += nx.number_connected_components(
+            graph.subgraph(np.flatnonzero(labels == g).tolist())
+        )
+    assert count == expected
+    assert ((part < 0) == (labels < 0)).all()
+
+    masks = kernels.neighbour_masks(indptr, indices)
+    stamp, queue = np.zeros(n, np.int64), np.empty(n, np.int64)
+    for turn, u in enumerate(range(n)):
+        if labels[u] < 0:
+            continue
+        near = [v for v in graph[u] if labels[v] == labels[u]]
+        rest = graph.subgraph([v for v in range(n) if labels[v] == labels[u] and v != u])
+        same = [nx.node_connected_component(rest, v) for v in near]
+        assert kernels.stays_connected(
+            u, indptr, indices, masks, labels, stamp, 1 + 2 * turn, queue
+        ) == all(nodes == same[0] for nodes in same)
+
+
+def test_connection_of_units_with_more_neighbours_than_bits():
+    spokes = 80
+    ring = [(i, i % spokes + 1, 5) for i in range(1, spokes + 1)]
+    indptr, indices, _ = oracles.to_arrays(
+        spokes + 1, [(0, i, 3) for i in range(1, spokes + 1)] + ring
+    )
+    masks = kernels.neighbour_masks(indptr, indices)
+    stamp, queue = np.zeros(spokes + 1, np.int64), np.empty(spokes + 1, np.int64)
+    labels = np.zeros(spokes + 1, np.int64)
+    assert kernels.stays_connected(0, indptr, indices, masks, labels, stamp, 1, queue)
+    labels[[10, 50]] = 1  # two gaps in the ring: without its hub it falls apart
+    assert not kernels.stays_connected(0, indptr, indices, masks, labels, stamp, 3, queue)
+
+
+@given(st.integers(12, 80), st.integers(0, 10_000), st.integers(2, 5))
+def test_every_sweep_keeps_its_sums(n, seed, k):
+    indptr, indices, borders, loads, x, y = planar(n, seed, thin=0)
+    labels = kernels.bisect(x, y, loads, k)
+    assert sorted(set(labels)) == list(range(k))
+    kernels.mend(indptr, indices, borders, loads, labels, k)
+    assert kernels.components(indptr, indices, labels)[1] == k
+    masks = kernels.neighbour_masks(indptr, indices)
+    group_load, group_size = kernels.group_sums(labels, loads, k)
+    before = kernels.cut_of(indptr, indices, borders, labels)
+    chances = np.arange(1, 4097)[::-1] * 16
+    state, control = np.array([seed], np.uint64), np.zeros(2, np.int64)
+    for _ in range(10):
+        before += kernels.anneal(
+            indptr, indices, borders, masks, loads, labels, group_load, group_size, 100, 300,
+            np.array([50_000]), np.array([100]), np.array([1000]), chances, state, control,
+        )  # fmt: skip
+        assert before == kernels.cut_of(indptr, indices, borders, labels)
+        load, size = kernels.group_sums(labels, loads, k)
+        assert (load == group_load).all()
+        assert (size == group_size).all()
+        assert kernels.components(indptr, indices, labels)[1] == k
+
+
+@given(st.integers(30, 120), st.integers(0, 10_000), st.booleans())
+def test_repair_keeps_groups_connected_and_never_adds_violations(n, seed, free_count):
+    indptr, indices, borders, loads, x, y = planar(n, seed, thin=0)
+    k = max(int(loads.sum()) // 100, 1)
+    labels = kernels.bisect(x, y, loads, k)
+    kernels.mend(indptr, indices, borders, loads, labels, k)
+    low, high = 70, 140
+    before = kernels.group_sums(labels, loads, k)[0]
+    violations = int(((before < low) | (before > high)).sum())
+    state, control = np.array([seed], np.uint64), np.zeros(2, np.int64)
+    groups, left = kernels.repair(
+        indptr, indices, borders, loads, labels, k, low, high, 7, 10, 20, free_count, state, control
+    )
+    after = kernels.group_sums(labels, loads, groups)[0]
+    assert sorted(set(labels)) == list(range(groups))
+    assert free_count or groups == k
+    assert kernels.components(indptr, indices, labels)[1] == groups
+    assert left == int(((after < low) | (after > high)).sum()) <= violations
+
+
+@given(st.integers(1, 80), st.integers(0, 10_000), st.integers(20, 120), st.integers(0, 150))
+def test_solutions_are_valid(n, seed, low, width):
+    arrays = planar(max(n, 4), seed, thin=0.3, heaviest=90)
+    solution = solve(*arrays[:4], low, low + width, x=arrays[4], y=arrays[5], effort=SHORT)
+    assert_valid(arrays, solution, low, low + width)
+
+
+@given(st.integers(4, 11), st.integers(0, 100_000), st.integers(20, 80), st.integers(0, 60))
+def test_proofs_are_confirmed_by_brute_force(n, seed, low, width):
+    arrays = planar(n, seed, thin=0.4, heaviest=60)
+    indptr, indices, borders, loads = arrays[:4]
+    high = low + width
+    solution = solve(*arrays[:4], low, high, x=arrays[4], y=arrays[5], effort=SHORT)
+    assert_valid(arrays, solution, low, high)
+    graph = oracles.to_networkx(indptr, indices, borders)
+    for part in nx.connected_components(graph):
+        units = sorted(part)
+        sub = nx.convert_node_labels_to_integers(graph.subgraph(units), ordering="sorted")
+        possible = oracles.best_division(sub, loads[units], low, high)
+        labels = solution.labels[units]
+        why = [solution.reasons[g] for g in set(labels[labels >= 0])]
+        if any(reason and reason != "not_found" for reason in why):
+            assert possible is None or not loads[units].any()
+
+
+def test_gates_are_named():
+    # 150 behind a gate of 250, band 200-300: alone too few, with the gate too many
+    indptr, indices, borders = oracles.to_arrays(4, [(0, 1, 10), (1, 2, 10), (2, 3, 10)])
+    loads = np.array([150, 250, 120, 130])
+    assert kernels.gates(indptr, indices, loads, 200, 300).tolist() == [1]
+    solution = solve(indptr, indices, borders, loads, 200, 300)
+    assert solution.labels.tolist() == [0, 1, 2, 2]
+    assert solution.reasons == ("pocket", "", "")
+
+
+@pytest.mark.parametrize(
+    ("loads", "low", "high", "groups", "reasons"),
+    [
+        ([350, 0, 0], 200, 300, [350], ["unit_above_band"]),
+        ([175, 175, 0], 200, 300, [350], ["no_count_fits"]),
+        ([50, 60, 0], 200, 300, [110], ["component_below_band"]),
+        ([0, 0, 0], 200, 300, [], []),
+        ([250, 0, 250], 200, 300, [250, 250], ["", ""]),
+        ([100, 100, 100], 200, 300, [300], [""]),
+    ],
+)
+def test_what_arithmetic_says(loads, low, high, groups, reasons):
+    arrays = oracles.to_arrays(3, [(0, 1, 1000), (1, 2, 1000)])
+    solution = solve(*arrays, np.array(loads), low, high)
+    assert sorted(solution.group_load.tolist()) == groups
+    assert sorted(solution.reasons) == sorted(reasons)
+
+
+def test_sites_are_groups_of_their_own():
+    arrays = oracles.to_arrays(5, [(i, i + 1, 1000) for i in range(4)])
+    sites = np.array([-1, -1, 0, -1, -1])
+    solution = solve(*arrays, np.array([100, 100, 700, 100, 100]), 200, 300, sites=sites)
+    assert solution.labels.tolist() == [0, 0, 1, 2, 2]
+    assert solution.reasons[0] == solution.reasons[2] == ""
+
+
+def test_same_seed_same_labels_and_stopping_is_valid():
+    arrays = planar(300, 7, thin=0)
+    first = solve(*arrays[:4], 100, 250, x=arrays[4], y=arrays[5], seed=3, effort=SHORT)
+    again = solve(*arrays[:4], 100, 250, x=arrays[4], y=arrays[5], seed=3, effort=SHORT)
+    assert (first.labels == again.labels).all()
+    stopped = solve(*arrays[:4], 100, 250, control=np.array([1, 0]), effort=SHORT)
+    assert_valid(arrays, stopped, 100, 250)
+
+
+def test_read_only_arrays_and_other_types_are_welcome():
+    indptr, indices, borders, loads, x, y = planar(60, 5, thin=0)
+    expected = solve(indptr, indices, borders, loads, 100, 250, x=x, y=y, effort=SHORT)
+    for array in (indptr, indices, borders, loads):
+        array.flags.writeable = False
+    found = solve(
+        indptr, indices.astype(np.int32), borders, loads, 100, 250, x=x, y=y, effort=SHORT
+    )
+    assert (found.labels == expected.labels).all()
+
+
+def test_the_band_must_be_one():
+    with pytest.raises(ValueError, match="1 <= low <= high, got 300 and 200"):
+        solve(*oracles.to_arrays(2, [(0, 1, 5)]), np.array([1, 1]), 300, 200)
