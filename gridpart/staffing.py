@@ -437,11 +437,12 @@ def _by_community(staffing: Staffing) -> pd.DataFrame:
     )
     rows = rows[rows["within"].notna()]
     keys = ["within", "role"]
-    filled = rows[rows["post_id"] != VACANT]
+    filled = staffing.assignment
     subtotal = rows.drop_duplicates([*keys, "grid"]).groupby(keys)[["households"]].sum()
     subtotal["load"] = filled.groupby(keys)["load"].sum()
     subtotal["posts"] = filled.groupby(keys)["post_id"].nunique()
-    subtotal = subtotal.fillna({"load": 0.0, "posts": 0}).reset_index()
+    subtotal = subtotal.astype(float).fillna(0.0).reset_index()
+    subtotal["households"] = subtotal["households"].astype(np.int64)
     subtotal["post_id"] = [_plural(int(n), "post") for n in subtotal["posts"]]
     both = pd.concat([rows, subtotal.astype(object)], ignore_index=True)
     both["last"] = [False] * len(rows) + [True] * len(subtotal)
