@@ -481,13 +481,12 @@ def _code_malformed(scene: Scene, codes: list[str], values: list[Any]) -> Iterat
     for row, (code, value) in enumerate(zip(codes, values, strict=True)):
         if not code:
             continue
-        reason = check_code(code)
-        if reason is None and not isinstance(value, str):
-            reason = "it is a number, not text; a leading zero would be lost"
+        text = isinstance(value, str)
+        reason = check_code(code) if text else "is a number, not text: leading zeros would be lost"
         if reason is not None:
             name = scene.zones.ids[row]
             shape = scene.zones.polygons[row]
-            yield Finding("code_malformed", f"zone {name}, code {code}: {reason}", (name,), shape)
+            yield Finding("code_malformed", f"zone {name}: code {code} {reason}", (name,), shape)
 
 
 def _parents(scene: Scene, parent: str) -> list[str]:

@@ -149,7 +149,7 @@ def household_counts(frame: pd.DataFrame, name: str, what: str) -> NDArray[np.in
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     bad = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)))
     if bad.any():
-        rows = [f"row {index}: {column.loc[index]!r}" for index in column.index[bad]]
+        rows = [f"row {index}: {value}" for index, value in column[bad].items()]
         message = f"{what}: {name!r} must hold whole numbers of households, none missing"
         raise InputError(Problem("bad_households", message, tuple(rows)))
     return numbers.to_numpy().astype(np.int64)

@@ -105,11 +105,11 @@ class Cover:
         """Zones with an edge that its neighbours' edges do not match exactly.
 
         Two zones overlap only if at least one of them is suspect, so a clean coverage needs no
-        pairwise work. Zones that merely have a T-junction are suspect, too.
+        pairwise work. Zones with a T-junction, or a crack within the tolerance, are suspect, too.
         """
         present = np.flatnonzero(~shapely.is_empty(self.polygons))
         result = np.zeros(len(self.polygons), dtype=bool)
-        edges = shapely.coverage_invalid_edges(self.polygons[present])
+        edges = shapely.coverage_invalid_edges(self.polygons[present], gap_width=self.tolerance)
         result[present] = ~shapely.is_empty(edges)
         return result
 
@@ -185,12 +185,9 @@ class Cover:
 
     def holes(self) -> Geometries:
         """Connected pieces of uncovered ground that zones enclose."""
-        shell = self.union
-        margin = 0.0
-        if self.suspect.any():
-            # A crack of no width between unmatched borders would open a hole to the outside.
-            margin = self.tolerance
-            shell = shapely.buffer(shell, margin, join_style="mitre")
+        # A crack of no width between unmatched borders would open a hole to the outside.
+        margin = self.tolerance
+        shell = shapely.buffer(self.union, margin, join_style="mitre")
         rings = [
             shapely.get_interior_ring(part, k)
             for part in shapely.get_parts(shell)
@@ -198,9 +195,7 @@ class Cover:
         ]
         if not rings:
             return np.empty(0, dtype=object)
-        filled = shapely.polygons(rings)
-        if margin:
-            filled = shapely.buffer(filled, margin, join_style="mitre")
+        filled = shapely.buffer(shapely.polygons(rings), margin, join_style="mitre")
         ground = shapely.difference(shapely.union_all(filled), self.union)
         return true_pieces(ground, self.tolerance)
 

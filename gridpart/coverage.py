@@ -316,7 +316,7 @@ def _bare_ground(scene: Scene, check: str, pieces: Any) -> Iterator[Finding]:
         near = np.unique(scene.cover.tree.query(pieces[small], "dwithin", scene.tolerance)[1])
         yield Finding(
             "sliver_gap",
-            f"{small.sum()} slivers that no zone covers, each below {scene.min_area:g} m²",
+            f"slivers that no zone covers, each below {scene.min_area:g} m²: {small.sum()}",
             scene.zones.named(near),
             shapely.MultiPolygon(list(pieces[small])),
             n=int(small.sum()),
@@ -353,7 +353,7 @@ def _spill(scene: Scene) -> Iterator[Finding]:
     if small.any():
         yield Finding(
             "spill",
-            f"{small.sum()} zones reach less than {scene.min_area:g} m² outside the boundary",
+            f"zones that reach less than {scene.min_area:g} m² outside the boundary: {small.sum()}",
             scene.zones.named(rows[small]),
             shapely.union_all(shapes[small]),
             n=int(small.sum()),
@@ -384,7 +384,7 @@ def _overlap(scene: Scene) -> Iterator[Finding]:
         rows = np.unique([pairs.first[small], pairs.second[small]])
         yield Finding(
             "overlap",
-            f"{small.sum()} pairs of zones overlap by less than {scene.min_area:g} m² each",
+            f"overlaps of less than {scene.min_area:g} m² each; pairs of zones: {small.sum()}",
             scene.zones.named(rows),
             shapely.union_all(pairs.shape[small]),
             n=int(small.sum()),
@@ -433,7 +433,7 @@ def _point_contact(scene: Scene) -> Iterator[Finding]:
         rows = np.unique(pairs)
         yield Finding(
             "point_contact",
-            f"{len(pairs)} pairs of zones touch at a point only",
+            f"pairs of zones that touch at a point only: {len(pairs)}",
             scene.zones.named(rows),
             shapely.MultiPoint(points),
             n=len(pairs),
