@@ -1,8 +1,8 @@
 """Make borders that almost fit fit: explicit, and with an account of what was done.
 
-Everything happens on the corners of all polygons at once, in rounds: coordinates go to the
-tolerance grid, corners of borders that still do not match are unified where they are close, and
-edges get the corners that lie on them. Polygons are built anew at the end.
+Everything happens on the corners of all polygons at once, in rounds: corners of borders that do not
+match are unified where they are close, edges get the corners that lie on them, coordinates go to
+the tolerance grid, and both are done again. Polygons are built anew at the end.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 EARTH_RADIUS_M = 6_371_000
 SNAP_ROUNDS = 30
+AREA_DIGITS = 6  # of square metres: what lies behind depends on the order of computing
 VALID_ROUNDS = 6
 # Points one step of the grid apart are a hair more than the tolerance apart in floating point.
 REACH = 1.01
@@ -146,9 +147,9 @@ def repair_units(
     Notes
     -----
     Rounding alone leaves two nearly equal values apart where they fall on two sides of a rounding
-    boundary. So corners of borders that still do not match are unified with one of them that
-    stands for all within the tolerance, chosen by its coordinates, whatever the order of rows.
-    A second repair changes nothing.
+    boundary. So before and after it, corners of borders that do not match are unified with one of
+    them that stands for all within the tolerance, chosen by its coordinates, whatever the order
+    of rows. A second repair changes nothing.
 
     Examples
     --------
@@ -333,9 +334,37 @@ def _raise_vanished(names: Objects, gone: np.ndarray[Any, Any], tolerance: float
 def _snap(
     geometries: Objects, names: Objects, tolerance: float, done: Repair
 ) -> tuple[Objects, Repair]:
-    corners = corners_of(geometries)
-    origin = corners.xy
+    corners, origin, before = _align(corners_of(geometries), None, tolerance)
+    # Only now: rounding may carry points that were close to cells that touch in a corner.
     corners = corners._replace(xy=_to_grid(corners.xy, tolerance))
+    corners, origin, after = _align(corners, origin, tolerance)
+    far = np.hypot(*(corners.xy - origin).T)
+    keys = exact_keys(origin[far > 0])
+    points, _ = unique_points(keys[:, 0], keys[:, 1])
+    kept, dropped = _drop_collapsed(corners, names, tolerance)
+    return rebuild(geometries, kept, np.arange(len(geometries))), replace(
+        done,
+        vertices_moved=done.vertices_moved + len(points),
+        largest_move_m=max(done.largest_move_m, float(far.max(initial=0))),
+        junctions_mended=done.junctions_mended + before + after,
+        rings_dropped=done.rings_dropped + dropped,
+    )
+
+
+def _align(
+    corners: Corners, origin: Floats | None, tolerance: float
+) -> tuple[Corners, Floats, int]:
+    """Unify close corners and insert those that lie on edges, until nothing changes.
+
+    Returns
+    -------
+    corners : Corners
+    origin : float array
+        Where each corner lay at first.
+    mended : int
+        Corners inserted.
+    """
+    origin = corners.xy if origin is None else origin
     mended = 0
     for _ in range(SNAP_ROUNDS):
         loose = loose_segments(corners)
@@ -349,20 +378,10 @@ def _snap(
         segment, point = junctions(loose, tolerance * REACH, own=True)
         if not len(segment):
             break
-        after = insert(corners._replace(xy=origin), loose, segment, point)
-        corners, origin = insert(corners, loose, segment, point), after.xy
+        origin = insert(corners._replace(xy=origin), loose, segment, point).xy
+        corners = insert(corners, loose, segment, point)
         mended += len(segment)
-    far = np.hypot(*(corners.xy - origin).T)
-    keys = exact_keys(origin[far > 0])
-    points, _ = unique_points(keys[:, 0], keys[:, 1])
-    kept, dropped = _drop_collapsed(corners, names, tolerance)
-    return rebuild(geometries, kept, np.arange(len(geometries))), replace(
-        done,
-        vertices_moved=done.vertices_moved + len(points),
-        largest_move_m=max(done.largest_move_m, float(far.max(initial=0))),
-        junctions_mended=done.junctions_mended + mended,
-        rings_dropped=done.rings_dropped + dropped,
-    )
+    return corners, origin, mended
 
 
 def _to_grid(xy: Floats, tolerance: float) -> Floats:
@@ -409,7 +428,7 @@ def _account(frame: gpd.GeoDataFrame, done: Repair, tolerance: float) -> Repair:
     pairs, area, _ = overlapping_pairs(geometries, bad)
     names = frame.index
     left = tuple(
-        (names[one], names[other], float(size))
+        (names[one], names[other], round(float(size), AREA_DIGITS))
         for (one, other), size in zip(pairs, area, strict=True)
     )
     gaps = enclosed_gaps(geometries, matched=not len(bad))
@@ -422,7 +441,7 @@ def _account(frame: gpd.GeoDataFrame, done: Repair, tolerance: float) -> Repair:
         area_after_m2=_area(geometries),
         overlaps=left,
         gaps=len(gaps),
-        gap_m2=_area(gaps),
+        gap_m2=round(_area(gaps), AREA_DIGITS),
         components=int(parts.max(initial=-1)) + 1,
         valid=not len(bad),
     )
