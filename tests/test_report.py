@@ -1,0 +1,203 @@
+"""What an audit writes: JSON, page, GeoPackage and text."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pyogrio
+import pytest
+import shapely
+from shapely import box
+
+from gridpart.coverage import audit
+from gridpart.errors import OutputError
+from gridpart.report import (
+    audit_json,
+    audit_text,
+    print_audit,
+    write_audit_html,
+    write_audit_json,
+    write_findings,
+)
+
+CRS = "EPSG:4547"
+EVIL = "<script>alert('x')</script>\"&;=cmd|' /C calc'!A0"
+KEYS = [
+    "check", "severity", "ids", "area_m2", "length_m", "households", "n", "bbox", "message",
+    "advice", "status", "geometry",
+]  # fmt: skip
+
+
+@pytest.fixture
+def zones() -> gpd.GeoDataFrame:
+    """An overlap, a bow-tie, an empty shape and a name that wants to be code."""
+    return gpd.GeoDataFrame(
+        {"name": [EVIL, "网格二", "tie", "empty"], "households": [250, 90, 300, 300]},
+        geometry=[
+            box(0, 0, 100, 100),
+            box(90, 0, 200, 100),
+            shapely.Polygon([(300, 0), (400, 100), (400, 0), (300, 100)]),
+            None,
+        ],
+        crs=CRS,
+    )
+
+
+@pytest.fixture
+def findings(zones: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    boundary = gpd.GeoSeries([box(0, 0, 220, 100)], crs=CRS)
+    return audit(zones, id="name", boundary=boundary, low=200, high=500)
+
+
+@pytest.fixture
+def nothing() -> gpd.GeoDataFrame:
+    return audit(gpd.GeoDataFrame(geometry=[box(0, 0, 9, 9)], crs=CRS))
+
+
+class Page(HTMLParser):
+    """Tags and text of a page, as a browser takes them apart."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.tags)
+
+
+def page_of(tmp_path: Path, findings: gpd.GeoDataFrame, **options: object) -> tuple[str, Page]:
+    path = tmp_path / "audit.html"
+    write_audit_html(findings, path, **options)
+    text = path.read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+def test_json_is_exactly_the_promised_shape(tmp_path, findings) -> None:
+    path = tmp_path / "audit.json"
+    write_audit_json(findings, path)
+    data = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert data == audit_json(findings)
+    assert list(data) == ["schema_version", "ok", "counts", "findings"]
+    assert data["schema_version"] == 1
+    assert data["ok"] is False
+    assert sum(data["counts"].values()) == sum(row["n"] for row in data["findings"])
+    for row in data["findings"]:
+        assert list(row) == KEYS
+    by_check = {row["check"]: row for row in data["findings"]}
+    overlap = by_check["overlap"]
+    assert overlap["bbox"] == [90, 0, 100, 100]
+    assert overlap["area_m2"] == 1000
+    assert overlap["households"] is None
+    assert overlap["geometry"]["type"] == "Polygon"
+    assert EVIL in overlap["ids"]
+    empty = by_check["empty_geometry"]
+    assert (empty["geometry"], empty["bbox"], empty["area_m2"]) == (None, None, None)
+    assert by_check["below_band"]["households"] == 90
+
+
+def test_json_of_a_clean_plan(tmp_path, nothing) -> None:
+    path = tmp_path / "audit.json"
+    write_audit_json(nothing, path)
+    expected = {"schema_version": 1, "ok": True, "counts": {}, "findings": []}
+    assert json.loads(path.read_text()) == expected
+
+
+def test_findings_are_one_layer_a_kind_of_geometry(tmp_path, findings) -> None:
+    path = tmp_path / "findings.gpkg"
+    write_findings(findings, path)
+    layers = [str(name) for name, _ in pyogrio.list_layers(path)]
+    assert layers == ["findings_polygons", "findings_points", "findings_without_geometry"]
+    read = {layer: gpd.read_file(path, layer=layer) for layer in layers}
+    assert sum(map(len, read.values())) == len(findings)
+    polygons = read["findings_polygons"]
+    assert polygons.crs == findings.crs
+    assert set(polygons.geom_type) == {"MultiPolygon"}
+    assert polygons.loc[polygons["check"] == "overlap", "area_m2"].item() == 1000
+    assert set(read["findings_points"]["check"]) == {"invalid_geometry"}
+    bare = read["findings_without_geometry"]
+    assert not isinstance(bare, gpd.GeoDataFrame)
+    assert set(bare["check"]) == {"empty_geometry"}
+
+
+def test_no_findings_make_a_readable_file(tmp_path, nothing) -> None:
+    path = tmp_path / "findings.gpkg"
+    write_findings(nothing, path)
+    read = gpd.read_file(path, layer="findings_polygons")
+    assert len(read) == 0
+    assert {"check", "severity", "n"} <= set(read.columns)
+
+
+def test_names_are_text_on_the_page_and_nothing_is_fetched(tmp_path, findings, zones) -> None:
+    text, page = page_of(tmp_path, findings, zones=zones, id="name", title=EVIL)
+    assert page.count("script") == 1
+    assert "alert('x')" not in "".join(re.findall(r"<script>(.*?)</script>", text, re.DOTALL))
+    assert EVIL in "".join(page.words)
+    links = [value for _, tag in page.tags for key, value in tag.items() if key in ("src", "href")]
+    assert links == []
+    assert "://" not in text
+    policy = [tag["content"] for name, tag in page.tags if tag.get("http-equiv")]
+    assert policy[0].startswith("default-src 'none'")
+
+
+def test_the_page_says_the_verdict_draws_and_lists(tmp_path, findings, zones) -> None:
+    boundary = gpd.GeoSeries([box(0, 0, 220, 100)], crs=CRS).to_crs(4490)
+    text, page = page_of(tmp_path, findings, zones=zones, id="name", boundary=boundary)
+    assert "NOT OK" in text
+    listed = [tag for name, tag in page.tags if name == "tr" and "data-row" in tag]
+    assert [tag["data-check"] for tag in listed] == list(findings["check"])
+    drawn = {tag["data-row"] for name, tag in page.tags if name == "g" and "data-row" in tag}
+    placed = {str(k) for k, shape in enumerate(findings.geometry) if shape is not None}
+    assert drawn == placed
+    assert sum(tag.get("class") == "zone" for _, tag in page.tags) == 3
+    assert sum(tag.get("class") == "boundary" for _, tag in page.tags) == 1
+    assert "两个网格相互重叠。" in text
+    assert "nan" not in re.sub(r"[^a-z ]", " ", text.lower()).split()
+
+
+def test_the_page_of_a_clean_plan_says_ok(tmp_path, nothing) -> None:
+    text, page = page_of(tmp_path, nothing)
+    assert "Nothing was found" in text
+    assert "NOT OK" not in text
+    assert page.count("svg") == 0
+
+
+def test_the_same_audit_gives_the_same_page(tmp_path, findings, zones) -> None:
+    first, _ = page_of(tmp_path, findings, zones=zones)
+    second, _ = page_of(tmp_path, findings, zones=zones)
+    assert first == second
+
+
+def test_the_summary_fits_a_screen(findings, capsys) -> None:
+    many = pd.concat([findings] * 40, ignore_index=True)
+    text = audit_text(many)
+    lines = text.splitlines()
+    assert lines[0].startswith("NOT OK: ")
+    assert len(lines) <= 20
+    assert max(map(len, lines)) <= 100
+    assert re.search(r"error +overlap +40 ", text)
+    print_audit(findings)
+    assert capsys.readouterr().out == audit_text(findings) + "\n"
+
+
+def test_a_clean_summary_is_one_line(nothing) -> None:
+    assert audit_text(nothing) == "OK: 0 errors, 0 warnings, 0 notes"
+
+
+@pytest.mark.parametrize("write", [write_audit_json, write_audit_html, write_findings])
+def test_nothing_is_left_where_nothing_can_be_written(tmp_path, findings, write) -> None:
+    with pytest.raises(OutputError, match="does not exist"):
+        write(findings, tmp_path / "missing" / "audit.gpkg")
+    assert list(tmp_path.iterdir()) == []
