@@ -309,9 +309,9 @@ class _Judge:
             "unit_above_band": self._unit_above_band,
             "component_below_band": self._component_below_band,
             "no_count_fits": self._no_count_fits,
-            "pocket": _cannot_verify,
-            "proven_by_search": _cannot_verify,
-            "not_found": _not_found,
+            "pocket": lambda _: (None, "an audit cannot repeat the proof"),
+            "proven_by_search": lambda _: (None, "an audit cannot repeat the proof"),
+            "not_found": lambda _: (None, "no plan inside the band was found; nothing is proven"),
             "enclave_attached": self._enclave_attached,
         }
         self.checks = {
@@ -378,19 +378,56 @@ class _Judge:
         return bool(one), "one unit above the band" if one else "it is not one unit above the band"
 
     def _component_below_band(self, row: int) -> Verdict:
-        """Nothing of the same community may border on the zone."""
-        scene = self.scene
-        if len(scene.unit_ids):
-            home = scene.home
-            same = (home < 0) | (self.community[home] == self.community[row])
-            rows = np.flatnonzero(same & (home != row) & _shaped(scene))
-            around = touching_units(self._shape(row), scene.unit_shapes[rows], scene.tolerance)
-            neighbours = _unit_names(scene, rows[around])
-        else:
-            neighbours = scene.zones.named(self._zones_around(row))
+        """Nothing of the same community that a grid could share may border on the zone."""
+        neighbours, _ = self._around(row)
         if neighbours:
             return False, f"{neighbours[0]} of the same community borders on it"
         return True, "nothing else of its community borders on it"
+
+    def _pocket(self, row: int) -> Verdict:
+        """One unit alone may border on the zone, and it may not be able to take it in."""
+        counted, high = self.scene.counted, self.band.high
+        neighbours, households = self._around(row)
+        if counted is None or high is None or households is None or len(neighbours) != 1:
+            return _cannot_verify(row)
+        together = int(counted[row] + households[0])
+        if together <= high:
+            return False, f"with {neighbours[0]} it would have {together} households"
+        return True, f"only {neighbours[0]} borders on it; together they have {together} households"
+
+    def _exclusive(self, row: int) -> Verdict:
+        """The band does not apply to a zone that its own layer calls exclusive."""
+        frame = self.scene.zones.frame
+        if "kind" not in frame.columns:
+            return None, "the zones have no column kind to verify it"
+        if frame["kind"].iloc[row] != "exclusive":
+            return False, "the zone is not marked exclusive"
+        return True, "an exclusive grid; the band does not apply"
+
+    def _around(self, row: int) -> tuple[list[str], NDArray[np.int64] | None]:
+        """What of the same community borders on a zone: units if there are any, else zones.
+
+        Zones that stand apart by decree (exclusive, one unit above the band) do not count. With
+        the names come the households, where they are known.
+        """
+        scene = self.scene
+        apart = [zone for zone, name in enumerate(scene.zones.ids) if name in self._apart()]
+        if not len(scene.unit_ids):
+            rows = self._zones_around(row)
+            rows = rows[~np.isin(rows, apart)]
+            counted = scene.counted
+            return scene.zones.named(rows), None if counted is None else counted[rows]
+        home = scene.home
+        same = (home < 0) | (self.community[home] == self.community[row])
+        rows = np.flatnonzero(same & (home != row) & ~np.isin(home, apart) & _shaped(scene))
+        around = touching_units(self._shape(row), scene.unit_shapes[rows], scene.tolerance)
+        held = scene.unit_households
+        return _unit_names(scene, rows[around]), None if held is None else held[rows[around]]
+
+    def _apart(self) -> set[str]:
+        by_decree = ("unit_above_band", "exclusive")
+        pairs = zip(self.grids, self.reasons, strict=True)
+        return {grid for grid, reason in pairs if reason in by_decree}
 
     def _zones_around(self, row: int) -> NDArray[np.int64]:
         rows = np.flatnonzero(self.community == self.community[row])
@@ -403,11 +440,7 @@ class _Judge:
         counted = self.scene.counted
         if counted is None:
             return None, "households were not given to verify it"
-        apart = {
-            grid
-            for grid, reason in zip(self.grids, self.reasons, strict=True)
-            if reason == "unit_above_band"
-        }
+        apart = self._apart()
         seen, queue = {row}, [row]
         while queue:
             for other in self._zones_around(queue.pop()):
@@ -431,16 +464,6 @@ class _Judge:
         if inside:
             return False, f"the smaller parts hold {inside} households"
         return True, "the smaller parts hold no household"
-
-
-def _cannot_verify(row: int) -> Verdict:
-    del row
-    return None, "an audit cannot repeat the proof"
-
-
-def _not_found(row: int) -> Verdict:
-    del row
-    return None, "no plan inside the band was found, which proves nothing"
 
 
 # --------------------------------------------------------------------------- codes

@@ -247,7 +247,8 @@ def _measuring_crs(zones: gpd.GeoDataFrame, crs: Any) -> pyproj.CRS:
 
 
 def _say(message: str) -> None:
-    warnings.warn(message, GridpartWarning, stacklevel=2)
+    # from here up: the helper, build_scene, audit, the caller
+    warnings.warn(message, GridpartWarning, stacklevel=5)
 
 
 def _finite(shapes: Geometries) -> NDArray[np.bool_]:

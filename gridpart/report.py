@@ -341,5 +341,4 @@ def _table_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "area": f"{area:,.1f}" if math.isfinite(area) else "",
         "area_key": area if math.isfinite(area) else -1,
         "households": "" if _is_missing(row["households"]) else int(row["households"]),
-        "own_advice": row["advice"] != CATALOGUE[row["check"]].advice,
     }

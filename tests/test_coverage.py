@@ -484,7 +484,7 @@ def test_zones_out_of_the_band_are_errors(zones) -> None:
         (("Z04", "unit_above_band", 610), "error", "counted were 600"),
         (("Z04", "component_below_band", 600), "error", "does not explain"),
         (("Z04", "because", 600), "error", "not known"),
-        (("Z04", "not_found", 600), "warning", "proves nothing"),
+        (("Z04", "not_found", 600), "warning", "nothing is proven"),
         (("Z04", "pocket", 600), "warning", "cannot repeat"),
     ],
 )
