@@ -95,12 +95,18 @@ def _axes(figure: Figure, sheet: Sheet) -> tuple[Any, Any]:
 
 
 def _fill_panel(
-    panel: Any, plan: PlanLike, sheet: Sheet, *, handles: Sequence[Artist], column: str
+    panel: Any,
+    plan: PlanLike,
+    sheet: Sheet,
+    *,
+    handles: Sequence[Artist],
+    title: str,
+    letters: Lettering,
 ) -> None:
     panel.set_axis_off()
     legend = panel.legend(
         handles=handles,
-        title=legend_title(column),
+        title=title,
         loc="upper left",
         frameon=False,
         fontsize=9,
@@ -109,6 +115,7 @@ def _fill_panel(
         borderaxespad=0,
         ncols=1 if sheet.beside else 1 + (len(handles) > 5) + (sheet.width > 10),
     )
+    legend.get_title().set(**letters.style(title), size=10)
     legend.set_zorder(9)
     side = "left" if sheet.beside else "right"
     text = "\n".join(_figures(plan))
@@ -150,7 +157,8 @@ def draw_sheet(
     figure = Figure(figsize=(sheet.width, sheet.height))
     FigureCanvasAgg(figure)
     title, source = title or "Service grids", source or ""
-    letters = Lettering([title, source], font=font)
+    heading = legend_title(column)
+    letters = Lettering([title, source, heading], font=font)
     page, panel = _axes(figure, sheet)
     # Under the heading, not in the middle of the room that is left.
     page.set_anchor("N")
@@ -158,7 +166,7 @@ def draw_sheet(
         plan, ax=page, boundary=boundary, legend=False, label=label, column=column, font=font
     )
     handles = grid_legend(plan, column=column, boundary=boundary is not None)
-    _fill_panel(panel, plan, sheet, handles=handles, column=column)
+    _fill_panel(panel, plan, sheet, handles=handles, title=heading, letters=letters)
     left, top = MARGIN / sheet.width, 1 - MARGIN / sheet.height
     _write(figure, (left, top), title, va="top", size=16, letters=letters)
     foot = MARGIN / 2 / sheet.height

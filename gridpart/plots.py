@@ -244,7 +244,7 @@ def _frame_map(ax: Axes, bounds: Any, *, foot: bool) -> None:
         spine.set_visible(False)
 
 
-def _add_legend(ax: Axes, handles: list[Artist], *, title: str) -> None:
+def _add_legend(ax: Axes, handles: list[Artist], *, title: str, letters: Lettering) -> None:
     figure: Any = ax.get_figure()
     place: dict[str, Any] = {"loc": "best"}
     if figure.get_layout_engine() is not None:  # it makes room for what stands beside the axes
@@ -252,6 +252,7 @@ def _add_legend(ax: Axes, handles: list[Artist], *, title: str) -> None:
     legend = ax.legend(
         handles=handles, title=title, fontsize=8, title_fontsize=8, framealpha=0.9, **place
     )
+    legend.get_title().set(**letters.style(title), size=8)
     legend.get_frame().set_linewidth(0.4)
     legend.set_zorder(9)
 
@@ -354,7 +355,8 @@ def plot_grids(
         ax = _new_map(_extent(grids, outline))
     shapes = _communities(grids) if communities else None
     names = [] if shapes is None else [str(name) for name in shapes.index]
-    letters = Lettering([*texts, *names, title or "", source or ""], font=font)
+    heading = legend_title(column)
+    letters = Lettering([*texts, *names, heading, title or "", source or ""], font=font)
     _draw_areas(ax, grids, grids[column], classes)
     _draw_lines(ax, shapes, color=carto.INK, linewidth=1.4, zorder=3)
     _draw_lines(ax, outline, color=carto.INK, linewidth=1.0, linestyle="--", zorder=4)
@@ -366,7 +368,7 @@ def plot_grids(
     if legend:
         given: dict[str, Any] = {"low": low, "high": high, "boundary": outline is not None}
         handles = grid_legend(grids, column=column, cmap=cmap, **given)
-        _add_legend(ax, handles, title=legend_title(column))
+        _add_legend(ax, handles, title=heading, letters=letters)
     taken, left_out = carto.draw_labels(ax, grids, texts, letters=letters)
     if shapes is not None:
         carto.draw_community_names(ax, shapes, taken, letters=letters)

@@ -34,7 +34,7 @@ ROOMS = {
     "maps": ["_maps"],
     "report": ["report", "_audit_map"],
     "samples": ["samples", "_blocks", "_mesh", "_town"],
-    "cli": ["cli", "__main__"],
+    "cli": ["cli", "demo", "__main__"],
 }
 
 # Room -> the rooms it may import, besides itself and errors.

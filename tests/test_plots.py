@@ -272,6 +272,17 @@ def test_other_quantity_gets_its_own_classes(grids):
     assert sum(counts) == 11  # the exclusive grid is counted by itself
 
 
+@needs_cjk
+def test_chinese_column_heads_the_legend(grids):
+    grids["面积"] = 5.0
+    title = plot_grids(grids, column="面积").get_legend().get_title()
+    assert title.get_text() == "面积"
+    assert title.get_fontproperties().get_file() is not None
+    sheet = _maps.draw_sheet(Drawn(grids), column="面积").axes[1].get_legend().get_title()
+    assert sheet.get_fontproperties().get_file() is not None
+    assert (title.get_fontsize(), sheet.get_fontsize()) == (8, 10)
+
+
 @pytest.mark.parametrize("band", [(200, 500), (200, 300), (160, 255), (30, 40), (300, 300), (1, 7)])
 def test_classes_tile_the_band(band):
     low, high = band
