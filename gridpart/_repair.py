@@ -275,6 +275,7 @@ def overlapping_pairs(geometries: Objects, candidates: Ints) -> tuple[Ints, Floa
     parts, pair = shapely.get_parts(
         shapely.intersection(shapes[one], shapes[other]), return_index=True
     )
+    parts = shapely.normalize(parts)
     area, length = shapely.area(parts), shapely.length(parts)
     filled = area > 0
     parts, pair, area, length = parts[filled], pair[filled], area[filled], length[filled]
@@ -467,4 +468,5 @@ def enclosed_gaps(geometries: Objects, *, matched: bool) -> Objects:
         return parts[:0]
     filled = shapely.union_all(shapely.polygons(shapely.get_exterior_ring(parts)))
     gaps = shapely.get_parts(shapely.difference(filled, union))
-    return gaps[shapely.area(gaps) > 0]
+    # from one corner of each, so that its area is the same to the last digit in any order of rows
+    return shapely.normalize(gaps[shapely.area(gaps) > 0])
