@@ -134,7 +134,7 @@ def _uses(
     """The use of every block: exclusive sites first, then compounds, parks and lanes."""
     uses = [""] * len(blocks)
     middle = sum(areas) / len(areas)
-    for site in sites:
+    for site in sites[: len(blocks) - 1]:  # one block at least is lived in
         size = 2.2 * middle if site == "factory" else 0.8 * middle
         free = [i for i, use in enumerate(uses) if not use]
         uses[min(free, key=lambda i: abs(areas[i] - size))] = site
@@ -150,7 +150,7 @@ def _uses(
         else:
             uses[i] = "compound" if draw < 0.07 + walled else "residential"
     if not any(use in ("compound", "residential") for use in uses):
-        uses[uses.index("green")] = "residential"
+        uses[uses.index("green") if "green" in uses else 0] = "residential"
     return uses
 
 

@@ -14,6 +14,7 @@ import shapely
 from geopandas.testing import assert_geodataframe_equal
 
 from gridpart import samples
+from gridpart._blocks import _uses
 from gridpart._mesh import Draws, Mesh, Style
 from gridpart.errors import InputError
 from gridpart.samples import county_town, load_sample, sample_path
@@ -233,6 +234,16 @@ def test_division_of_a_crooked_face_gives_all_parts_and_keeps_the_area():
     assert sum(mesh.area(cell) for cell in rings) == pytest.approx(mesh.area(mesh.expand(ring)))
     shapes = [shapely.Polygon([(mesh.xs[v], mesh.ys[v]) for v in ring]) for ring in rings]
     assert shapely.coverage_is_valid(shapes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_community_of_few_blocks_keeps_one_to_live_in(count):
+    for seed in range(20):
+        uses = _uses(
+            [[]] * count, [1.0] * count, "new", ["school", "market", "factory"], Draws(seed)
+        )
+        assert {"residential", "compound"} & set(uses)
+        assert len(uses) == count
 
 
 # ------------------------------------------------------------------ the sample that ships
