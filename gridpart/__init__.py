@@ -8,6 +8,8 @@ The public names load on first use, so that ``import gridpart`` is quick.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 from gridpart._version import __version__
@@ -55,3 +57,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps the room ``gridpart.partition`` from hiding the function of the same name.
+
+    The import system sets a submodule as an attribute of its package; where a public name is
+    called like its room, the public name wins.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _ROOMS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

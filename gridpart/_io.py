@@ -8,6 +8,7 @@ columns keep their leading zeros, and an output appears under its name only when
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -198,14 +199,16 @@ def _read_delimited(path: Path) -> pd.DataFrame:
 
     try:
         text = path.read_text(encoding="utf-8-sig")
-        encoding = "utf-8-sig"
     except UnicodeDecodeError:
         text = path.read_text(encoding="gb18030")
-        encoding = "gb18030"
     if not text.strip():
         raise InputError(f"{path}: the table is empty")
-    separator = "\t" if "\t" in text.splitlines()[0] else ","
-    return pd.read_csv(path, dtype=str, sep=separator, encoding=encoding)
+    head = next(line for line in text.splitlines() if line.strip())
+    separator = "\t" if "\t" in head else ","
+    # blank lines are kept until the empty rows are dropped, so that a row knows its line
+    return pd.read_csv(
+        io.StringIO(text.lstrip("\r\n")), dtype=str, sep=separator, skip_blank_lines=False
+    )
 
 
 def file_sha256(path: PathLike) -> str:

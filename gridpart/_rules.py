@@ -74,6 +74,9 @@ def _unit_names(scene: Scene, rows: NDArray[np.int64]) -> tuple[str, ...]:
     return tuple(scene.unit_ids[row] for row in rows)
 
 
+BLIND_SHARE = 0.1  # of a unit; from here on, ground that no zone covers is an error
+
+
 def _unit_uncovered(scene: Scene) -> Iterator[Finding]:
     """Units that lie mostly outside all zones, and those of which a part does."""
     located = scene.located
@@ -95,6 +98,8 @@ def _unit_uncovered(scene: Scene) -> Iterator[Finding]:
             (scene.unit_ids[row],),
             ground,
             scene.households_at(np.array([row])) if bare else None,
+            # a blind spot, but where only the edge of a unit is bare, as along a generalised line
+            severity="error" if outside[row] >= BLIND_SHARE else None,
         )
 
 
@@ -309,7 +314,8 @@ class _Judge:
             "unit_above_band": self._unit_above_band,
             "component_below_band": self._component_below_band,
             "no_count_fits": self._no_count_fits,
-            "pocket": lambda _: (None, "an audit cannot repeat the proof"),
+            "pocket": self._pocket,
+            "exclusive": self._exclusive,
             "proven_by_search": lambda _: (None, "an audit cannot repeat the proof"),
             "not_found": lambda _: (None, "no plan inside the band was found; nothing is proven"),
             "enclave_attached": self._enclave_attached,
@@ -389,7 +395,7 @@ class _Judge:
         counted, high = self.scene.counted, self.band.high
         neighbours, households = self._around(row)
         if counted is None or high is None or households is None or len(neighbours) != 1:
-            return _cannot_verify(row)
+            return None, "an audit cannot repeat the proof"
         together = int(counted[row] + households[0])
         if together <= high:
             return False, f"with {neighbours[0]} it would have {together} households"
@@ -404,7 +410,7 @@ class _Judge:
             return False, "the zone is not marked exclusive"
         return True, "an exclusive grid; the band does not apply"
 
-    def _around(self, row: int) -> tuple[list[str], NDArray[np.int64] | None]:
+    def _around(self, row: int) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
         """What of the same community borders on a zone: units if there are any, else zones.
 
         Zones that stand apart by decree (exclusive, one unit above the band) do not count. With
