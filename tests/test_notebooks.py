@@ -30,7 +30,7 @@ def outputs(notebook):
 
 def run(path, folder):
     notebook = nbformat.read(path, as_version=4)
-    # Warnings of the library, and missing glyphs, are errors in a notebook that shows how to use it.
+    # Warnings of the library, and missing glyphs, are errors in a notebook that teaches its use.
     notebook.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
     client = NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}

@@ -1,0 +1,29 @@
+from gridpart._version import __version__ as __version__
+from gridpart.codes import assign_codes as assign_codes
+from gridpart.codes import check_code as check_code
+from gridpart.contiguity import Contiguity as Contiguity
+from gridpart.contiguity import build_contiguity as build_contiguity
+from gridpart.coverage import audit as audit
+from gridpart.coverage import audit_counts as audit_counts
+from gridpart.coverage import audit_ok as audit_ok
+from gridpart.errors import CodeError as CodeError
+from gridpart.errors import CRSError as CRSError
+from gridpart.errors import GridpartError as GridpartError
+from gridpart.errors import GridpartWarning as GridpartWarning
+from gridpart.errors import InputError as InputError
+from gridpart.errors import OutputError as OutputError
+from gridpart.partition import partition as partition
+from gridpart.plan import Plan as Plan
+from gridpart.plan import read_plan as read_plan
+from gridpart.plots import plot_grids as plot_grids
+from gridpart.plots import plot_sizes as plot_sizes
+from gridpart.samples import county_town as county_town
+from gridpart.samples import load_sample as load_sample
+from gridpart.staffing import assign_posts as assign_posts
+from gridpart.staffing import households_per_worker as households_per_worker
+from gridpart.units import check_units as check_units
+from gridpart.units import describe_units as describe_units
+from gridpart.units import read_units as read_units
+from gridpart.units import repair_units as repair_units
+
+__all__: list[str]
