@@ -36,6 +36,7 @@ _ROOMS = {
     "read_plan": "plan",
     "read_units": "units",
     "repair_units": "units",
+    "sample_path": "samples",
     "CodeError": "errors",
     "CRSError": "errors",
     "GridpartError": "errors",

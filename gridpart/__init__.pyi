@@ -19,6 +19,7 @@ from gridpart.plots import plot_grids as plot_grids
 from gridpart.plots import plot_sizes as plot_sizes
 from gridpart.samples import county_town as county_town
 from gridpart.samples import load_sample as load_sample
+from gridpart.samples import sample_path as sample_path
 from gridpart.staffing import assign_posts as assign_posts
 from gridpart.staffing import households_per_worker as households_per_worker
 from gridpart.units import check_units as check_units

@@ -192,7 +192,10 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 @click.option("--boundary-layer", help="Layer of the boundary file.")
 @click.option("--units", type=_FILE, metavar="FILE", help="Units whose households must be covered.")
 @click.option("--units-layer", help="Layer of the units file.")
+@click.option("--unit-id", metavar="COL", help="Column with the unit's name.")
 @click.option("--households", metavar="COL", help="Column of the units with their households.")
+@click.option("--within", metavar="COL", help="Column of the zones with their community.")
+@click.option("--code", metavar="COL", help="Column of the zones with their code.")
 @click.option("--low", type=int, help="Fewest households of a zone.")
 @click.option("--high", type=int, help="Most households of a zone.")
 @click.option("--json", "json_path", type=_FILE, metavar="OUT.json", help="Write the findings.")
@@ -216,7 +219,10 @@ def audit(
     frame, known = _zones(zones, options.pop("layer"))
     known.update({name: value for name, value in options.items() if value is not None})
     if units is not None:
-        known.pop("unit_id", None)
+        # other units than the plan's own have their own columns
+        own = ("unit_id", "households")
+        known = {k: v for k, v in known.items() if k not in own or options.get(k) == v}
+        known.pop("assignment", None)
         known["units"] = gp.read_units(units, layer=units_layer)
     if boundary is not None:
         known["boundary"] = _read_one(boundary, boundary_layer, "--boundary-layer")
@@ -225,8 +231,9 @@ def audit(
         report.write_audit_json(found, json_path)
     if html is not None:
         report.write_audit_html(
-            found, html, zones=frame, boundary=known.get("boundary"), title=zones.name
-        )
+            found, html, zones=frame, id=known.get("id"), boundary=known.get("boundary"),
+            title=zones.name,
+        )  # fmt: skip
     if findings is not None:
         report.write_findings(found, findings)
     click.echo(report.audit_text(found))

@@ -15,6 +15,7 @@ import pytest
 import shapely
 from shapely import box
 
+import gridpart as gp
 from gridpart import _io
 from gridpart.cli import main
 
@@ -403,3 +404,35 @@ def test_demo(tmp_path, capsys):
         assert str(tmp_path / "demo" / name) in said
         assert (tmp_path / "demo" / name).stat().st_size > 0
     assert json.loads((tmp_path / "demo" / "audit.json").read_text())["ok"] is True
+
+
+def test_pockets_are_confirmed_by_the_audit(units, tmp_path):
+    row = units.iloc[:4].assign(households=[150, 250, 120, 130])
+    row.to_file(tmp_path / "units.gpkg", layer="units")
+    plan = planned(tmp_path / "units.gpkg", "--high", 300)
+    exceptions = gpd.read_file(plan, layer="exceptions")
+    assert exceptions["reason"].tolist() == ["pocket"]
+    assert run("audit", plan, "--json", tmp_path / "a.json") == 0
+    report = json.loads((tmp_path / "a.json").read_text())
+    (found,) = (row for row in report["findings"] if row["check"] == "below_band")
+    assert found["severity"] == "note"
+    assert "together they have 400 households" in found["message"]
+
+
+@pytest.mark.parametrize("reason", ["pocket", "exclusive", "unit_above_band"])
+def test_exceptions_that_are_not_true_stay_errors(units, reason):
+    zones = units.iloc[:4].assign(grid=list("abcd"), households=[150, 150, 220, 230], kind="base")
+    recorded = pd.DataFrame({"grid": ["a"], "reason": reason, "households": 150})
+    found = gp.audit(zones, units=zones, low=200, high=300, exceptions=recorded)
+    assert (found[found["check"] == "below_band"]["severity"] == "error").all()
+
+
+def test_a_plan_held_against_other_units(source, units, tmp_path):
+    plan = planned(source)
+    finer = units.assign(hh=30, unit=units["unit"] + "x").drop(columns="households")
+    finer.to_file(tmp_path / "finer.gpkg")
+    code = run("audit", plan, "--units", tmp_path / "finer.gpkg", "--households", "hh",
+               "--json", tmp_path / "a.json")  # fmt: skip
+    counts = json.loads((tmp_path / "a.json").read_text())["counts"]
+    assert code == 1
+    assert counts["households_differ"] == 8
