@@ -303,7 +303,7 @@ def staff(plan: Path, roster: Path, output: Path) -> None:
 def map_(plan: Path, output: Path, boundary: Path | None, title: str | None, paper: str) -> None:
     """Draw the grids of PLAN with their codes, by households."""
     import gridpart as gp
-    from gridpart._maps import write_map
+    from gridpart.plots.sheet import write_map
 
     outline = None if boundary is None else _read_one(boundary, None, "a file of one layer")
     write_map(gp.read_plan(plan), output, boundary=outline, title=title, paper=paper)

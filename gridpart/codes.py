@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gridpart._order import in_rows
+from gridpart._geometry.order import in_rows
 from gridpart.errors import CodeError, InputError, Problem
 
 if TYPE_CHECKING:

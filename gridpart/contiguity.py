@@ -28,8 +28,8 @@ import shapely
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from gridpart._align import Misaligned, find_misaligned
-from gridpart._segments import MICRO, Ints, Objects, shared_borders
+from gridpart._geometry.align import Misaligned, find_misaligned
+from gridpart._geometry.segments import MICRO, Ints, Objects, shared_borders
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
 
 if TYPE_CHECKING:

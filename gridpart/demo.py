@@ -7,9 +7,9 @@ from pathlib import Path
 
 import gridpart as gp
 from gridpart import _io, report
-from gridpart._maps import write_map
 from gridpart.errors import OutputError
 from gridpart.plan import Plan
+from gridpart.plots.sheet import write_map
 from gridpart.samples import load_sample, sample_path
 from gridpart.staffing import read_roster, write_staff_workbook
 

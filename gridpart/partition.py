@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from gridpart._order import in_rows
+from gridpart._geometry.order import in_rows
 from gridpart._version import __version__
 from gridpart.contiguity import build_contiguity
 from gridpart.errors import GridpartWarning, InputError, Problem

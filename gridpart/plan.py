@@ -147,13 +147,14 @@ class Plan:
         def of_grid(column: str | None) -> Any:
             if column is None or column not in units.columns:
                 return np.full(names.size, None, dtype=object)
-            return units[column].to_numpy()[first]
+            values = units[column].iloc[first]
+            return values.astype(object).where(values.notna(), None).to_numpy()
 
         return gpd.GeoDataFrame(
             {
                 "grid": names,
-                "grid_code": pd.array(of_grid("grid_code"), dtype="str"),
-                "within": pd.array(of_grid(self.rules.within), dtype="str"),
+                "grid_code": of_grid("grid_code"),
+                "within": of_grid(self.rules.within),
                 "kind": np.where(self._is_exclusive(units)[first], "exclusive", "base"),
                 "households": total,
                 "n_units": size,

@@ -19,7 +19,7 @@ import pandas as pd
 import shapely
 from scipy.sparse import csr_array
 
-from gridpart._order import along_curve
+from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
 from gridpart.engine import Effort, Solution, is_compiled, solve, warm_up
 
@@ -89,18 +89,19 @@ def build_communities(
         for axis in (shapely.get_x(centre), shapely.get_y(centre))
     )
     extent = np.rint(shapely.bounds(units.geometry.to_numpy()) * 1000).astype(np.int64)
-    order = along_curve(x, y, *extent.T)
+    keys = (
+        pd.Series("", index=units.index) if within is None else units[within].astype(str)
+    ).to_numpy()
+    codes, names = pd.factorize(keys, sort=True)
+    # each community is laid along a curve of its own: what else is in the file does not matter
+    order = along_curve(x - _least(x, codes), y - _least(y, codes), *extent.T)
     matrix = csr_array(
         (contiguity.lengths_mm, contiguity.indices, contiguity.indptr),
         shape=(len(units), len(units)),
     )
-    keys = (
-        pd.Series("", index=units.index) if within is None else units[within].astype(str)
-    ).to_numpy()
     sites = _sites(units, keys, exclusive)
     loads = units[households].to_numpy(np.int64)
-    codes, names = pd.factorize(keys[order], sort=True)
-    by_community = order[np.argsort(codes, kind="stable")]
+    by_community = order[np.argsort(codes[order], kind="stable")]
     bounds = np.searchsorted(np.sort(codes), np.arange(len(names) + 1))
     # one permutation of the whole graph; a community is then a block on its diagonal
     matrix = matrix[by_community][:, by_community].tocsr()
@@ -125,6 +126,13 @@ def build_communities(
             )
         )
     return communities
+
+
+def _least(values: Ints, codes: Ints) -> Ints:
+    """Least value of the own community, for every unit."""
+    least = np.full(codes.max(initial=-1) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(least, codes, values)
+    return least[codes]
 
 
 def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], exclusive: str | None) -> Ints:

@@ -16,8 +16,8 @@ from libpysal.graph import Graph
 from shapely import MultiPolygon, box
 from zoo import COVERAGES, CRS, brute_borders, coverages, frame, lattice
 
-from gridpart import _segments
-from gridpart._segments import unify
+from gridpart._geometry import segments as _segments
+from gridpart._geometry.segments import unify
 from gridpart.contiguity import Contiguity, build_contiguity, find_misaligned, is_metric
 from gridpart.errors import CRSError, GridpartWarning, InputError
 
@@ -382,7 +382,7 @@ def test_the_zoo_has_junctions_where_it_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", COVERAGES)
 def test_misaligned_survives_hash_collisions(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gridpart import _align
+    from gridpart._geometry import align as _align
 
     shapes = COVERAGES[name]().geometry.to_numpy()
     expected = find_misaligned(shapes)

@@ -15,25 +15,24 @@ import gridpart
 
 PACKAGE = Path(gridpart.__file__).parent
 
-# Room -> its modules. A helper (_name.py) belongs to the room that it serves.
+# Room -> its modules or packages.
 ROOMS = {
     "errors": ["errors", "_version"],
     "files": ["_io", "_progress"],
     "excel": ["_excel"],
-    "geometry": ["_order", "_segments", "_align"],
+    "geometry": ["_geometry"],
     "contiguity": ["contiguity"],
-    "units": ["units", "_columns", "_repair"],
+    "units": ["units"],
     "plan": ["plan"],
     "engine": ["engine"],
     "problem": ["problem"],
     "partition": ["partition"],
     "codes": ["codes"],
-    "coverage": ["coverage", "_catalogue", "_people", "_rules", "_scene", "_territory"],
-    "staffing": ["staffing", "_loads", "_posts", "_roster"],
-    "plots": ["plots", "_cartography", "_classes", "_fonts"],
-    "maps": ["_maps"],
-    "report": ["report", "_audit_map"],
-    "samples": ["samples", "_blocks", "_mesh", "_town"],
+    "coverage": ["coverage"],
+    "staffing": ["staffing"],
+    "plots": ["plots"],
+    "report": ["report"],
+    "samples": ["samples"],
     "cli": ["cli", "demo", "__main__"],
 }
 
@@ -52,8 +51,7 @@ ARROWS = {
     "codes": {"geometry", "plan"},
     "coverage": {"geometry", "units", "contiguity", "codes"},
     "staffing": {"files", "excel"},
-    "plots": {"plan"},
-    "maps": {"files", "plan", "plots"},
+    "plots": {"files", "plan"},
     "report": set(ROOMS) - {"cli", "samples", "report"},
     "samples": {"files"},
     "cli": set(ROOMS) - {"cli"},
@@ -190,7 +188,7 @@ def test_every_test_setting_has_its_lowest_version(project_root):
     project = tomllib.loads((project_root / "pyproject.toml").read_text())["project"]
     wanted = list(project["dependencies"])
     for extra, needs in project["optional-dependencies"].items():
-        if extra != "dev":
+        if extra not in ("dev", "bench"):  # neither is for users: tools, and the peers
             wanted += [need for need in needs if not need.startswith("gridpart[")]
     bounds = {name.lower(): low for name, low in (need.split(">=") for need in wanted)}
     lines = (project_root / "constraints-lowest.txt").read_text().splitlines()

@@ -370,7 +370,7 @@ def test_real_places_are_all_in_the_band(shared_data, file, layer, options, grid
 
 
 def test_pairs_of_rows_order():
-    from gridpart._order import along_curve, in_rows
+    from gridpart._geometry.order import along_curve, in_rows
 
     x, y = np.array([5, 1, 9, 3]), np.array([0, 0, 100, 100])
     assert in_rows(x, y, [400] * 4).tolist() == [3, 2, 1, 0]

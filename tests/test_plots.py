@@ -15,11 +15,11 @@ from geopandas.testing import assert_geodataframe_equal
 from matplotlib import pyplot as plt
 
 import gridpart as gp
-from gridpart import _fonts, _maps
-from gridpart._cartography import LABEL_SIZES, place_labels, round_length
-from gridpart._classes import band_classes, bars, class_of, plain_classes
-from gridpart._fonts import Lettering, font_for, is_outline_cff
-from gridpart.plots import grid_legend, plot_grids, plot_sizes
+from gridpart.plots import fonts, sheet
+from gridpart.plots.cartography import LABEL_SIZES, place_labels, round_length
+from gridpart.plots.classes import band_classes, bars, class_of, plain_classes
+from gridpart.plots.fonts import Lettering, font_for, is_outline_cff
+from gridpart.plots.grids import grid_legend, plot_grids, plot_sizes
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def entries(ax):
 
 
 needs_cjk = pytest.mark.skipif(
-    not _fonts._candidates(), reason="no Chinese font is installed (Debian: fonts-wqy-microhei)"
+    not fonts._candidates(), reason="no Chinese font is installed (Debian: fonts-wqy-microhei)"
 )
 
 
@@ -278,9 +278,9 @@ def test_chinese_column_heads_the_legend(grids):
     title = plot_grids(grids, column="面积").get_legend().get_title()
     assert title.get_text() == "面积"
     assert title.get_fontproperties().get_file() is not None
-    sheet = _maps.draw_sheet(Drawn(grids), column="面积").axes[1].get_legend().get_title()
-    assert sheet.get_fontproperties().get_file() is not None
-    assert (title.get_fontsize(), sheet.get_fontsize()) == (8, 10)
+    drawn = sheet.draw_sheet(Drawn(grids), column="面积").axes[1].get_legend().get_title()
+    assert drawn.get_fontproperties().get_file() is not None
+    assert (title.get_fontsize(), drawn.get_fontsize()) == (8, 10)
 
 
 @pytest.mark.parametrize("band", [(200, 500), (200, 300), (160, 255), (30, 40), (300, 300), (1, 7)])
@@ -336,7 +336,7 @@ def test_chinese_gets_a_font_and_codes_keep_theirs(plan):
 
 
 def test_without_a_font_a_package_is_named(monkeypatch):
-    monkeypatch.setattr(_fonts, "_candidates", lambda: ())
+    monkeypatch.setattr(fonts, "_candidates", lambda: ())
     with pytest.warns(gp.GridpartWarning, match="'网格'.*fonts-noto-cjk.*mplfonts") as caught:
         assert font_for(["001", "网格"]) is None
     assert len(caught) == 1
@@ -354,7 +354,7 @@ def test_own_font_is_taken_for_every_text():
 def test_a_file_that_is_no_font_is_no_candidate(tmp_path, monkeypatch):
     broken = tmp_path / "broken.ttf"
     broken.write_bytes(b"not a font")
-    monkeypatch.setattr(_fonts, "_candidates", lambda: (str(broken),))
+    monkeypatch.setattr(fonts, "_candidates", lambda: (str(broken),))
     with pytest.warns(gp.GridpartWarning, match="no installed font"):
         assert font_for(["网"]) is None
 
@@ -366,7 +366,7 @@ def test_sheet_is_whole_and_the_same_each_time(grids, tmp_path, suffix, start):
     grids["within"] = "one"
     first, again = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
     for path in (first, again):
-        _maps.write_map(Drawn(grids), path, dpi=60, source="Census")
+        sheet.write_map(Drawn(grids), path, dpi=60, source="Census")
     content = first.read_bytes()
     assert content.startswith(start)
     assert content == again.read_bytes()
@@ -376,8 +376,8 @@ def test_sheet_is_whole_and_the_same_each_time(grids, tmp_path, suffix, start):
 
 def test_sheet_is_laid_so_that_the_map_is_large(grids):
     grids["within"] = "one"
-    wide = _maps.draw_sheet(Drawn(grids.set_geometry(grids.scale(4, 1, origin=(0, 0)))))
-    tall = _maps.draw_sheet(Drawn(grids.set_geometry(grids.scale(1, 4, origin=(0, 0)))), paper="A3")
+    wide = sheet.draw_sheet(Drawn(grids.set_geometry(grids.scale(4, 1, origin=(0, 0)))))
+    tall = sheet.draw_sheet(Drawn(grids.set_geometry(grids.scale(1, 4, origin=(0, 0)))), paper="A3")
     assert wide.get_size_inches() == pytest.approx((11.69, 8.27))
     assert tall.get_size_inches() == pytest.approx((11.69, 16.54))
     assert "12 grids, 3,715 households" in "".join(t.get_text() for t in wide.axes[1].texts)
@@ -385,11 +385,11 @@ def test_sheet_is_laid_so_that_the_map_is_large(grids):
 
 def test_sheet_refusals(plan, tmp_path):
     with pytest.raises(gp.InputError, match=r"written as \.png, \.pdf, \.svg"):
-        _maps.write_map(plan, tmp_path / "map.jpg")
+        sheet.write_map(plan, tmp_path / "map.jpg")
     with pytest.raises(gp.InputError, match="paper='B5': choose one of A4, A3"):
-        _maps.write_map(plan, tmp_path / "map.png", paper="B5")
+        sheet.write_map(plan, tmp_path / "map.png", paper="B5")
     with pytest.raises(gp.OutputError, match="does not exist"):
-        _maps.write_map(plan, tmp_path / "none" / "map.svg", font="DejaVu Sans")
+        sheet.write_map(plan, tmp_path / "none" / "map.svg", font="DejaVu Sans")
 
 
 @pytest.mark.slow

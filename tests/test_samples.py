@@ -13,11 +13,11 @@ import pytest
 import shapely
 from geopandas.testing import assert_geodataframe_equal
 
-from gridpart import samples
-from gridpart._blocks import _uses
-from gridpart._mesh import Draws, Mesh, Style
 from gridpart.errors import InputError
 from gridpart.samples import county_town, load_sample, sample_path
+from gridpart.samples import town as samples
+from gridpart.samples.blocks import _uses
+from gridpart.samples.mesh import Draws, Mesh, Style
 
 LAYERS = ("units", "boundary", "communities", "river", "bridges", "roads", "compounds")
 CASES = [(300, 4), (1000, 0), (2500, 7)]

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 from shapely import box
 
-from gridpart._loads import ANY, apportion, pack
 from gridpart.errors import InputError
 from gridpart.staffing import (
     assign_posts,
@@ -26,6 +25,7 @@ from gridpart.staffing import (
     staff_sheets,
     write_staff_workbook,
 )
+from gridpart.staffing.loads import ANY, apportion, pack
 
 
 def make_grids(households, within=None, **columns):

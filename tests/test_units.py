@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from shapely import LineString, MultiPolygon, Point, Polygon, box
 from zoo import COVERAGES, brick_wall, coverages, frame, lattice
 
-from gridpart._repair import enclosed_gaps, overlapping_pairs
 from gridpart.contiguity import build_contiguity, find_misaligned
 from gridpart.errors import CRSError, GridpartWarning, InputError
 from gridpart.units import check_units, describe_units, read_units, repair_units
+from gridpart.units.repair import enclosed_gaps, overlapping_pairs
 
 YAMAGUCHI = "yamaguchi_basic_units_2020/yamaguchi_r2kb35203.gpkg"
 CAMBRIDGE = "cambridge_plans_with_errors/cambridge.gpkg"

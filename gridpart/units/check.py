@@ -17,8 +17,11 @@ import pandas as pd
 import shapely
 
 from gridpart import _io
-from gridpart._align import find_misaligned, insert_junctions
-from gridpart._columns import (
+from gridpart._geometry.align import find_misaligned, insert_junctions
+from gridpart._geometry.segments import Floats, Ints, Objects
+from gridpart.contiguity import check_tolerance
+from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
+from gridpart.units.columns import (
     check_frame,
     check_households,
     check_ids,
@@ -29,10 +32,13 @@ from gridpart._columns import (
     missing_columns,
     unit_names,
 )
-from gridpart._repair import Repair, overlapping_pairs, repair_units, to_metric, with_geometries
-from gridpart._segments import Floats, Ints, Objects
-from gridpart.contiguity import check_tolerance
-from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
+from gridpart.units.repair import (
+    Repair,
+    overlapping_pairs,
+    repair_units,
+    to_metric,
+    with_geometries,
+)
 
 if TYPE_CHECKING:
     import geopandas as gpd

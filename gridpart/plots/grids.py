@@ -19,8 +19,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from gridpart import _cartography as carto
-from gridpart._classes import (
+from gridpart.errors import CRSError, InputError
+from gridpart.plots import cartography as carto
+from gridpart.plots.classes import (
     ABOVE,
     BELOW,
     EXCLUSIVE,
@@ -32,8 +33,7 @@ from gridpart._classes import (
     class_of,
     plain_classes,
 )
-from gridpart._fonts import Lettering
-from gridpart.errors import CRSError, InputError
+from gridpart.plots.fonts import Lettering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -12,18 +12,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gridpart import __version__
-from gridpart._cartography import INK
-from gridpart._fonts import Lettering, is_outline_cff
 from gridpart._io import writing
 from gridpart.errors import InputError
-from gridpart.plots import grid_legend, legend_title, plot_grids
+from gridpart.plots.cartography import INK
+from gridpart.plots.fonts import Lettering, is_outline_cff
+from gridpart.plots.grids import grid_legend, legend_title, plot_grids
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.font_manager import FontProperties
 
     from gridpart._io import PathLike
-    from gridpart.plots import PlanLike
+    from gridpart.plots.grids import PlanLike
 
 __all__ = ["write_map"]
 

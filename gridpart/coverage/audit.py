@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from gridpart._catalogue import CATALOGUE, Check, Finding, findings_frame
-from gridpart._rules import Band, check_codes, check_exceptions, check_rules, check_units
-from gridpart._scene import Scene, build_scene, default_column
+from gridpart.coverage.catalogue import CATALOGUE, Check, Finding, findings_frame
+from gridpart.coverage.rules import Band, check_codes, check_exceptions, check_rules, check_units
+from gridpart.coverage.scene import Scene, build_scene, default_column
 from gridpart.errors import InputError
 
 if TYPE_CHECKING:

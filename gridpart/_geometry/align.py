@@ -14,7 +14,7 @@ import shapely
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from gridpart._segments import (
+from gridpart._geometry.segments import (
     Bools,
     Corners,
     Floats,

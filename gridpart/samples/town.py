@@ -15,15 +15,15 @@ import numpy as np
 import shapely
 
 from gridpart._io import list_layers, read_vector
-from gridpart._mesh import MM
-from gridpart._town import lay_out
 from gridpart.errors import InputError
+from gridpart.samples.layout import lay_out
+from gridpart.samples.mesh import MM
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-    from gridpart._blocks import Land
-    from gridpart._mesh import Ring
+    from gridpart.samples.blocks import Land
+    from gridpart.samples.mesh import Ring
 
 __all__ = ["Town", "county_town", "load_sample", "sample_path"]
 
@@ -349,8 +349,8 @@ def _dissolve(units: gpd.GeoDataFrame, by: str, keep: list[str]) -> gpd.GeoDataF
 
 
 def _folders() -> tuple[Path, ...]:
-    here = Path(__file__).resolve().parent
-    return here / "_samples", here.parent / "data" / "samples"
+    package = Path(__file__).resolve().parents[1]
+    return package / "_samples", package.parent / "data" / "samples"
 
 
 def sample_path(name: str = "town") -> Path:

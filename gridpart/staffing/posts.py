@@ -1,6 +1,7 @@
 """The rules by which the posts of one role are spread over grids.
 
-Positions in, pairs of positions out; :mod:`gridpart.staffing` knows the ids and makes the tables.
+Positions in, pairs of positions out; :mod:`gridpart.staffing.assign` knows the ids and makes the
+tables.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridpart._loads import ANY, IntArray, apportion, pack
+from gridpart.staffing.loads import ANY, IntArray, apportion, pack
 
 __all__ = ["Outcome", "Posts", "assign_role"]
 
@@ -33,6 +34,7 @@ class Outcome:
     lower_bound: float = 0.0
 
     def raise_bound(self, bound: float) -> None:
+        """Keep the largest lower bound of the worst load that was shown."""
         self.lower_bound = max(self.lower_bound, bound)
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from gridpart._audit_map import draw_map
-from gridpart._catalogue import CATALOGUE, COLUMNS, SEVERITIES, Check
 from gridpart._io import PathLike, write_bytes, write_layers
 from gridpart.coverage import audit_counts, audit_ok
+from gridpart.coverage.catalogue import CATALOGUE, COLUMNS, SEVERITIES, Check
+from gridpart.report.audit_map import draw_map
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -307,7 +307,7 @@ def _page(
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gridpart", "templates"),
+        loader=jinja2.PackageLoader("gridpart.report", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

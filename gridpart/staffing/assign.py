@@ -11,10 +11,10 @@ import pandas as pd
 
 from gridpart._excel import CODE_COLUMNS, sheet_name, write_workbook
 from gridpart._io import PathLike
-from gridpart._loads import ANY
-from gridpart._posts import Posts, assign_role
-from gridpart._roster import GridTable, check_roster, grid_table, natural, read_roster
 from gridpart.errors import InputError
+from gridpart.staffing.loads import ANY
+from gridpart.staffing.posts import Posts, assign_role
+from gridpart.staffing.roster import GridTable, check_roster, grid_table, natural, read_roster
 
 __all__ = [
     "Staffing",
@@ -135,10 +135,10 @@ def assign_posts(grids: pd.DataFrame, roster: pd.DataFrame) -> Staffing:
       serve all go first where a community has too few of its own.
     * With enough posts every grid has at least one, every post has one grid, and the posts left
       over go where the households per post are largest. This is exact
-      (:func:`gridpart._loads.apportion` has the proof).
+      (:func:`gridpart.staffing.loads.apportion` has the proof).
     * With too few, every grid has one post and posts hold several grids. The worst load is the
       smallest possible for small cases and near it for large ones
-      (:func:`gridpart._loads.pack`); `summary` says how near. Grids of one post need not be
+      (:func:`gridpart.staffing.loads.pack`); `summary` says how near. Grids of one post need not be
       neighbours.
     * A community that no post of a role may serve is left open and listed in `vacancies`.
 

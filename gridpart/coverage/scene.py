@@ -18,9 +18,9 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from gridpart._people import Located, locate
-from gridpart._territory import EMPTY, Cover, polygonal
 from gridpart.contiguity import is_metric
+from gridpart.coverage.people import Located, locate
+from gridpart.coverage.territory import EMPTY, Cover, polygonal
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from gridpart._segments import Bools, Ints, Objects
+from gridpart._geometry.segments import Bools, Ints, Objects
 from gridpart.errors import InputError, Problem
 
 POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon

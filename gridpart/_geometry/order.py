@@ -49,7 +49,7 @@ def along_curve(x: Ints, y: Ints, *ties: Ints) -> Ints:
     Parameters
     ----------
     x, y : ndarray of int64, shape (n,)
-        Positions in millimetres.
+        Positions in millimetres from the south-west corner, none negative.
     *ties : ndarray of int64, shape (n,)
         What decides between places at the same position.
 
@@ -60,12 +60,9 @@ def along_curve(x: Ints, y: Ints, *ties: Ints) -> Ints:
     """
     if not x.size:
         return np.zeros(0, np.int64)
-    dx = (x - x.min()).astype(np.uint64)
-    dy = (y - y.min()).astype(np.uint64)
-    # 31 bits a side: 2,000 km in millimetres
-    return np.lexsort((*ties[::-1], y, x, _spread(dx) | (_spread(dy) << np.uint64(1)))).astype(
-        np.int64
-    )
+    # 32 bits a side: 4,000 km in millimetres
+    curve = _spread(x.astype(np.uint64)) | (_spread(y.astype(np.uint64)) << np.uint64(1))
+    return np.lexsort((*ties[::-1], y, x, curve)).astype(np.int64)
 
 
 def _spread(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -1,4 +1,4 @@
-"""Spread loads as evenly as possible: the arithmetic under :mod:`gridpart.staffing`.
+"""Spread loads as evenly as possible: the arithmetic under :mod:`gridpart.staffing.assign`.
 
 Two classic problems, in integers:
 

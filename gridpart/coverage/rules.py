@@ -1,7 +1,7 @@
 """Checks of what zones hold and are called: units, households, band, exceptions and codes.
 
 One function a check (or a pair that is measured together), each yielding
-:class:`~gridpart._catalogue.Finding` objects.
+:class:`~gridpart.coverage.catalogue.Finding` objects.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from gridpart._catalogue import CATALOGUE, Finding
-from gridpart._people import MAJORITY, touching_units
-from gridpart._scene import Scene, as_text, column_of
+from gridpart.coverage.catalogue import CATALOGUE, Finding
+from gridpart.coverage.people import MAJORITY, touching_units
+from gridpart.coverage.scene import Scene, as_text, column_of
 
 __all__ = ["Band", "check_codes", "check_exceptions", "check_rules", "check_units"]
 

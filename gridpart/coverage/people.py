@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from gridpart._territory import Cover, is_wide, polygonal
+from gridpart.coverage.territory import Cover, is_wide, polygonal
 
 __all__ = ["MAJORITY", "Located", "locate", "touching_units"]
 

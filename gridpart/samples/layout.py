@@ -1,7 +1,7 @@
 """The lie of the land of a synthetic county town: outline, river, communities, blocks, parcels.
 
 Everything here is geometry and use of the land; households, names and codes are the business of
-:mod:`gridpart.samples`. All faces live in one :class:`~gridpart._mesh.Mesh`.
+:mod:`gridpart.samples.town`. All faces live in one :class:`~gridpart.samples.mesh.Mesh`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-from gridpart._blocks import COUNTRY, HECTARE, Community, Land, Unit, fill, top_up
-from gridpart._mesh import MM, Chord, Draws, Mesh, Ring, Style
+from gridpart.samples.blocks import COUNTRY, HECTARE, Community, Land, Unit, fill, top_up
+from gridpart.samples.mesh import MM, Chord, Draws, Mesh, Ring, Style
 
 __all__ = ["lay_out"]
 

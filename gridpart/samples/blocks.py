@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from gridpart._mesh import MM, Chord, Draws, Mesh, Ring, Style
+from gridpart.samples.mesh import MM, Chord, Draws, Mesh, Ring, Style
 
 __all__ = ["COUNTRY", "HECTARE", "Community", "Land", "Unit", "fill", "top_up"]
 

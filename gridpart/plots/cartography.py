@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from gridpart._fonts import Lettering
+    from gridpart.plots.fonts import Lettering
 
 __all__ = [
     "EXCEPTION",

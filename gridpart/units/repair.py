@@ -17,7 +17,7 @@ import numpy as np
 import pyproj
 import shapely
 
-from gridpart._align import (
+from gridpart._geometry.align import (
     insert,
     insert_junctions,
     junctions,
@@ -25,8 +25,7 @@ from gridpart._align import (
     loose_segments,
     rebuild,
 )
-from gridpart._columns import check_frame, check_shapes
-from gridpart._segments import (
+from gridpart._geometry.segments import (
     Corners,
     Floats,
     Ints,
@@ -38,6 +37,7 @@ from gridpart._segments import (
 )
 from gridpart.contiguity import build_contiguity, check_tolerance, is_metric
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
+from gridpart.units.columns import check_frame, check_shapes
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -1,0 +1,1 @@
+"""Array code on geometry: segments and their borders, misaligned places, orders."""

@@ -1,0 +1,19 @@
+"""Pages, files and words for what was found."""
+
+from gridpart.report.audit import (
+    audit_json,
+    audit_text,
+    print_audit,
+    write_audit_html,
+    write_audit_json,
+    write_findings,
+)
+
+__all__ = [
+    "audit_json",
+    "audit_text",
+    "print_audit",
+    "write_audit_html",
+    "write_audit_json",
+    "write_findings",
+]
