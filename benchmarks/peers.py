@@ -7,19 +7,28 @@ import, compilation) is outside: only dividing is timed. Every tool gets one thr
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import multiprocessing
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from measure import HIGH, LOW, TARGET, Graph, Ints
+from measure import HIGH, LOW, TARGET, Graph, Ints, Place, Score, score
 from mending import repair
 
-Found = tuple[Ints, float]
+
+class Found(NamedTuple):
+    """Labels, and what they took: seconds by the clock and of the processor."""
+
+    labels: Ints
+    seconds: float
+    cpu: float
 
 
 class NotAvailableError(Exception):
@@ -57,7 +66,7 @@ class Tool:
     seeds: int = 1000
 
     def __call__(self, graph: Graph, *, seed: int, limit: float | None = None) -> Found:
-        """Divide; NotAvailableError, TimeoutError or RuntimeError (the tool crashed) where it fails."""
+        """Divide; NotAvailableError, TimeoutError or, where it crashed, RuntimeError."""
         if importlib.util.find_spec(self.needs) is None:
             raise NotAvailableError("not installed")
         if self.limit is None:
@@ -89,9 +98,23 @@ def _apart(tool: Tool, graph: Graph, seed: int, limit: float) -> Found:
 
 
 def _timed(run: Callable[[], Ints]) -> Found:
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     labels = run()
-    return np.asarray(labels), time.perf_counter() - start
+    return Found(np.asarray(labels), time.perf_counter() - start, time.process_time() - busy)
+
+
+def plan(tool: Tool, place: Place, seed: int) -> tuple[Score, float, float]:
+    """Plan every community: the score of the whole, and the sums of both kinds of seconds."""
+    labels: list[Ints] = []
+    seconds, cpu, left = 0.0, 0.0, tool.limit
+    for community in place.communities:
+        found = tool(community, seed=seed, limit=left)
+        labels.append(found.labels)
+        seconds += found.seconds
+        cpu += found.cpu
+        if left is not None:
+            left = max(left - found.seconds, 1.0)
+    return score(place, labels), seconds, cpu
 
 
 # ---------------------------------------------------------------- gridpart
@@ -168,7 +191,7 @@ def kahip(graph: Graph, *, seed: int, mode: str) -> Found:
     import kahip
 
     lists = [a.tolist() for a in (graph.loads, graph.indptr, _edge_weights(graph), graph.indices)]
-    imbalance = HIGH / TARGET - 1
+    imbalance = 0.4
 
     def run() -> Ints:
         _, labels = kahip.kaffpa(
@@ -220,3 +243,123 @@ def spopt_maxp(graph: Graph, *, seed: int, mend: bool = False) -> Found:
         return repair(graph, labels, low=LOW, high=HIGH, seed=seed) if mend else labels
 
     return _timed(run)
+
+
+def pygeoda_maxp(graph: Graph, *, seed: int, mend: bool = False) -> Found:
+    """pygeoda's greedy max-p (Anselin, Li and Koschinsky, 2022), from a weights file."""
+    import pygeoda
+
+    rows = np.split(graph.indices, graph.indptr[1:-1])
+    lines = [f"0 {len(graph)} none id"]
+    for i, row in enumerate(rows):
+        lines += [f"{i} {row.size}", " ".join(map(str, row.tolist()))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "weights.gal")
+        path.write_text("\n".join(lines) + "\n")
+        weights = pygeoda.weights.read_gal(str(path), [str(i) for i in range(len(graph))])
+    positions = [(graph.x / 1000.0).tolist(), (graph.y / 1000.0).tolist()]
+    loads = graph.loads.astype(float).tolist()
+
+    def run() -> Ints:
+        found = pygeoda.maxp_greedy(
+            weights, positions, loads, float(LOW), random_seed=seed, cpu_threads=1
+        )
+        labels = np.asarray(found["Clusters"], np.int64)
+        return repair(graph, labels, low=LOW, high=HIGH, seed=seed) if mend else labels
+
+    return _timed(run)
+
+
+# ---------------------------------------------------------------- Markov chains
+
+
+def gerrychain(graph: Graph, *, seed: int, seconds_per_1000: float = 120.0) -> Found:
+    """GerryChain (Duchin and others, 2018-): its own start, then short bursts on the cut.
+
+    Bursts of 10 steps (Cannon and others, 2023) of recombination inside the band, as many as fit
+    into its seconds.
+    """
+    import networkx as nx
+    from gerrychain import Graph as Districts
+    from gerrychain import Partition, constraints
+    from gerrychain.optimization import SingleMetricOptimizer
+    from gerrychain.proposals import recom
+    from gerrychain.updaters import Tally, cut_edges
+
+    network = nx.Graph()
+    network.add_nodes_from((i, {"load": load}) for i, load in enumerate(graph.loads.tolist()))
+    once = graph.rows < graph.indices
+    network.add_weighted_edges_from(
+        zip(graph.rows[once].tolist(), graph.indices[once].tolist(),
+            graph.borders[once].tolist(), strict=True)
+    )  # fmt: skip
+    districts = Districts.from_networkx(network)
+    length = {
+        edge: network.edges[[districts.original_nx_node_id_for_internal_node_id(u) for u in edge]][
+            "weight"
+        ]
+        for edge in districts.edges
+    }
+    limit = max(20.0, seconds_per_1000 * len(graph) / 1000)
+
+    def run() -> Ints:
+        start = time.perf_counter()
+        first = Partition.from_random_assignment(
+            districts, graph.wanted(), 0.25, "load",
+            updaters={"load": Tally("load"), "cut_edges": cut_edges}, rng=seed,
+        )  # fmt: skip
+        proposal = functools.partial(
+            recom, pop_col="load", pop_target=TARGET, epsilon=HIGH / TARGET - 1
+        )
+        inside = constraints.Bounds(lambda part: part["load"].values(), (LOW, HIGH))
+        search = SingleMetricOptimizer(
+            proposal, [inside], first,
+            lambda part: sum(length[edge] for edge in part["cut_edges"]), maximize=False, rng=seed,
+        )  # fmt: skip
+        for _ in search.short_bursts(10, 10**6):
+            if time.perf_counter() - start > limit:
+                break
+        labels = np.empty(len(graph), np.int64)
+        for node, group in search.best_part.assignment.items():
+            labels[districts.original_nx_node_id_for_internal_node_id(node)] = group
+        return labels
+
+    return _timed(run)
+
+
+# ---------------------------------------------------------------- who is compared
+
+BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def _kway(ufactor: int, ncuts: int, niter: int, *, mend: bool = False) -> Tool:
+    name = f"METIS ufactor {ufactor}, ncuts {ncuts}" + (" + repair" if mend else "")
+    options = {"ufactor": ufactor, "ncuts": ncuts, "niter": niter, "mend": mend}
+    return Tool(name, metis, options, "pymetis")
+
+
+def _recursive(ufactor: int) -> Tool:
+    options = {"ufactor": ufactor, "ncuts": 10, "niter": 50, "recursive": True, "mend": True}
+    return Tool(f"METIS recursive {ufactor} + repair", metis, options, "pymetis")
+
+
+def roster(limit: float = 600.0) -> list[Tool]:
+    """Every tool of the comparison; the slow ones get three seeds and small graphs."""
+    slow = {"limit": limit, "seeds": 3}
+    maxp = {**slow, "largest": 3000}
+    return [
+        Tool("gridpart", gridpart),
+        Tool("gridpart fast", gridpart, {"effort": "fast"}),
+        Tool("gridpart best", gridpart, {"effort": "best"}, largest=3000, seeds=5),
+        *(Tool(f"gridpart balance {b:g}", gridpart, {"balance": b}) for b in BALANCES),
+        *(_kway(ufactor, 1, 10) for ufactor in (30, 300, 400)),
+        *(_kway(ufactor, 10, 50) for ufactor in (30, 300, 400)),
+        _kway(400, 10, 50, mend=True),
+        *(_recursive(ufactor) for ufactor in (30, 200)),
+        Tool("KaHIP eco + repair", kahip, {"mode": "ECO"}, "kahip", largest=10_000, **slow),
+        Tool("KaHIP strong + repair", kahip, {"mode": "STRONG"}, "kahip", largest=10_000, **slow),
+        Tool("Ward + repair", ward, {}, "sklearn"),
+        Tool("GerryChain short bursts", gerrychain, {}, "gerrychain", largest=1660, **slow),
+        Tool("pygeoda max-p", pygeoda_maxp, {}, "pygeoda", **maxp),
+        Tool("spopt max-p", spopt_maxp, {}, "spopt", **maxp),
+    ]

@@ -16,8 +16,8 @@ import statistics
 from pathlib import Path
 
 import measure
-from measure import Ints, Place, Score
-from peers import NotAvailableError, Tool, gridpart, metis, spopt_maxp, ward
+from measure import Place, Score
+from peers import NotAvailableError, Tool, gridpart, metis, plan, spopt_maxp, ward
 
 HEAD = (
     "Tool", "in band", "grids", "connected", "cut, km", "scaled to {wanted}", "CV", "seconds",
@@ -47,21 +47,9 @@ def recursive(ufactor: int, *, mend: bool) -> Tool:
     return Tool(name, metis, options, "pymetis")
 
 
-def plan(tool: Tool, place: Place, seed: int) -> tuple[Score, float]:
-    """Plan every community; the score of the whole and the sum of the seconds."""
-    labels: list[Ints] = []
-    seconds, left = 0.0, tool.limit
-    for community in place.communities:
-        found, spent = tool(community, seed=seed, limit=left)
-        labels.append(found)
-        seconds += spent
-        if left is not None:
-            left = max(left - spent, 1.0)
-    return measure.score(place, labels), seconds
-
-
 def runs(tool: Tool, place: Place, seeds: int) -> list[tuple[Score, float]]:
-    return [plan(tool, place, seed) for seed in range(1, min(seeds, tool.seeds) + 1)]
+    found = [plan(tool, place, seed) for seed in range(1, min(seeds, tool.seeds) + 1)]
+    return [(score, seconds) for score, seconds, _ in found]
 
 
 def tuned(place: Place, seeds: int) -> list[tuple[Tool, list[tuple[Score, float]]]]:
