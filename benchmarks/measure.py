@@ -211,7 +211,7 @@ def yamaguchi(data: Path = DATA) -> Place:
     import geopandas as gpd
 
     path = data_file(data, "yamaguchi_basic_units_2020", "yamaguchi_r2kb35203.gpkg")
-    units = gpd.read_file(path, layer="units_snapped")
-    units["households"] = units["SETAI"].fillna(0).astype("int64")
+    units = gpd.read_file(path, layer="units_snapped_epsg6671")
+    units["households"] = units["SETAI"].astype("int64")
     (found,) = _communities(units, "households", None)
     return Place("Yamaguchi", [connected_part(_graph(found, "Yamaguchi"))])
