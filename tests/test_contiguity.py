@@ -16,6 +16,7 @@ from libpysal.graph import Graph
 from shapely import MultiPolygon, box
 from zoo import COVERAGES, CRS, brute_borders, coverages, frame, lattice
 
+from gridpart._geometry import align
 from gridpart._geometry import segments as _segments
 from gridpart._geometry.segments import unify
 from gridpart.contiguity import Contiguity, build_contiguity, find_misaligned, is_metric
@@ -389,3 +390,14 @@ def test_misaligned_survives_hash_collisions(name: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(_align, "hash_points", lambda x, _: (x & 1).view(np.uint64))
     found = find_misaligned(shapes)
     assert found.junction_xy.tolist() == expected.junction_xy.tolist()
+
+
+def test_multipolygons_of_corners_there_and_back() -> None:
+    # of one part and many, with holes, numbers with gaps: what shapely's ragged arrays hold
+    square, holed = box(0, 0, 1, 1), box(3, 0, 6, 3).difference(box(4, 1, 5, 2))
+    several = MultiPolygon([holed, *(box(i, 9, i + 1, 10) for i in range(0, 20, 2))])
+    shapes = [MultiPolygon([square]), several]
+    _, xy, offsets = shapely.to_ragged_array(shapes)
+    ring, part, unit = (3 * np.repeat(np.arange(len(at) - 1), np.diff(at)) for at in offsets)
+    for made, shape in zip(align.multipolygons(xy, ring, part, unit), shapes, strict=True):
+        assert shapely.equals_exact(made, shape)

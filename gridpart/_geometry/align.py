@@ -254,15 +254,31 @@ def rebuild(geometries: Objects, corners: Corners, units: Ints) -> Objects:
     chosen[units] = True
     part_chosen = chosen[corners.unit_of_part]
     ring_chosen = part_chosen[corners.part_of_ring]
-    per_ring = np.bincount(corners.ring, minlength=len(ring_chosen))[ring_chosen]
-    per_part = np.bincount(corners.part_of_ring, minlength=len(part_chosen))[part_chosen]
-    per_unit = np.bincount(corners.unit_of_part, minlength=len(geometries))[chosen]
-    offsets = [np.concatenate([[0], np.cumsum(size)]) for size in (per_ring, per_part, per_unit)]
-    made = shapely.from_ragged_array(
-        shapely.GeometryType.MULTIPOLYGON, corners.xy[ring_chosen[corners.ring]], tuple(offsets)
+    made = multipolygons(
+        corners.xy[ring_chosen[corners.ring]],
+        corners.ring[ring_chosen[corners.ring]],
+        corners.part_of_ring[ring_chosen],
+        corners.unit_of_part[part_chosen],
     )
+    per_unit = np.bincount(corners.unit_of_part, minlength=len(geometries))[chosen]
     single = (per_unit == 1) & (shapely.get_type_id(geometries[chosen]) != MULTIPOLYGON)
     made[single] = shapely.get_geometry(made[single], 0)
     result = geometries.copy()
     result[chosen] = made
     return result
+
+
+def multipolygons(xy: Floats, ring: Ints, part_of_ring: Ints, unit_of_part: Ints) -> Objects:
+    """Make MultiPolygons of corners; the first ring of a part is its shell.
+
+    The numbers of rings, parts and units ascend and may have gaps. Does what
+    ``shapely.from_ragged_array`` does, which for MultiPolygons of several parts writes outside
+    its memory in shapely 2.1.
+    """
+
+    def dense(numbers: Ints) -> Ints:
+        return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+
+    rings = shapely.linearrings(xy, indices=dense(ring))
+    parts = shapely.polygons(rings, indices=dense(part_of_ring))
+    return np.asarray(shapely.multipolygons(parts, indices=dense(unit_of_part)))

@@ -18,6 +18,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from gridpart._geometry.align import multipolygons
 from gridpart.contiguity import is_metric
 from gridpart.coverage.people import Located, locate
 from gridpart.coverage.territory import EMPTY, Cover, polygonal
@@ -373,7 +374,16 @@ def _noded(polygons: Geometries, long: float, on_edge: float) -> Geometries:
     before, at = start[edge[order]], at[order]
     rings = offsets[0] + np.searchsorted(before, offsets[0], side="left")
     points = np.insert(coords, before + 1, at, axis=0)
-    result: Geometries = shapely.from_ragged_array(kind, points, (rings, *offsets[1:]))
+    result = _polygons(kind, points, (rings, *offsets[1:]))
     spoilt = ~shapely.is_valid(result)
     result[spoilt] = polygons[spoilt]
     return result
+
+
+def _polygons(kind: Any, points: NDArray[np.float64], offsets: tuple[Any, ...]) -> Geometries:
+    """Make polygons of points by the offsets of shapely's ragged arrays."""
+    if kind == shapely.GeometryType.POLYGON:
+        polygons: Geometries = shapely.from_ragged_array(kind, points, offsets)
+        return polygons
+    ring, part, unit = (np.repeat(np.arange(len(at) - 1), np.diff(at)) for at in offsets)
+    return multipolygons(points, ring, part, unit)
