@@ -25,6 +25,11 @@ from porto import show
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MARKS = ("<!-- comparison -->", "<!-- end of comparison -->")
+PICTURES = """![Cut against seconds](benchmarks-seconds.svg)
+
+![Cut against evenness](benchmarks-evenness.svg)
+
+Hollow marks are tools that left a grid broken or outside the band."""
 OURS = "#b5371b"
 # families of peers: a colour and a marker each, in the order of the legend
 FAMILIES = {
@@ -183,7 +188,7 @@ def main() -> None:
     pattern = re.compile(f"{MARKS[0]}.*{MARKS[1]}", re.DOTALL)
     if not pattern.search(text):
         sys.exit(f"{page} has no place for the table: {MARKS[0]} ... {MARKS[1]}")
-    text = pattern.sub(lambda _: f"{MARKS[0]}\n{table()}\n{MARKS[1]}", text)
+    text = pattern.sub(lambda _: "\n\n".join([MARKS[0], table(), PICTURES, MARKS[1]]), text)
     page.write_text(text, encoding="utf-8")
     print(page)
 
