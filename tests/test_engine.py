@@ -93,28 +93,85 @@ def test_connection_of_units_with_more_neighbours_than_bits():
     assert not kernels.stays_connected(0, indptr, indices, masks, labels, stamp, 3, queue)
 
 
-@given(st.integers(12, 80), st.integers(0, 10_000), st.integers(2, 5))
-def test_every_sweep_keeps_its_sums(n, seed, k):
+NONE = np.zeros(0, np.int64)
+
+
+def sums(labels, values, k):
+    return np.array([values[labels == g].sum(axis=0) for g in range(k)])
+
+
+@given(st.integers(12, 80), st.integers(0, 10_000), st.integers(2, 5), st.integers(0, 2))
+def test_every_sweep_equals_a_slow_one(n, seed, k, others):
+    """The kernel's running sums decide as sums made anew at every proposal would."""
     indptr, indices, borders, loads, x, y = planar(n, seed, thin=0)
+    graph = oracles.to_networkx(indptr, indices, borders)
+    rng = np.random.default_rng(seed)
+    extra, work = rng.integers(0, 50, (n, others)), rng.integers(0, 40, n)
+    extra_low, extra_high = np.full(others, 100), np.full(others, 400)
+    scale = rng.integers(1, 200_000, others)
     labels = kernels.bisect(x, y, loads, k)
     assert sorted(set(labels)) == list(range(k))
     kernels.mend(indptr, indices, borders, loads, labels, k)
     assert kernels.components(indptr, indices, labels)[1] == k
     masks = kernels.neighbour_masks(indptr, indices)
-    group_load, group_size = kernels.group_sums(labels, loads, k)
-    before = kernels.cut_of(indptr, indices, borders, labels)
     chances = np.arange(1, 4097)[::-1] * 16
-    state, control = np.array([seed], np.uint64), np.zeros(2, np.int64)
-    for _ in range(10):
-        before += kernels.anneal(
-            indptr, indices, borders, masks, loads, labels, group_load, group_size, 100, 300,
-            np.array([50_000]), np.array([100]), np.array([1000]), chances, state, control,
+    penalty, even, temperature = 700 << 16, 90 << 28, 50_000
+    slow, draws = labels.copy(), np.array([seed], np.uint64)
+    fast, state, control = labels.copy(), np.array([seed], np.uint64), np.zeros(2, np.int64)
+
+    def energy(of):
+        def miss(load, low, high):
+            return np.maximum(low - load, 0) + np.maximum(load - high, 0)
+
+        others_miss = (miss(sums(of, extra, k), extra_low, extra_high) @ scale).sum()
+        return (
+            oracles.cut(graph, of),
+            int(miss(sums(of, loads, k), 100, 300).sum()),
+            int(others_miss),
+            int((sums(of, work, k) ** 2).sum()),
+        )
+
+    for _ in range(3):
+        kernels.anneal(
+            indptr, indices, borders, masks, loads, work, extra, fast, k, 100, 300, extra_low,
+            extra_high, scale, np.array([temperature]), np.array([penalty]), np.array([even]),
+            chances, state, control, NONE,
         )  # fmt: skip
-        assert before == kernels.cut_of(indptr, indices, borders, labels)
-        load, size = kernels.group_sums(labels, loads, k)
-        assert (load == group_load).all()
-        assert (size == group_size).all()
-        assert kernels.components(indptr, indices, labels)[1] == k
+        for u in range(n):
+            bits = int(kernels.draw(draws))
+            row = indices[indptr[u] : indptr[u + 1]]
+            if not row.size:
+                continue
+            target, own = slow[row[(bits & 0xFFFFFFFF) * row.size >> 32]], slow[u]
+            if target == own or (slow == own).sum() == 1:
+                continue
+            before, moved = energy(slow), slow.copy()
+            moved[u] = target
+            after = energy(moved)
+            delta = after[0] - before[0] + 700 * (after[1] - before[1])
+            delta += 700 * ((after[2] - before[2]) >> 16) + 90 * (after[3] - before[3])
+            if delta > 0 and delta > (temperature * int(chances[(bits >> 32) & 4095])) >> 16:
+                continue
+            if nx.is_connected(graph.subgraph(np.flatnonzero(moved == own).tolist())):
+                slow = moved
+        assert (fast == slow).all()
+
+
+def test_best_labels_are_in_the_band_and_shortest():
+    indptr, indices, borders, loads, x, y = planar(80, 3, thin=0)
+    labels = kernels.bisect(x, y, loads, 8)
+    kernels.mend(indptr, indices, borders, loads, labels, 8)
+    best, sweeps = np.empty(80, np.int64), 300
+    found = kernels.anneal(
+        indptr, indices, borders, kernels.neighbour_masks(indptr, indices), loads, loads,
+        np.zeros((80, 0), np.int64), labels, 8, 180, 400, NONE, NONE, NONE,
+        np.full(sweeps, 40_000), np.full(sweeps, 5_000 << 16), np.zeros(sweeps, np.int64),
+        np.arange(1, 4097)[::-1] * 16, np.array([1], np.uint64), np.zeros(2, np.int64), best,
+    )  # fmt: skip
+    assert found == kernels.cut_of(indptr, indices, borders, best)
+    load, _ = kernels.group_sums(best, loads, 8)
+    assert ((load >= 180) & (load <= 400)).all()
+    assert kernels.components(indptr, indices, best)[1] == 8
 
 
 @given(st.integers(30, 120), st.integers(0, 10_000), st.booleans())
@@ -128,8 +185,9 @@ def test_repair_keeps_groups_connected_and_never_adds_violations(n, seed, free_c
     violations = int(((before < low) | (before > high)).sum())
     state, control = np.array([seed], np.uint64), np.zeros(2, np.int64)
     groups, left = kernels.repair(
-        indptr, indices, borders, loads, labels, k, low, high, 7, 10, 20, free_count, state, control
-    )
+        indptr, indices, borders, loads, labels, k, low, high, np.zeros((n, 0), np.int64), NONE,
+        NONE, 7, 10, 20, free_count, state, control,
+    )  # fmt: skip
     after = kernels.group_sums(labels, loads, groups)[0]
     assert sorted(set(labels)) == list(range(groups))
     assert free_count or groups == k

@@ -3,6 +3,7 @@
 It knows no GeoDataFrame, no file and no progress bar; what it minimises and respects is data.
 """
 
-from gridpart.engine.solve import REASONS, Effort, Solution, is_compiled, solve, warm_up
+from gridpart.engine.search import EFFORTS, Effort
+from gridpart.engine.solve import REASONS, Solution, is_compiled, solve, warm_up
 
-__all__ = ["REASONS", "Effort", "Solution", "is_compiled", "solve", "warm_up"]
+__all__ = ["EFFORTS", "REASONS", "Effort", "Solution", "is_compiled", "solve", "warm_up"]

@@ -403,6 +403,69 @@ def outside_band(load: int, low: int, high: int) -> int:
     return max(low - load, 0) + max(load - high, 0)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def extra_change(
+    group_extra: Ints,
+    own: int,
+    target: int,
+    extra: Ints,
+    u: int,
+    low: Ints,
+    high: Ints,
+    scale: Ints,
+) -> int:
+    """By how much moving `u` changes what other bounded quantities miss, in main loads / 65536."""
+    change = 0
+    for q in range(extra.shape[1]):
+        size = extra[u, q]
+        if size != 0:
+            a, b = group_extra[own, q], group_extra[target, q]
+            change += scale[q] * (
+                outside_band(a - size, low[q], high[q])
+                + outside_band(b + size, low[q], high[q])
+                - outside_band(a, low[q], high[q])
+                - outside_band(b, low[q], high[q])
+            )
+    return change
+
+
+@njit(cache=True, nogil=True)
+def _is_outside(
+    group_load: Ints,
+    group_extra: Ints,
+    g: int,
+    low: int,
+    high: int,
+    extra_low: Ints,
+    extra_high: Ints,
+) -> bool:
+    """Whether any bounded quantity of a group is outside its band."""
+    if outside_band(group_load[g], low, high) > 0:
+        return True
+    for q in range(extra_low.size):
+        if outside_band(group_extra[g, q], extra_low[q], extra_high[q]) > 0:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def count_outside(
+    group_load: Ints,
+    group_extra: Ints,
+    n_groups: int,
+    low: int,
+    high: int,
+    extra_low: Ints,
+    extra_high: Ints,
+) -> int:
+    """Number of groups of which any bounded quantity is outside its band."""
+    count = 0
+    for g in range(n_groups):
+        if _is_outside(group_load, group_extra, g, low, high, extra_low, extra_high):
+            count += 1
+    return count
+
+
 @njit(cache=True, nogil=True)
 def anneal(
     indptr: Ints,
@@ -410,37 +473,53 @@ def anneal(
     borders: Ints,
     masks: Bits,
     loads: Ints,
+    work: Ints,
+    extra: Ints,
     labels: Ints,
-    group_load: Ints,
-    group_size: Ints,
+    n_groups: int,
     low: int,
     high: int,
+    extra_low: Ints,
+    extra_high: Ints,
+    extra_scale: Ints,
     temperatures: Ints,
     penalties: Ints,
     evenness: Ints,
     chances: Ints,
     state: Bits,
     control: Ints,
+    best: Ints,
 ) -> int:
-    """Move single units over borders while the temperature falls; all in place.
+    """Move single units over borders while the temperature falls; `labels` in place.
 
     One sweep visits the units in order and proposes for each the group of a random neighbour. A
-    move costs the change of cut, plus ``penalties[sweep]`` (millimetres per household outside the
-    band), plus ``evenness[sweep]`` / 1024 (millimetres per squared household of every load); it is
-    taken if that is at most the temperature times -ln(chance), and if the group that loses the
-    unit stays connected and is not emptied. `control` is (stop, work done): the caller may set the
-    first, and reads the second.
+    move costs the change of cut, plus ``penalties[sweep]`` / 65536 for every household outside
+    the band, plus ``evenness[sweep]`` / 2**28 for every squared unit of work; it is taken if that
+    is at most the temperature times -ln(chance), and if the group that loses the unit stays
+    connected and is not emptied. Other bounded quantities count as households, `extra_scale` /
+    65536 for each unit of them. `control` is (stop, work done): the caller may set the first, and
+    reads the second.
+
+    Where `best` has n entries it receives the labels with the shortest cut among those that had
+    every group in the band at the end of a sweep.
 
     Returns
     -------
     int
-        The change of the cut in millimetres.
+        The shortest cut that `best` holds, -1 if it holds none.
     """
     n = labels.size
+    group_load, group_size = group_sums(labels, loads, n_groups)
+    group_work = group_sums(labels, work, n_groups)[0]
+    group_extra = np.zeros((n_groups, extra.shape[1]), np.int64)
+    for u in range(n):
+        for q in range(extra.shape[1]):
+            group_extra[labels[u], q] += extra[u, q]
+    cut = cut_of(indptr, indices, borders, labels)
+    best_cut = -1
     stamp = np.zeros(n, np.int64)
     queue = np.empty(n, np.int64)
     mark = 1
-    change = 0
     chance_mask = np.uint64(chances.size - 1)
     for sweep in range(temperatures.size):
         if control[0] != 0:
@@ -451,52 +530,70 @@ def anneal(
         even = evenness[sweep]
         for u in range(n):
             start = indptr[u]
-            degree = indptr[u + 1] - start
-            if degree == 0:
+            stop = indptr[u + 1]
+            if stop == start:
                 continue
             bits = draw(state)
-            target = labels[
-                indices[start + np.int64(((bits & _LOW_32) * np.uint64(degree)) >> _S32)]
-            ]
+            pick = np.int64(((bits & _LOW_32) * np.uint64(stop - start)) >> _S32)
+            target = labels[indices[start + pick]]
             own = labels[u]
             if target == own or group_size[own] == 1:
                 continue
-            delta = 0
-            for e in range(start, start + degree):
+            gain = 0
+            for e in range(start, stop):
                 g = labels[indices[e]]
                 if g == own:
-                    delta += borders[e]
+                    gain += borders[e]
                 elif g == target:
-                    delta -= borders[e]
-            gain = delta
+                    gain -= borders[e]
+            delta = gain
             load = loads[u]
             if load != 0:
                 a, b = group_load[own], group_load[target]
-                delta += penalty * (
+                miss = (
                     outside_band(a - load, low, high)
                     + outside_band(b + load, low, high)
                     - outside_band(a, low, high)
                     - outside_band(b, low, high)
                 )
-                if even != 0:
-                    # by how much the sum of the squared loads of both groups changes
-                    delta += (even * (2 * load * (b - a + load))) >> 10
-            if (
-                delta > 0
-                and delta > (temperature * chances[np.int64((bits >> _S32) & chance_mask)]) >> 16
-            ):
-                continue
-            if not stays_connected(u, indptr, indices, masks, labels, stamp, mark, queue):
-                mark += 2
-                continue
+                delta += (penalty * miss) >> 16
+            if extra.shape[1] > 0:
+                miss = extra_change(
+                    group_extra, own, target, extra, u, extra_low, extra_high, extra_scale
+                )
+                delta += (penalty * (miss >> 16)) >> 16
+            share = work[u]
+            if even != 0 and share != 0:
+                # by how much the sum of the squared work of both groups changes
+                delta += (even * (2 * share * (group_work[target] - group_work[own] + share))) >> 28
+            if delta > 0:
+                chance = chances[np.int64((bits >> _S32) & chance_mask)]
+                if delta > (temperature * chance) >> 16:
+                    continue
+            connected = stays_connected(u, indptr, indices, masks, labels, stamp, mark, queue)
             mark += 2
+            if not connected:
+                continue
             labels[u] = target
             group_load[own] -= load
             group_load[target] += load
+            group_work[own] -= share
+            group_work[target] += share
             group_size[own] -= 1
             group_size[target] += 1
-            change += gain
-    return change
+            for q in range(extra.shape[1]):
+                group_extra[own, q] -= extra[u, q]
+                group_extra[target, q] += extra[u, q]
+            cut += gain
+        if (
+            best.size == n
+            and (best_cut < 0 or cut < best_cut)
+            and count_outside(group_load, group_extra, n_groups, low, high, extra_low, extra_high)
+            == 0
+        ):
+            best_cut = cut
+            best[:] = labels
+    return best_cut
 
 
 # ---------------------------------------------------------------- repair
@@ -678,6 +775,9 @@ def repair(
     n_groups: int,
     low: int,
     high: int,
+    extra: Ints,
+    extra_low: Ints,
+    extra_high: Ints,
     widest: int,
     regions: int,
     trees: int,
@@ -701,6 +801,10 @@ def repair(
     n = labels.size
     capacity = n_groups + 1
     group_load = _grown(group_sums(labels, loads, n_groups)[0], capacity, 0)
+    group_extra = np.zeros((capacity, extra.shape[1]), np.int64)
+    for u in range(n):
+        for q in range(extra.shape[1]):
+            group_extra[labels[u], q] += extra[u, q]
     first = np.full(capacity, -1, np.int64)
     following = np.full(n, -1, np.int64)
     for u in range(n - 1, -1, -1):
@@ -712,7 +816,7 @@ def repair(
     left = 0
     g = 0
     while g < n_groups:
-        if outside_band(group_load[g], low, high) == 0:
+        if not _is_outside(group_load, group_extra, g, low, high, extra_low, extra_high):
             g += 1
             continue
         done = False
@@ -729,11 +833,16 @@ def repair(
                     # the same number of groups, one fewer, one more
                     wanted = count + (0 if change == 0 else (-1 if change == 1 else 1))
                     total = 0
+                    outside = 0
                     for c in range(count):
                         total += group_load[chosen[c]]
+                        if _is_outside(
+                            group_load, group_extra, chosen[c], low, high, extra_low, extra_high
+                        ):
+                            outside += 1
                     if wanted < 1 or total < wanted * low or total > wanted * high:
                         continue
-                    members, piece = _resplit(
+                    members, piece, still = _resplit(
                         indptr,
                         indices,
                         borders,
@@ -744,23 +853,30 @@ def repair(
                         wanted,
                         low,
                         high,
+                        extra,
+                        extra_low,
+                        extra_high,
                         trees,
                         place,
                         state,
                     )
-                    if piece.size == 0:
+                    if piece.size == 0 or still >= outside:
                         continue
                     if wanted > count:
                         if n_groups == capacity:
                             capacity *= 2
                             first = _grown(first, capacity, -1)
                             group_load = _grown(group_load, capacity, 0)
+                            wider = np.zeros((capacity, extra.shape[1]), np.int64)
+                            wider[:n_groups] = group_extra
+                            group_extra = wider
                             taken = np.zeros(capacity, np.bool_)
                         chosen[count] = n_groups
                         n_groups += 1
                     for c in range(wanted):
                         first[chosen[c]] = -1
                         group_load[chosen[c]] = 0
+                        group_extra[chosen[c]] = 0
                     for i in range(members.size - 1, -1, -1):
                         target = chosen[piece[i]]
                         u = members[i]
@@ -768,11 +884,14 @@ def repair(
                         following[u] = first[target]
                         first[target] = u
                         group_load[target] += loads[u]
+                        for q in range(extra.shape[1]):
+                            group_extra[target, q] += extra[u, q]
                     if wanted < count:
                         gone, last = chosen[count - 1], n_groups - 1
                         if gone != last:
                             first[gone] = first[last]
                             group_load[gone] = group_load[last]
+                            group_extra[gone] = group_extra[last]
                             u = first[gone]
                             while u >= 0:
                                 labels[u] = gone
@@ -810,13 +929,17 @@ def _resplit(
     wanted: int,
     low: int,
     high: int,
+    extra: Ints,
+    extra_low: Ints,
+    extra_high: Ints,
     trees: int,
     place: Ints,
     state: Bits,
-) -> tuple[Ints, Ints]:
+) -> tuple[Ints, Ints, int]:
     """Split the union of `groups` into `wanted` groups in the band, borders short.
 
-    Returns the members of the region and the new piece of each; no pieces where none was found.
+    Returns the members of the region, the new piece of each (no pieces where none was found), and
+    how many pieces miss the bounds of another quantity.
     """
     size = 0
     for g in groups:
@@ -843,19 +966,55 @@ def _resplit(
     below = np.empty(size, np.int64)
     groups_of = np.empty(wanted + 1, np.int64)
     best = np.empty(0, np.int64)
-    best_cut = -1
+    best_cut, best_missing = -1, wanted + 1
+    sums = np.zeros((wanted, extra.shape[1]), np.int64)
+    inside = np.full(wanted, low, np.int64)
     for _ in range(trees):
         _random_tree(indptr, indices, members, place, state, order, parent)
         if _split_tree(
             order, parent, member_load, wanted, low, high, state, piece, groups_of, below
         ):
+            missing = 0
+            if extra.shape[1] > 0:
+                sums[:] = 0
+                for i in range(size):
+                    for q in range(extra.shape[1]):
+                        sums[piece[i], q] += extra[members[i], q]
+                missing = count_outside(inside, sums, wanted, low, high, extra_low, extra_high)
+            if missing > best_missing:
+                continue
             cut = _region_cut(indptr, indices, borders, members, place, piece)
-            if best_cut < 0 or cut < best_cut:
-                best_cut = cut
+            if missing < best_missing or cut < best_cut:
+                best_cut, best_missing = cut, missing
                 best = piece.copy()
     for i in range(size):
         place[members[i]] = -1
-    return members, best
+    return members, best, best_missing
+
+
+@njit(cache=True, nogil=True)
+def tree_start(
+    indptr: Ints, indices: Ints, loads: Ints, n_groups: int, slack: int, tries: int, state: Bits
+) -> Ints:
+    """Connected groups of nearly equal load: cut a random spanning tree of the whole graph.
+
+    A tree that cannot be cut within `slack` of the mean is drawn again, up to `tries` times, the
+    slack doubling each time. Empty where none could be cut.
+    """
+    n = loads.size
+    members = np.arange(n)
+    total = loads.sum()
+    order, parent = np.empty(n, np.int64), np.empty(n, np.int64)
+    piece, below = np.empty(n, np.int64), np.empty(n, np.int64)
+    groups_of = np.empty(n_groups + 1, np.int64)
+    for _ in range(tries):
+        _random_tree(indptr, indices, members, members, state, order, parent)
+        low = max(total // n_groups - slack, 1)
+        high = total // n_groups + 1 + slack
+        if _split_tree(order, parent, loads, n_groups, low, high, state, piece, groups_of, below):
+            return piece
+        slack *= 2
+    return np.empty(0, np.int64)
 
 
 # ---------------------------------------------------------------- pockets

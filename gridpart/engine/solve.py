@@ -8,15 +8,18 @@ started by bisection, improved by border moves and brought into the band by repa
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from gridpart.engine import kernels
 from gridpart.engine.kernels import Bits, Ints
+from gridpart.engine.search import EFFORTS, Bounds, Effort, Part, search
 
 __all__ = ["REASONS", "Effort", "Solution", "is_compiled", "solve", "warm_up"]
 
@@ -29,26 +32,8 @@ REASONS = (
     "proven_by_search",
     "not_found",
 )
+TRIED_COUNTS = 4  # numbers of groups tried from either end for "fewest" and "most"
 _PROVEN = ("unit_above_band", "component_below_band", "no_count_fits", "pocket", "proven_by_search")
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much work is spent on a connected part.
-
-    Parameters
-    ----------
-    sweeps : int
-        Passes over all units while the temperature falls.
-    starts : int
-        Independent runs for a part of up to `starts_up_to` units; the best is kept.
-    starts_up_to : int
-        Larger parts get one run: there the differences between runs average out.
-    """
-
-    sweeps: int = 4000
-    starts: int = 3
-    starts_up_to: int = 3000
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,45 +76,23 @@ class Solution:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """A connected graph with what the search needs to know of its units."""
-
-    indptr: Ints
-    indices: Ints
-    borders: Ints
-    loads: Ints
-    x: Ints
-    y: Ints
-
-    def __len__(self) -> int:
-        return int(self.loads.size)
-
-    @property
-    def total(self) -> int:
-        return int(self.loads.sum())
-
-    def take(self, members: Ints) -> _Part:
-        """The part induced by `members`."""
-        place = np.full(len(self), -1, np.int64)
-        rows = kernels.subgraph(self.indptr, self.indices, self.borders, members, place)
-        return _Part(*rows, self.loads[members], self.x[members], self.y[members])
-
-
 def solve(
     indptr: Ints,
     indices: Ints,
     borders: Ints,
     loads: Ints,
-    low: int,
-    high: int,
+    low: int | Sequence[int],
+    high: int | Sequence[int],
     *,
     x: Ints | None = None,
     y: Ints | None = None,
     target: int | None = None,
+    n_groups: int | Literal["fewest", "most"] | None = None,
+    balance: float = 0.5,
+    work: Ints | None = None,
     sites: Ints | None = None,
     seed: int = 0,
-    effort: Effort | None = None,
+    effort: str | Effort = "default",
     control: Ints | None = None,
 ) -> Solution:
     """Divide a graph into connected groups whose loads lie in [low, high], borders short.
@@ -139,21 +102,29 @@ def solve(
     indptr, indices, borders : ndarray of int64
         Symmetric graph in compressed rows without self loops; shapes (n + 1,), (m,) and (m,).
         `borders` are shared lengths in millimetres.
-    loads : ndarray of int64, shape (n,)
-        Households of every unit, not negative.
-    low, high : int
-        The band, ``1 <= low <= high``.
+    loads : ndarray of int64, shape (n,) or (n, q)
+        Households of every unit, not negative; in further columns other bounded quantities.
+    low, high : int or sequence of int
+        The band, ``1 <= low <= high``; one for each column of `loads`, where a further one may
+        begin at 0.
     x, y : ndarray of int64, shape (n,), optional
         Position of every unit in millimetres, for the start. Without them the distance in steps
         from two far ends of the graph serves.
     target : int, optional
         Load a group should have on average; it sets the number of groups. Default: the middle of
         the band.
+    n_groups : int or {"fewest", "most"}, optional
+        The number of groups instead, sites not counted; an exact number is shared among the
+        connected parts by load and never changed, even where it cannot be in the band.
+    balance : float, default 0.5
+        From 0, shortest borders, to 1, most even groups.
+    work : ndarray of int64, shape (n,), optional
+        What is to be evened out; by default the (first) load.
     sites : ndarray of int64, shape (n,), optional
         Units with the same number >= 0 are a group of their own, whatever their load.
     seed : int
         Same input and seed, same labels.
-    effort : Effort, optional
+    effort : {"fast", "default", "best"} or Effort
         How much work to spend.
     control : ndarray of int64, shape (2,), optional
         Set ``control[0]`` to stop early with the best labels so far; ``control[1]`` counts the
@@ -163,6 +134,11 @@ def solve(
     -------
     Solution
 
+    Raises
+    ------
+    ValueError
+        If arrays and bounds do not fit together.
+
     Examples
     --------
     Six units in a row, 100 households each, in groups of 200 to 300:
@@ -170,53 +146,99 @@ def solve(
     >>> import numpy as np
     >>> indptr = np.array([0, 1, 3, 5, 7, 9, 10])
     >>> indices = np.array([1, 0, 2, 1, 3, 2, 4, 3, 5, 4])
-    >>> found = solve(indptr, indices, np.full(10, 5000), np.full(6, 100), 200, 300, target=300)
+    >>> found = solve(indptr, indices, np.full(10, 5000), np.full(6, 100), 200, 300, n_groups=2)
     >>> found.labels
     array([0, 0, 0, 1, 1, 1])
     """
-    if not 1 <= low <= high:
-        raise ValueError(f"the band must satisfy 1 <= low <= high, got {low} and {high}")
     # one type of array, or the kernels would be compiled for each: contiguous and writable
-    indptr, indices, borders, loads = map(_plain, (indptr, indices, borders, loads))
+    indptr, indices, borders = map(_plain, (indptr, indices, borders))
+    matrix = np.atleast_2d(np.asarray(loads, np.int64).T).T
+    main, extra = _plain(matrix[:, 0]), _plain(matrix[:, 1:])
+    bounds = _bounds(low, high, matrix.shape[1])
     if x is None or y is None:
         x, y = _steps(indptr, indices)
-    whole = _Part(indptr, indices, borders, loads, _plain(x), _plain(y))
-    effort = effort or Effort()
+    work = main if work is None else _plain(work)
+    whole = Part(indptr, indices, borders, main, work, extra, _plain(x), _plain(y))
     control = np.zeros(2, np.int64) if control is None else control
-    run = _Run(low, high, target or (low + high) // 2, effort, control)
+    run = _Run(
+        bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance,
+        effort if isinstance(effort, Effort) else EFFORTS[effort], control,
+    )  # fmt: skip
 
     labels = np.full(len(whole), -1, np.int64)
     reasons: list[str] = []
-    for members in _groups_apart(whole, sites, high):
+    for members in _groups_apart(whole, sites, bounds):
         labels[members] = len(reasons)
         reasons.append("")  # a site has no band; a unit above the band is named below
     joined = np.where(labels < 0, 0, -1)
-    for members in _parts(whole, joined):
+    parts = [members for members in _parts(whole, joined) if main[members].any()]
+    counts = _share_out(n_groups, [int(main[members].sum()) for members in parts], bounds)
+    for members, count in zip(parts, counts, strict=True):
         part = whole.take(members)
-        if part.total == 0:
-            continue
         # a part's own seed: what else is in the graph does not matter to it
-        seeds = np.random.SeedSequence([seed, len(part), part.total])
-        generator = seeds.generate_state(1, np.uint64).astype(np.uint64)
-        for inner, found, why in _solve_part(part, run, generator):
+        entropy = np.random.SeedSequence([seed, len(part), part.total])
+        own = entropy.generate_state(1, np.uint64).astype(np.uint64)
+        for inner, found, why in _solve_part(part, count, run, own):
             labels[members[inner]] = found + len(reasons)
             reasons += why
-    return _finish(whole, labels, reasons, sites, run)
+    return _finish(whole, labels, reasons, sites, bounds)
 
 
 def _plain(array: Ints) -> Ints:
     return np.require(array, np.int64, ["C", "W"])
 
 
+def _bounds(low: int | Sequence[int], high: int | Sequence[int], columns: int) -> Bounds:
+    lows, highs = (np.atleast_1d(np.asarray(bound, np.int64)) for bound in (low, high))
+    if lows.shape != (columns,) or highs.shape != (columns,):
+        raise ValueError(f"{columns} columns of loads need as many bounds, got {low} and {high}")
+    if lows[0] < 1 or (lows > highs).any() or (lows < 0).any():
+        raise ValueError(f"the band must satisfy 1 <= low <= high, got {low} and {high}")
+    return Bounds(int(lows[0]), int(highs[0]), _plain(lows[1:]), _plain(highs[1:]))
+
+
 @dataclass(frozen=True)
 class _Run:
     """What is the same for every part."""
 
-    low: int
-    high: int
+    bounds: Bounds
     target: int
+    n_groups: int | str | None
+    balance: float
     effort: Effort
     control: Ints
+
+    def search(
+        self, part: Part, wanted: int, seed: Bits, *, free_count: bool
+    ) -> tuple[Ints, int, int]:
+        """Search one part with the settings of this run."""
+        return search(
+            part, wanted, self.bounds, balance=self.balance, effort=self.effort, seed=seed,
+            free_count=free_count, control=self.control,
+        )  # fmt: skip
+
+
+def _share_out(n_groups: int | str | None, totals: list[int], bounds: Bounds) -> list[int | None]:
+    """Number of groups of every connected part, where the caller fixed the sum.
+
+    Every part gets the fewest it can do with; then, one at a time, the part with most load per
+    group gets one more, parts that cannot have more in the band last.
+    """
+    if not isinstance(n_groups, int | np.integer) or not totals:
+        return [None] * len(totals)
+    if n_groups < len(totals):
+        raise ValueError(f"{n_groups} groups are fewer than the {len(totals)} connected parts")
+    counts = [1] * len(totals)
+
+    def need(part: int) -> tuple[bool, bool, Fraction, int]:
+        count, total = counts[part], totals[part]
+        above = count * bounds.high < total
+        room = (count + 1) * bounds.low <= total
+        return above, room, Fraction(total, count), -part
+
+    for _ in range(int(n_groups) - len(totals)):
+        counts[max(range(len(totals)), key=need)] += 1
+    return list(counts)
 
 
 def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
@@ -225,16 +247,17 @@ def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
     return first, kernels.steps_from_far(indptr, indices, first)
 
 
-def _groups_apart(whole: _Part, sites: Ints | None, high: int) -> Iterator[Ints]:
+def _groups_apart(whole: Part, sites: Ints | None, bounds: Bounds) -> Iterator[Ints]:
     """Members of every group that is one by decree: sites, then single units above the band."""
     site = np.full(len(whole), -1, np.int64) if sites is None else np.asarray(sites, np.int64)
     for number in np.unique(site[site >= 0]):
         yield np.flatnonzero(site == number)
-    for unit in np.flatnonzero((site < 0) & (whole.loads > high)):
+    above = (whole.loads > bounds.high) | (whole.extra > bounds.extra_high).any(axis=1)
+    for unit in np.flatnonzero((site < 0) & above):
         yield np.array([unit])
 
 
-def _parts(whole: _Part, joined: Ints) -> Iterator[Ints]:
+def _parts(whole: Part, joined: Ints) -> Iterator[Ints]:
     """Members of every connected part of the units labelled 0 (not -1)."""
     part, count = kernels.components(whole.indptr, whole.indices, joined)
     order = np.argsort(part, kind="stable")
@@ -243,62 +266,96 @@ def _parts(whole: _Part, joined: Ints) -> Iterator[Ints]:
         yield order[start:stop]
 
 
-def _solve_part(part: _Part, run: _Run, seeds: Bits) -> Iterator[tuple[Ints, Ints, list[str]]]:
+def _solve_part(
+    part: Part, count: int | None, run: _Run, seed: Bits
+) -> Iterator[tuple[Ints, Ints, list[str]]]:
     """Solve a connected part, piece by piece; yield members, labels and reasons of each."""
+    if count is not None:
+        labels, n_groups, _ = run.search(part, min(count, len(part)), seed, free_count=False)
+        impossible = not count * run.bounds.low <= part.total <= count * run.bounds.high
+        why = "no_count_fits" if impossible else "not_found"
+        yield np.arange(len(part)), labels, _reasons(part, labels, n_groups, run, why)
+        return
     pending = [(np.arange(len(part)), "component_below_band")]
     while pending:
         members, if_below = pending.pop()
         piece = part.take(members) if members.size < len(part) else part
-        total = piece.total
-        if total < run.low:
+        if piece.total < run.bounds.low:
             yield members, np.zeros(members.size, np.int64), [if_below]
             continue
-        fewest, most = -(-total // run.high), total // run.low
+        fewest, most = -(-piece.total // run.bounds.high), piece.total // run.bounds.low
         if fewest > most:
-            labels, reasons = _least_miss(piece, run, seeds)
+            labels, reasons = _least_miss(piece, run, seed)
             yield members, labels, ["pocket" if r and if_below == "pocket" else r for r in reasons]
             continue
-        split = _cut_off_pockets(piece, run)
+        split = _cut_off_pockets(piece, run.bounds)
         if split is not None:
             pending += [(members[inner], "pocket") for inner in split]
             continue
-        wanted = max(fewest, min(most, round(Fraction(total, run.target)), len(piece)))
-        labels, n_groups = _search(piece, wanted, run, seeds, free_count=True)
+        labels, n_groups = _divide(piece, fewest, most, run, seed)
         yield members, labels, _reasons(piece, labels, n_groups, run, "not_found")
 
 
-def _least_miss(piece: _Part, run: _Run, seeds: Bits) -> tuple[Ints, list[str]]:
+def _divide(piece: Part, fewest: int, most: int, run: _Run, seed: Bits) -> tuple[Ints, int]:
+    """Divide a piece for which some number of groups may fit."""
+    most = min(most, len(piece))
+    for q, limit in enumerate(run.bounds.extra_high):
+        fewest = max(fewest, -(-int(piece.extra[:, q].sum()) // max(int(limit), 1)))
+    if run.n_groups in ("fewest", "most"):
+        counts = list(range(fewest, most + 1))
+        for wanted in (counts if run.n_groups == "fewest" else counts[::-1])[:TRIED_COUNTS]:
+            labels, n_groups, outside = run.search(piece, wanted, seed, free_count=False)
+            if not outside:
+                return labels, n_groups
+    wanted = max(min(most, round(Fraction(piece.total, run.target))), min(fewest, len(piece)))
+    labels, n_groups, _ = run.search(piece, wanted, seed, free_count=True)
+    return labels, n_groups
+
+
+def _least_miss(piece: Part, run: _Run, seed: Bits) -> tuple[Ints, list[str]]:
     """Where no number of groups fits: the number that misses the band by the fewest households."""
-    most = piece.total // run.low
-    too_many_households = piece.total - most * run.high
-    too_few_households = (most + 1) * run.low - piece.total
+    low, high = run.bounds.low, run.bounds.high
+    most = piece.total // low
+    too_many_households = piece.total - most * high
+    too_few_households = (most + 1) * low - piece.total
     wanted = most if too_many_households <= too_few_households else most + 1
-    labels, n_groups = _search(piece, min(wanted, len(piece)), run, seeds, free_count=False)
+    labels, n_groups, _ = run.search(piece, min(wanted, len(piece)), seed, free_count=False)
     return labels, _reasons(piece, labels, n_groups, run, "no_count_fits")
 
 
-def _reasons(piece: _Part, labels: Ints, n_groups: int, run: _Run, why: str) -> list[str]:
+def _reasons(piece: Part, labels: Ints, n_groups: int, run: _Run, why: str) -> list[str]:
+    bounds = run.bounds
     load, _ = kernels.group_sums(labels, piece.loads, n_groups)
-    return [why if (value < run.low or value > run.high) else "" for value in load]
+    extra = np.zeros((n_groups, piece.extra.shape[1]), np.int64)
+    np.add.at(extra, labels, piece.extra)
+    outside: npt.NDArray[np.bool_] = (load < bounds.low) | (load > bounds.high)
+    elsewhere = np.any((extra < bounds.extra_low) | (extra > bounds.extra_high), axis=1)
+    return [
+        why if miss else "not_found" if other else ""
+        for miss, other in zip(outside.tolist(), elsewhere.tolist(), strict=True)
+    ]
 
 
-def _cut_off_pockets(piece: _Part, run: _Run) -> list[Ints] | None:
+def _cut_off_pockets(piece: Part, bounds: Bounds) -> list[Ints] | None:
     """Split `piece` at a gate that forbids a plan; None where there is no such gate.
 
     The gate keeps the sides that fit with it, smallest rest first; the other sides are pockets.
     """
-    found = kernels.gates(piece.indptr, piece.indices, piece.loads, run.low, run.high)
+    found = kernels.gates(piece.indptr, piece.indices, piece.loads, bounds.low, bounds.high)
     if found.size == 0:
         return None
     gate = found[0]
     joined = np.zeros(len(piece), np.int64)
     joined[gate] = -1
     sides = list(_parts(piece, joined))
-    rest = [int(kernels.rest_of(int(piece.loads[side].sum()), run.low, run.high)) for side in sides]
+    rest = [
+        int(kernels.rest_of(int(piece.loads[side].sum()), bounds.low, bounds.high))
+        for side in sides
+    ]
     kept, load = [np.array([gate])], int(piece.loads[gate])
     pockets = []
     for at in np.argsort(rest, kind="stable"):
-        if load + rest[at] <= run.high:
+        if load + rest[at] <= bounds.high:
             load += rest[at]
             kept.append(sides[at])
         else:
@@ -306,125 +363,8 @@ def _cut_off_pockets(piece: _Part, run: _Run) -> list[Ints] | None:
     return [np.sort(np.concatenate(kept)), *pockets]
 
 
-def _search(
-    piece: _Part, wanted: int, run: _Run, seeds: Bits, *, free_count: bool
-) -> tuple[Ints, int]:
-    """Best of a few runs of start, border moves and repair: fewest groups outside, then cut."""
-    if wanted == 1:
-        return np.zeros(len(piece), np.int64), 1
-    masks = kernels.neighbour_masks(piece.indptr, piece.indices)
-    starts = run.effort.starts if len(piece) <= run.effort.starts_up_to else 1
-    best: tuple[int, Fraction, Ints, int] | None = None
-    for start in range(starts):
-        state = np.array([seeds[0] + np.uint64(start << 32)], np.uint64)
-        labels, n_groups, outside = _one_run(piece, masks, wanted, run, state, start, free_count)
-        cut = int(kernels.cut_of(piece.indptr, piece.indices, piece.borders, labels))
-        # cuts of different numbers of groups compare when scaled by the root of the number
-        scaled = Fraction(cut * cut, n_groups)
-        if best is None or (outside, scaled) < best[:2]:
-            best = (outside, scaled, labels, n_groups)
-        if run.control[0]:
-            break
-    assert best is not None  # there is at least one start
-    return best[2], best[3]
-
-
-# Directions in which the start bisects, one per run: as given, turned by 45 and by 27 degrees.
-_TURNS = ((1, 0, 0, 1), (1, 1, 1, -1), (2, 1, 1, -2), (1, 2, 2, -1))
-
-
-def _one_run(
-    piece: _Part,
-    masks: Bits,
-    wanted: int,
-    run: _Run,
-    state: Bits,
-    start: int,
-    free_count: bool,
-) -> tuple[Ints, int, int]:
-    graph = (piece.indptr, piece.indices, piece.borders)
-    a, b, c, d = _TURNS[start % len(_TURNS)]
-    labels = kernels.bisect(
-        a * piece.x + b * piece.y, c * piece.x + d * piece.y, piece.loads, wanted
-    )
-    kernels.mend(*graph, piece.loads, labels, wanted)
-    mean = max(int(piece.borders.mean()), 1)
-    _moves(piece, masks, labels, wanted, run, state, _cooling(mean, run.effort.sweeps))
-    quench = _constant(mean // 20, 50 * mean, 20)
-    _moves(piece, masks, labels, wanted, run, state, quench)
-    n_groups, outside = kernels.repair(
-        *graph, piece.loads, labels, wanted, run.low, run.high,
-        7, 30, 40, free_count, state, run.control,
-    )  # fmt: skip
-    if outside == 0:
-        # nothing may leave the band any more: a household outside costs more than any border
-        hard = int(piece.borders.sum()) + 1
-        _moves(piece, masks, labels, n_groups, run, state, _constant(0, hard, 20))
-    return labels, int(n_groups), int(outside)
-
-
-@dataclass(frozen=True, eq=False)
-class _Schedule:
-    """Temperature (mm), penalty (mm per household outside) and evenness of every sweep."""
-
-    temperatures: Ints
-    penalties: Ints
-    evenness: Ints
-
-
-def _cooling(mean: int, sweeps: int) -> _Schedule:
-    """From 3 mean borders down to 1/20 while the penalty rises from 0.3 to 3 mean borders."""
-    return _Schedule(
-        _geometric(3 * mean, mean // 20, sweeps),
-        _geometric(3 * mean // 10, 3 * mean, sweeps),
-        np.zeros(sweeps, np.int64),
-    )
-
-
-def _constant(temperature: int, penalty: int, sweeps: int) -> _Schedule:
-    return _Schedule(
-        np.full(sweeps, temperature), np.full(sweeps, penalty), np.zeros(sweeps, np.int64)
-    )
-
-
-def _geometric(start: int, stop: int, count: int) -> Ints:
-    """`count` whole numbers from `start` to `stop`, each the same multiple of the one before.
-
-    Rounded to 6 digits of the exponent first, so that a last bit that differs between machines
-    cannot show.
-    """
-    ratio = np.linspace(0, 1, count)
-    low = np.log2(max(start, 1))
-    span = np.log2(max(stop, 1)) - low
-    return np.round(np.exp2(np.round(low + span * ratio, 6))).astype(np.int64)
-
-
-def _moves(
-    piece: _Part,
-    masks: Bits,
-    labels: Ints,
-    n_groups: int,
-    run: _Run,
-    state: Bits,
-    schedule: _Schedule,
-) -> None:
-    group_load, group_size = kernels.group_sums(labels, piece.loads, n_groups)
-    kernels.anneal(
-        piece.indptr, piece.indices, piece.borders, masks, piece.loads,
-        labels, group_load, group_size, run.low, run.high,
-        schedule.temperatures, schedule.penalties, schedule.evenness, _chances(), state,
-        run.control,
-    )  # fmt: skip
-
-
-def _chances() -> Ints:
-    """-ln of 4096 evenly spread chances, in 1/65536; far from rounding ties on any machine."""
-    size = 1 << kernels.CHANCE_BITS
-    return np.rint(-np.log((np.arange(size) + 0.5) / size) * 65536).astype(np.int64)
-
-
 def _finish(
-    whole: _Part, labels: Ints, reasons: list[str], sites: Ints | None, run: _Run
+    whole: Part, labels: Ints, reasons: list[str], sites: Ints | None, bounds: Bounds
 ) -> Solution:
     """Number groups by their first unit and name the units above the band."""
     numbers, first = np.unique(labels[labels >= 0], return_index=True)
@@ -436,12 +376,10 @@ def _finish(
     group_load = np.zeros(order.size, np.int64)
     np.add.at(group_load, final[final >= 0], whole.loads[final >= 0])
     why = [reasons[g] for g in order]
-    size = np.bincount(final[final >= 0], minlength=order.size)
-    site = np.zeros(len(whole), bool) if sites is None else np.asarray(sites) >= 0
-    at_site = np.zeros(order.size, bool)
-    at_site[final[site]] = True
-    for g in np.flatnonzero((size == 1) & (group_load > run.high) & ~at_site):
-        why[g] = "unit_above_band"
+    site = np.full(len(whole), -1) if sites is None else np.asarray(sites)
+    above = (whole.loads > bounds.high) | (whole.extra > bounds.extra_high).any(axis=1)
+    for unit in np.flatnonzero((site < 0) & above):
+        why[final[unit]] = "unit_above_band"
     cut = int(kernels.cut_of(whole.indptr, whole.indices, whole.borders, final))
     return Solution(final, group_load, tuple(why), cut)
 

@@ -1,0 +1,375 @@
+"""The search for one connected part: start, border moves, repair; the best of several runs.
+
+Everything that sets the scale of the search comes from the part itself: temperatures from the
+distribution of its border lengths, penalties and evenness from the mean border and the mean load
+of a group. So towns, mountains and counties need no settings of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from gridpart.engine import kernels
+from gridpart.engine.kernels import Bits, Ints
+
+__all__ = ["EFFORTS", "Bounds", "Effort", "Part", "search"]
+
+# Borders are scaled up inside the search until their mean has this many millimetres, so that
+# whole-number temperatures are fine enough even where every border counts 1.
+FINE_MEAN = 1 << 14
+HOUSEHOLDS_OF_A_GROUP = 350  # penalties were tuned on groups of this load, and scale with it
+QUENCH_SWEEPS = 20
+REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work is spent on a connected part.
+
+    Parameters
+    ----------
+    sweeps : int
+        Passes over all units while the temperature falls.
+    starts : int
+        Independent runs, of which the best is kept; each is as long as `sweeps` says.
+    starts_up_to : int
+        Parts of more units get one run: there the differences between runs average out.
+    restarts : int
+        Runs for a part that has few groups and a narrow band, where most runs find nothing.
+    """
+
+    sweeps: int = 6000
+    starts: int = 3
+    starts_up_to: int = 1000
+    restarts: int = 60
+
+
+EFFORTS = {
+    "fast": Effort(sweeps=1200, starts=1, restarts=20),
+    "default": Effort(),
+    "best": Effort(sweeps=30_000, starts=4, starts_up_to=1500, restarts=600),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """What a group may hold.
+
+    Attributes
+    ----------
+    low, high : int
+        The band of the load.
+    extra_low, extra_high : ndarray of int64, shape (q,)
+        Bands of other quantities.
+    """
+
+    low: int
+    high: int
+    extra_low: Ints
+    extra_high: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A connected graph with what the search needs to know of its units.
+
+    Attributes
+    ----------
+    indptr, indices, borders : ndarray of int64
+        The graph.
+    loads, work, x, y : ndarray of int64, shape (n,)
+        Load in the band, work to be evened out, position.
+    extra : ndarray of int64, shape (n, q)
+        Other bounded quantities.
+    """
+
+    indptr: Ints
+    indices: Ints
+    borders: Ints
+    loads: Ints
+    work: Ints
+    extra: Ints
+    x: Ints
+    y: Ints
+
+    def __len__(self) -> int:
+        return int(self.loads.size)
+
+    @property
+    def total(self) -> int:
+        """Sum of the loads."""
+        return int(self.loads.sum())
+
+    def take(self, members: Ints) -> Part:
+        """The part induced by `members`."""
+        place = np.full(len(self), -1, np.int64)
+        rows = kernels.subgraph(self.indptr, self.indices, self.borders, members, place)
+        return Part(
+            *rows, self.loads[members], self.work[members],
+            np.ascontiguousarray(self.extra[members]), self.x[members], self.y[members],
+        )  # fmt: skip
+
+
+def search(
+    part: Part,
+    wanted: int,
+    bounds: Bounds,
+    *,
+    balance: float,
+    effort: Effort,
+    seed: Bits,
+    free_count: bool,
+    control: Ints,
+) -> tuple[Ints, int, int]:
+    """Divide a connected part into about `wanted` groups; fewest outside the band, then cut.
+
+    Parameters
+    ----------
+    part : Part
+    wanted : int
+        Number of groups; with `free_count` repair may make one more or fewer in places.
+    bounds : Bounds
+    balance : float
+        From 0, shortest borders, to 1, most even work.
+    effort : Effort
+    seed : ndarray of uint64, shape (1,)
+    free_count : bool
+    control : ndarray of int64, shape (2,)
+        See :func:`gridpart.engine.kernels.anneal`.
+
+    Returns
+    -------
+    labels : ndarray of int64, shape (n,)
+    n_groups : int
+    outside : int
+        Groups outside the band.
+    """
+    if wanted == 1:
+        load, extra = part.loads.sum(keepdims=True), part.extra.sum(axis=0, keepdims=True)
+        outside = kernels.count_outside(
+            load, extra, 1, bounds.low, bounds.high, bounds.extra_low, bounds.extra_high
+        )
+        return np.zeros(len(part), np.int64), 1, int(outside)
+    run = _Run(part, wanted, bounds, balance, control)
+    best: tuple[tuple[int, Fraction], Ints, int] | None = None
+    for labels, n_groups in _runs(run, effort, seed, free_count):
+        outside = run.outside(labels, n_groups)
+        # cuts of different numbers of groups compare when scaled by the root of the number
+        rank = (outside, Fraction(run.cost(labels, n_groups) ** 2, n_groups))
+        if best is None or rank < best[0]:
+            best = (rank, labels, n_groups)
+        if control[0]:
+            break
+    assert best is not None  # there is at least one run
+    return best[1], best[2], best[0][0]
+
+
+def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[tuple[Ints, int]]:
+    if run.is_tight:
+        for turn in range(effort.restarts):
+            yield run.narrow(_generator(seed, turn), turn, effort.sweeps // 2, free_count)
+        return
+    starts = effort.starts if len(run.part) <= effort.starts_up_to else 1
+    for turn in range(starts):
+        yield run.wide(_generator(seed, turn), turn, effort.sweeps, free_count)
+
+
+def _generator(seed: Bits, turn: int) -> Bits:
+    """State of the generator of one run."""
+    state = seed.copy()
+    state[0] ^= np.uint64((turn + 1) << 40)
+    kernels.draw(state)
+    return state
+
+
+# Directions in which the start bisects, one per run: as given, turned by 45 and by 27 degrees.
+_TURNS = ((1, 0, 0, 1), (1, 1, 1, -1), (2, 1, 1, -2), (1, 2, 2, -1))
+
+
+class _Run:
+    """One part with its scales; its methods are the stages of a run."""
+
+    def __init__(
+        self, part: Part, wanted: int, bounds: Bounds, balance: float, control: Ints
+    ) -> None:
+        self.part, self.wanted, self.bounds, self.control = part, wanted, bounds, control
+        self.balance = balance
+        mean = max(int(part.borders.sum()) // max(part.borders.size, 1), 1)
+        self.factor = max(-(-FINE_MEAN // mean), 1)
+        self.borders = part.borders * self.factor
+        self.mean = mean * self.factor
+        coarse = self.borders >> 8  # squares of long borders would leave 64 bits
+        square = int((coarse * coarse).sum()) // coarse.size << 16
+        self.hot = Fraction(square, self.mean)
+        self.cold = int(np.sort(self.borders)[self.borders.size // 10]) // 2
+        self.group_load = max(part.total // wanted, 1)
+        self.group_work = max(int(part.work.sum()) // wanted, 1)
+        self.masks = kernels.neighbour_masks(part.indptr, part.indices)
+        self.extra_scale = self._extra_scale()
+
+    @property
+    def is_tight(self) -> bool:
+        """Few groups and a band as narrow as a few units: then most runs end outside it."""
+        filled = self.part.loads[self.part.loads > 0]
+        mean = int(filled.sum()) // max(filled.size, 1)
+        return (
+            self.wanted <= 16
+            and len(self.part) <= 2000
+            and (self.bounds.high - self.bounds.low < 2 * mean)
+        )
+
+    def _extra_scale(self) -> Ints:
+        """Main loads / 65536 that one unit of another quantity outside its band counts."""
+        total = self.part.extra.sum(axis=0)
+        mean = np.maximum(total // self.wanted, 1)
+        return ((self.group_load << 16) // mean + 1).astype(np.int64)
+
+    def wide(self, state: Bits, turn: int, sweeps: int, free_count: bool) -> tuple[Ints, int]:
+        """Start by bisection and cool once: for many groups in a band that most moves keep."""
+        labels = self._bisected(turn)
+        even = self._evenness()
+        self._moves(
+            labels, self.wanted, state,
+            _geometric(self._mm(self.hot), self.cold, sweeps),
+            self._penalty(_geometric(300, 3000, sweeps)),
+            _geometric(min(even, self._even(10)), even, sweeps) if even else _zeros(sweeps),
+        )  # fmt: skip
+        return self._settle(labels, state, free_count, even)
+
+    def narrow(self, state: Bits, turn: int, sweeps: int, free_count: bool) -> tuple[Ints, int]:
+        """Start from a random tree, cool by chance settings, keep the best met on the way."""
+        part = self.part
+        slack = max(self.group_load // 50, 1)
+        labels = kernels.tree_start(
+            part.indptr, part.indices, part.loads, self.wanted, slack, 40, state
+        )
+        if not labels.size:
+            labels = self._bisected(turn)
+        hot = self.mean * (20 + int(kernels.draw_below(state, 100))) // 40
+        cold = self.mean * (4 + int(kernels.draw_below(state, 12))) // 64
+        push = 20 + int(kernels.draw_below(state, 200))
+        best = np.empty(len(part), np.int64)
+        even = self._evenness()
+        found = self._moves(
+            labels, self.wanted, state,
+            _geometric(hot, cold, sweeps),
+            self._penalty(_geometric(push * 15, push * 300, sweeps)),
+            np.full(sweeps, even), best,
+        )  # fmt: skip
+        if found >= 0:
+            return best, self.wanted
+        return self._settle(labels, state, free_count, even)
+
+    def _bisected(self, turn: int) -> Ints:
+        part = self.part
+        a, b, c, d = _TURNS[turn % len(_TURNS)]
+        labels = kernels.bisect(
+            a * part.x + b * part.y, c * part.x + d * part.y, part.loads, self.wanted
+        )
+        kernels.mend(part.indptr, part.indices, self.borders, part.loads, labels, self.wanted)
+        return labels
+
+    def _settle(self, labels: Ints, state: Bits, free_count: bool, even: int) -> tuple[Ints, int]:
+        """Quench under a high penalty, repair what is left, and polish without leaving the band."""
+        part, bounds = self.part, self.bounds
+        steady = np.full(QUENCH_SWEEPS, even)
+        self._moves(
+            labels, self.wanted, state, np.full(QUENCH_SWEEPS, self.cold),
+            self._penalty(np.full(QUENCH_SWEEPS, 50_000)), steady,
+        )  # fmt: skip
+        n_groups, outside = kernels.repair(
+            part.indptr, part.indices, self.borders, part.loads, labels, self.wanted,
+            bounds.low, bounds.high, part.extra, bounds.extra_low, bounds.extra_high,
+            *REPAIR, free_count, state, self.control,
+        )  # fmt: skip
+        if outside == 0:
+            best = labels.copy()
+            hard = np.full(QUENCH_SWEEPS, (int(self.borders.sum()) + 1) << 16)
+            found = self._moves(labels, n_groups, state, _zeros(QUENCH_SWEEPS), hard, steady, best)
+            return (best if found >= 0 else labels), int(n_groups)
+        return labels, int(n_groups)
+
+    def _moves(
+        self, labels: Ints, n_groups: int, state: Bits, temperatures: Ints, penalties: Ints,
+        evenness: Ints, best: Ints | None = None,
+    ) -> int:  # fmt: skip
+        part, bounds = self.part, self.bounds
+        found = kernels.anneal(
+            part.indptr, part.indices, self.borders, self.masks, part.loads, part.work,
+            part.extra, labels, n_groups, bounds.low, bounds.high,
+            bounds.extra_low, bounds.extra_high, self.extra_scale,
+            temperatures, penalties, evenness, _chances(), state, self.control,
+            np.empty(0, np.int64) if best is None else best,
+        )  # fmt: skip
+        return int(found)
+
+    def outside(self, labels: Ints, n_groups: int) -> int:
+        """Groups outside any of their bands."""
+        part, bounds = self.part, self.bounds
+        load, _ = kernels.group_sums(labels, part.loads, n_groups)
+        extra = np.zeros((n_groups, part.extra.shape[1]), np.int64)
+        np.add.at(extra, labels, part.extra)
+        return int(
+            kernels.count_outside(
+                load, extra, n_groups, bounds.low, bounds.high, bounds.extra_low, bounds.extra_high
+            )
+        )
+
+    def cost(self, labels: Ints, n_groups: int) -> int:
+        """What runs are compared by: the cut, and unevenness as the search weighs it."""
+        part = self.part
+        cut = int(kernels.cut_of(part.indptr, part.indices, self.borders, labels))
+        work, _ = kernels.group_sums(labels, part.work, n_groups)
+        return cut + (self._evenness() * sum(int(value) ** 2 for value in work) >> 28)
+
+    def _evenness(self) -> int:
+        """Millimetres / 2**28 for every squared unit of work off the mean.
+
+        A group off the mean by the share s costs ``10 b / (1 - b) * s**2`` mean borders.
+        """
+        balance = Fraction(min(max(self.balance, 0.0), 0.995)).limit_denominator(1000)
+        return self._even(10 * balance / (1 - balance))
+
+    def _even(self, borders: Fraction | int) -> int:
+        return int(borders * self.mean * (1 << 28) / (self.group_work * self.group_work))
+
+    def _penalty(self, thousandths: Ints) -> Ints:
+        """Millimetres / 65536 for every household outside, from thousandths of a mean border."""
+        return np.array(
+            [
+                int(t) * self.mean * HOUSEHOLDS_OF_A_GROUP * 65536 // (1000 * self.group_load)
+                for t in thousandths
+            ],
+            np.int64,
+        )
+
+    @staticmethod
+    def _mm(value: Fraction) -> int:
+        return max(round(value), 1)
+
+
+def _zeros(count: int) -> Ints:
+    return np.zeros(count, np.int64)
+
+
+def _geometric(start: int, stop: int, count: int) -> Ints:
+    """`count` whole numbers from `start` to `stop`, each the same multiple of the one before.
+
+    Rounded to 6 digits of the exponent first, so that a last bit that differs between machines
+    cannot show.
+    """
+    ratio = np.linspace(0, 1, count)
+    low = np.log2(max(start, 1))
+    span = np.log2(max(stop, 1)) - low
+    return np.round(np.exp2(np.round(low + span * ratio, 6))).astype(np.int64)
+
+
+def _chances() -> npt.NDArray[np.int64]:
+    """-ln of 4096 evenly spread chances, in 1/65536; far from rounding ties on any machine."""
+    size = 1 << kernels.CHANCE_BITS
+    return np.rint(-np.log((np.arange(size) + 0.5) / size) * 65536).astype(np.int64)
