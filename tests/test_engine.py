@@ -220,6 +220,122 @@ def test_proofs_are_confirmed_by_brute_force(n, seed, low, width):
             assert possible is None or not loads[units].any()
 
 
+@given(st.integers(4, 9), st.integers(0, 100_000), st.integers(20, 80), st.integers(0, 60))
+def test_every_division_like_brute_force(n, seed, low, width):
+    indptr, indices, borders, loads, *_ = planar(n, seed, thin=0.3, heaviest=60)
+    graph = oracles.to_networkx(indptr, indices, borders)
+    cuts = []
+    for wanted in range(1, n + 1):
+        labels, count = kernels.best_division(
+            indptr, indices, borders, loads, low, low + width, np.zeros((n, 0), np.int64), NONE,
+            NONE, n, wanted,
+        )  # fmt: skip
+        if labels.size:
+            assert sorted(set(labels)) == list(range(count))
+            assert kernels.components(indptr, indices, labels)[1] == count
+            load, _ = kernels.group_sums(labels, loads, count)
+            assert ((load >= low) & (load <= low + width)).all()
+            cuts.append(kernels.cut_of(indptr, indices, borders, labels))
+    assert min(cuts, default=None) == oracles.best_division(graph, loads, low, low + width)
+
+
+@given(st.integers(4, 10), st.integers(0, 100_000), st.integers(20, 80), st.integers(0, 60))
+def test_what_is_possible_is_found_and_what_is_not_is_proven(n, seed, low, width):
+    arrays = planar(n, seed, thin=0.2, heaviest=60)
+    indptr, indices, borders, loads = arrays[:4]
+    graph = oracles.to_networkx(indptr, indices, borders)
+    high = low + width
+    solution = solve(*arrays[:4], low, high, x=arrays[4], y=arrays[5], effort=SHORT)
+    if nx.is_connected(graph) and loads.max() <= high and loads.any():
+        possible = oracles.best_division(graph, loads, low, high) is not None
+        assert possible == (not any(solution.reasons))
+        assert all(solution.proven[g] for g, why in enumerate(solution.reasons) if why)
+
+
+def test_number_of_groups():
+    arrays = planar(200, 11, thin=0)
+    loads, options = arrays[3], {"x": arrays[4], "y": arrays[5], "effort": SHORT}
+    total = int(loads.sum())
+    for wanted in (3, 20, 31):
+        solution = solve(*arrays[:4], 100, 400, n_groups=wanted, **options)
+        assert solution.n_groups == wanted
+        assert_valid(arrays, solution, 100, 400)
+    fewest = solve(*arrays[:4], 100, 400, n_groups="fewest", **options)
+    most = solve(*arrays[:4], 100, 400, n_groups="most", **options)
+    assert not any(fewest.reasons + most.reasons)
+    assert -(-total // 400) <= fewest.n_groups < 20 < most.n_groups <= total // 100
+
+
+def test_a_total_is_shared_among_connected_parts_by_load():
+    edges = [(i, i + 1, 10) for i in range(5)] + [(i, i + 1, 10) for i in range(6, 8)]
+    arrays = oracles.to_arrays(9, edges)
+    solution = solve(*arrays, np.full(9, 100), 100, 300, n_groups=6)
+    assert sorted(solution.group_load.tolist()) == [100, 100, 100, 200, 200, 200]
+    with pytest.raises(ValueError, match="1 groups are fewer than the 2 connected parts"):
+        solve(*arrays, np.full(9, 100), 100, 300, n_groups=1)
+
+
+def test_more_balance_is_more_even_and_costs_borders():
+    arrays = planar(600, 4, thin=0, heaviest=40)
+    spreads, cuts = [], []
+    for balance in (0, 0.5, 1):
+        solution = solve(
+            *arrays[:4], 200, 500, x=arrays[4], y=arrays[5], balance=balance, n_groups=35,
+            effort=Effort(sweeps=1500, starts=1),
+        )  # fmt: skip
+        assert not any(solution.reasons)
+        spreads.append(solution.group_load.std())
+        cuts.append(solution.cut)
+    assert spreads[0] > spreads[1] > spreads[2]
+    assert cuts[0] < cuts[1] < cuts[2]
+
+
+def test_work_is_evened_out_instead_of_load():
+    arrays = planar(400, 8, thin=0, heaviest=40)
+    work = np.random.default_rng(1).integers(0, 100, 400)
+    options = {"x": arrays[4], "y": arrays[5], "balance": 0.95, "n_groups": 24, "effort": SHORT}
+    by_load = solve(*arrays[:4], 150, 600, **options)
+    by_work = solve(*arrays[:4], 150, 600, work=work, **options)
+    spread = [sums(found.labels, work, 24).std() for found in (by_load, by_work)]
+    assert spread[1] < spread[0] / 2
+
+
+def test_several_bounded_quantities():
+    arrays = planar(300, 9, thin=0, heaviest=40)
+    area = np.random.default_rng(2).integers(1, 30, 300)
+    loads = np.column_stack([arrays[3], area])
+    indptr, indices, borders = arrays[:3]
+    solution = solve(
+        indptr, indices, borders, loads, [150, 0], [600, 260], x=arrays[4], y=arrays[5],
+        effort=SHORT,
+    )  # fmt: skip
+    free = solve(indptr, indices, borders, arrays[3], 150, 600, x=arrays[4], y=arrays[5])
+    assert not any(solution.reasons)
+    assert sums(solution.labels, area, solution.n_groups).max() <= 260
+    assert sums(free.labels, area, free.n_groups).max() > 260
+    alone = solve(indptr, indices, borders, loads, [150, 0], [600, 20], effort=SHORT)
+    big = np.flatnonzero(area > 20)
+    assert all(alone.reasons[alone.labels[u]] == "unit_above_band" for u in big)
+
+
+def test_proven_optima(shared_data):
+    """Districting graphs whose least number of cut edges is proven (Validi and Buchanan, 2022)."""
+    import json
+
+    folder = shared_data("bench_cut_edges")
+    for name in ("ME_county", "NM_county", "ID_county", "WV_county", "NE_county"):
+        case = json.loads((folder / "instances" / f"{name}.json").read_text())
+        place = {node["id"]: i for i, node in enumerate(case["nodes"])}
+        edges = [(place[a], place[b], 1) for a, b in case["edges"]]
+        arrays = oracles.to_arrays(case["n"], edges)
+        loads = np.array([node["pop"] for node in case["nodes"]])
+        solution = solve(
+            *arrays, loads, case["L"], case["U"], n_groups=case["k"], balance=0, effort="best"
+        )
+        assert not any(solution.reasons), name
+        assert solution.cut == case["upper_bound"], name
+
+
 def test_gates_are_named():
     # 150 behind a gate of 250, band 200-300: alone too few, with the gate too many
     indptr, indices, borders = oracles.to_arrays(4, [(0, 1, 10), (1, 2, 10), (2, 3, 10)])
@@ -274,6 +390,12 @@ def test_read_only_arrays_and_other_types_are_welcome():
         indptr, indices.astype(np.int32), borders, loads, 100, 250, x=x, y=y, effort=SHORT
     )
     assert (found.labels == expected.labels).all()
+
+
+def test_bounds_must_fit_the_loads():
+    arrays = oracles.to_arrays(2, [(0, 1, 5)])
+    with pytest.raises(ValueError, match="2 columns of loads need as many bounds"):
+        solve(*arrays, np.ones((2, 2), int), 1, 2)
 
 
 def test_the_band_must_be_one():

@@ -1092,3 +1092,114 @@ def gates(indptr: Ints, indices: Ints, loads: Ints, low: int, high: int) -> Ints
                 cut_off[p] += below[u]
                 rests[p] += rest_of(below[u], low, high)
     return found[:n_found]
+
+
+# ---------------------------------------------------------------- every division
+
+
+@njit(cache=True, nogil=True)
+def best_division(
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    loads: Ints,
+    low: int,
+    high: int,
+    extra: Ints,
+    extra_low: Ints,
+    extra_high: Ints,
+    most: int,
+    wanted: int,
+) -> tuple[Ints, int]:
+    """Try every division of a very small graph: at most some 16 units.
+
+    Dynamic programming over subsets of the units: the shortest borders with which a subset can be
+    divided into so many connected groups inside all bands.
+
+    Parameters
+    ----------
+    most : int
+        Most groups to consider.
+    wanted : int
+        Preferred number of groups; of the numbers that are possible the nearest is taken, the
+        smaller of two.
+
+    Returns
+    -------
+    labels : ndarray of int64
+        Empty where no division is possible, which is a proof.
+    n_groups : int
+    """
+    n = loads.size
+    full = (1 << n) - 1
+    adjacent = np.zeros(n, np.int64)
+    for u in range(n):
+        for e in range(indptr[u], indptr[u + 1]):
+            adjacent[u] |= 1 << indices[e]
+    # kept[mask]: borders inside a subset that is a possible group, -1 for all others
+    kept = np.full(full + 1, -1, np.int64)
+    for mask in range(1, full + 1):
+        load = 0
+        for u in range(n):
+            if (mask >> u) & 1:
+                load += loads[u]
+        if load < low or load > high:
+            continue
+        fits = True
+        for q in range(extra.shape[1]):
+            other = 0
+            for u in range(n):
+                if (mask >> u) & 1:
+                    other += extra[u, q]
+            fits = fits and extra_low[q] <= other <= extra_high[q]
+        reached = mask & -mask
+        grown = 0
+        while grown != reached and fits:
+            grown = reached
+            for u in range(n):
+                if (reached >> u) & 1:
+                    reached |= adjacent[u] & mask
+        if not fits or reached != mask:
+            continue
+        inside = 0
+        for u in range(n):
+            if (mask >> u) & 1:
+                for e in range(indptr[u], indptr[u + 1]):
+                    if (mask >> indices[e]) & 1:
+                        inside += borders[e]
+        kept[mask] = inside
+    most = min(most, n)
+    score = np.full((most + 1, full + 1), -1, np.int64)
+    choice = np.zeros((most + 1, full + 1), np.int64)
+    score[0, 0] = 0
+    for k in range(1, most + 1):
+        for mask in range(1, full + 1):
+            lowest = mask & -mask
+            others = mask ^ lowest
+            # every group that holds the lowest unit of the subset
+            part = others
+            while True:
+                group = part | lowest
+                if kept[group] >= 0 and score[k - 1, mask ^ group] >= 0:
+                    total = kept[group] + score[k - 1, mask ^ group]
+                    if total > score[k, mask]:
+                        score[k, mask] = total
+                        choice[k, mask] = group
+                if part == 0:
+                    break
+                part = (part - 1) & others
+    chosen = -1
+    for k in range(1, most + 1):
+        if score[k, full] >= 0 and (chosen < 0 or abs(k - wanted) < abs(chosen - wanted)):
+            chosen = k
+    if chosen < 0:
+        return np.empty(0, np.int64), 0
+    labels = np.empty(n, np.int64)
+    left = full
+    for k in range(chosen, 0, -1):
+        group = choice[k, left]
+        for u in range(n):
+            if (group >> u) & 1:
+                labels[u] = chosen - k
+        left ^= group
+    return labels, chosen

@@ -7,6 +7,7 @@ of a group. So towns, mountains and counties need no settings of their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,7 @@ __all__ = ["EFFORTS", "Bounds", "Effort", "Part", "search"]
 FINE_MEAN = 1 << 14
 HOUSEHOLDS_OF_A_GROUP = 350  # penalties were tuned on groups of this load, and scale with it
 QUENCH_SWEEPS = 20
+NARROW_SWEEPS = 1500
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
 
 
@@ -43,16 +45,16 @@ class Effort:
         Runs for a part that has few groups and a narrow band, where most runs find nothing.
     """
 
-    sweeps: int = 6000
+    sweeps: int = 5500
     starts: int = 3
     starts_up_to: int = 1000
-    restarts: int = 60
+    restarts: int = 200
 
 
 EFFORTS = {
-    "fast": Effort(sweeps=1200, starts=1, restarts=20),
+    "fast": Effort(sweeps=1200, starts=1, restarts=40),
     "default": Effort(),
-    "best": Effort(sweeps=30_000, starts=4, starts_up_to=1500, restarts=600),
+    "best": Effort(sweeps=30_000, starts=4, starts_up_to=1500, restarts=2000),
 }
 
 
@@ -170,13 +172,17 @@ def search(
 
 
 def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[tuple[Ints, int]]:
+    found = False
     if run.is_tight:
         for turn in range(effort.restarts):
-            yield run.narrow(_generator(seed, turn), turn, effort.sweeps // 2, free_count)
-        return
-    starts = effort.starts if len(run.part) <= effort.starts_up_to else 1
-    for turn in range(starts):
-        yield run.wide(_generator(seed, turn), turn, effort.sweeps, free_count)
+            labels = run.narrow(_generator(seed, turn), turn)
+            if labels is not None:
+                found = True
+                yield labels, run.wanted
+    if not found:
+        starts = effort.starts if len(run.part) <= effort.starts_up_to else 1
+        for turn in range(starts):
+            yield run.wide(_generator(seed, turn), turn, effort.sweeps, free_count)
 
 
 def _generator(seed: Bits, turn: int) -> Bits:
@@ -206,7 +212,9 @@ class _Run:
         coarse = self.borders >> 8  # squares of long borders would leave 64 bits
         square = int((coarse * coarse).sum()) // coarse.size << 16
         self.hot = Fraction(square, self.mean)
-        self.cold = int(np.sort(self.borders)[self.borders.size // 10]) // 2
+        ranked = np.sort(self.borders)
+        self.cold = int(ranked[ranked.size // 10]) // 3 + 1
+        self.median = int(ranked[ranked.size // 2])
         self.group_load = max(part.total // wanted, 1)
         self.group_work = max(int(part.work.sum()) // wanted, 1)
         self.masks = kernels.neighbour_masks(part.indptr, part.indices)
@@ -235,14 +243,14 @@ class _Run:
         even = self._evenness()
         self._moves(
             labels, self.wanted, state,
-            _geometric(self._mm(self.hot), self.cold, sweeps),
+            _geometric(self._mm(self.hot), self.cold, sweeps, bend=0.6),
             self._penalty(_geometric(300, 3000, sweeps)),
-            _geometric(min(even, self._even(10)), even, sweeps) if even else _zeros(sweeps),
+            _geometric(min(even, self._even), even, sweeps) if even else _zeros(sweeps),
         )  # fmt: skip
         return self._settle(labels, state, free_count, even)
 
-    def narrow(self, state: Bits, turn: int, sweeps: int, free_count: bool) -> tuple[Ints, int]:
-        """Start from a random tree, cool by chance settings, keep the best met on the way."""
+    def narrow(self, state: Bits, turn: int) -> Ints | None:
+        """Start from a random tree, cool by chance settings; the best in the band, if any was."""
         part = self.part
         slack = max(self.group_load // 50, 1)
         labels = kernels.tree_start(
@@ -250,20 +258,19 @@ class _Run:
         )
         if not labels.size:
             labels = self._bisected(turn)
-        hot = self.mean * (20 + int(kernels.draw_below(state, 100))) // 40
-        cold = self.mean * (4 + int(kernels.draw_below(state, 12))) // 64
-        push = 20 + int(kernels.draw_below(state, 200))
+        # Which settings find the band and a short cut differs from graph to graph: draw them.
+        hot = self.mean * (20 + int(kernels.draw_below(state, 50))) // 25
+        cold = self.mean * (10 + int(kernels.draw_below(state, 40))) // 250
+        push = 2 ** int(kernels.draw_below(state, 5)) * (50 + int(kernels.draw_below(state, 50)))
+        rise = 1 + int(kernels.draw_below(state, 20))
         best = np.empty(len(part), np.int64)
-        even = self._evenness()
         found = self._moves(
             labels, self.wanted, state,
-            _geometric(hot, cold, sweeps),
-            self._penalty(_geometric(push * 15, push * 300, sweeps)),
-            np.full(sweeps, even), best,
+            _geometric(hot, cold, NARROW_SWEEPS),
+            self._penalty(_geometric(push, push * rise, NARROW_SWEEPS)),
+            np.full(NARROW_SWEEPS, self._evenness()), best,
         )  # fmt: skip
-        if found >= 0:
-            return best, self.wanted
-        return self._settle(labels, state, free_count, even)
+        return best if found >= 0 else None
 
     def _bisected(self, turn: int) -> Ints:
         part = self.part
@@ -330,23 +337,23 @@ class _Run:
     def _evenness(self) -> int:
         """Millimetres / 2**28 for every squared unit of work off the mean.
 
-        A group off the mean by the share s costs ``10 b / (1 - b) * s**2`` mean borders.
+        A group off the mean by the share s costs ``b / (1 - b) * s**2`` of what its outline is
+        worth: the root of its number of units, times the typical border. That is the mean border
+        where lengths are alike, and less where a few long ones make up the mean.
         """
-        balance = Fraction(min(max(self.balance, 0.0), 0.995)).limit_denominator(1000)
-        return self._even(10 * balance / (1 - balance))
+        balance = Fraction(min(max(self.balance, 0.0), 0.99)).limit_denominator(1000)
+        return int(self._even * balance / (1 - balance))
 
-    def _even(self, borders: Fraction | int) -> int:
-        return int(borders * self.mean * (1 << 28) / (self.group_work * self.group_work))
+    @property
+    def _even(self) -> int:
+        """Evenness at balance 0.5."""
+        outline = math.isqrt(len(self.part) * self.mean * self.median // self.wanted)
+        return 14 * outline * (1 << 28) // (5 * self.group_work * self.group_work)
 
     def _penalty(self, thousandths: Ints) -> Ints:
         """Millimetres / 65536 for every household outside, from thousandths of a mean border."""
-        return np.array(
-            [
-                int(t) * self.mean * HOUSEHOLDS_OF_A_GROUP * 65536 // (1000 * self.group_load)
-                for t in thousandths
-            ],
-            np.int64,
-        )
+        household = self.mean * HOUSEHOLDS_OF_A_GROUP * 65536 // (1000 * self.group_load)
+        return thousandths * max(household, 1)
 
     @staticmethod
     def _mm(value: Fraction) -> int:
@@ -357,13 +364,13 @@ def _zeros(count: int) -> Ints:
     return np.zeros(count, np.int64)
 
 
-def _geometric(start: int, stop: int, count: int) -> Ints:
+def _geometric(start: int, stop: int, count: int, *, bend: float = 1.0) -> Ints:
     """`count` whole numbers from `start` to `stop`, each the same multiple of the one before.
 
-    Rounded to 6 digits of the exponent first, so that a last bit that differs between machines
-    cannot show.
+    With `bend` below 1 the first steps are larger than the last. Rounded to 6 digits of the
+    exponent first, so that a last bit that differs between machines cannot show.
     """
-    ratio = np.linspace(0, 1, count)
+    ratio = np.linspace(0, 1, count) ** bend
     low = np.log2(max(start, 1))
     span = np.log2(max(stop, 1)) - low
     return np.round(np.exp2(np.round(low + span * ratio, 6))).astype(np.int64)

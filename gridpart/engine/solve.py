@@ -32,6 +32,7 @@ REASONS = (
     "proven_by_search",
     "not_found",
 )
+EXHAUSTED_UNITS = 16  # pieces up to this size are tried out where the search finds nothing
 TRIED_COUNTS = 4  # numbers of groups tried from either end for "fewest" and "most"
 _PROVEN = ("unit_above_band", "component_below_band", "no_count_fits", "pocket", "proven_by_search")
 
@@ -271,9 +272,13 @@ def _solve_part(
 ) -> Iterator[tuple[Ints, Ints, list[str]]]:
     """Solve a connected part, piece by piece; yield members, labels and reasons of each."""
     if count is not None:
-        labels, n_groups, _ = run.search(part, min(count, len(part)), seed, free_count=False)
         impossible = not count * run.bounds.low <= part.total <= count * run.bounds.high
+        labels, n_groups, outside = run.search(part, min(count, len(part)), seed, free_count=False)
         why = "no_count_fits" if impossible else "not_found"
+        if outside and not impossible:
+            labels, n_groups, why = _exhaust(
+                part, labels, n_groups, count, run, count_is_fixed=True
+            )
         yield np.arange(len(part)), labels, _reasons(part, labels, n_groups, run, why)
         return
     pending = [(np.arange(len(part)), "component_below_band")]
@@ -292,11 +297,37 @@ def _solve_part(
         if split is not None:
             pending += [(members[inner], "pocket") for inner in split]
             continue
-        labels, n_groups = _divide(piece, fewest, most, run, seed)
-        yield members, labels, _reasons(piece, labels, n_groups, run, "not_found")
+        labels, n_groups, outside = _divide(piece, fewest, most, run, seed)
+        why = "not_found"
+        if outside:
+            labels, n_groups, why = _exhaust(piece, labels, n_groups, n_groups, run)
+        yield members, labels, _reasons(piece, labels, n_groups, run, why)
 
 
-def _divide(piece: Part, fewest: int, most: int, run: _Run, seed: Bits) -> tuple[Ints, int]:
+def _exhaust(
+    piece: Part,
+    labels: Ints,
+    n_groups: int,
+    wanted: int,
+    run: _Run,
+    *,
+    count_is_fixed: bool = False,
+) -> tuple[Ints, int, str]:
+    """Where the search failed on a very small piece, try every division: a plan or a proof."""
+    if len(piece) > EXHAUSTED_UNITS:
+        return labels, n_groups, "not_found"
+    bounds = run.bounds
+    most = wanted if count_is_fixed else min(piece.total // bounds.low, len(piece))
+    found, count = kernels.best_division(
+        piece.indptr, piece.indices, piece.borders, piece.loads, bounds.low, bounds.high,
+        piece.extra, bounds.extra_low, bounds.extra_high, most, wanted,
+    )  # fmt: skip
+    if found.size and (count == wanted or not count_is_fixed):
+        return found, count, ""
+    return labels, n_groups, "proven_by_search"
+
+
+def _divide(piece: Part, fewest: int, most: int, run: _Run, seed: Bits) -> tuple[Ints, int, int]:
     """Divide a piece for which some number of groups may fit."""
     most = min(most, len(piece))
     for q, limit in enumerate(run.bounds.extra_high):
@@ -306,10 +337,9 @@ def _divide(piece: Part, fewest: int, most: int, run: _Run, seed: Bits) -> tuple
         for wanted in (counts if run.n_groups == "fewest" else counts[::-1])[:TRIED_COUNTS]:
             labels, n_groups, outside = run.search(piece, wanted, seed, free_count=False)
             if not outside:
-                return labels, n_groups
+                return labels, n_groups, 0
     wanted = max(min(most, round(Fraction(piece.total, run.target))), min(fewest, len(piece)))
-    labels, n_groups, _ = run.search(piece, wanted, seed, free_count=True)
-    return labels, n_groups
+    return run.search(piece, wanted, seed, free_count=True)
 
 
 def _least_miss(piece: Part, run: _Run, seed: Bits) -> tuple[Ints, list[str]]:
@@ -331,7 +361,7 @@ def _reasons(piece: Part, labels: Ints, n_groups: int, run: _Run, why: str) -> l
     outside: npt.NDArray[np.bool_] = (load < bounds.low) | (load > bounds.high)
     elsewhere = np.any((extra < bounds.extra_low) | (extra > bounds.extra_high), axis=1)
     return [
-        why if miss else "not_found" if other else ""
+        why if miss or (other and why == "proven_by_search") else "not_found" if other else ""
         for miss, other in zip(outside.tolist(), elsewhere.tolist(), strict=True)
     ]
 
@@ -397,3 +427,5 @@ def warm_up() -> None:
     indptr = np.array([0, 1, 3, 5, 6, 6])
     indices = np.array([1, 0, 2, 1, 3, 2])
     solve(indptr, indices, np.full(6, 1000), np.array([2, 1, 1, 2, 1]), 2, 4, target=3)
+    # a row of two units that no count divides reaches the last resort
+    solve(np.array([0, 1, 2]), np.array([1, 0]), np.full(2, 1000), np.array([1, 3]), 2, 3)
