@@ -108,6 +108,33 @@ def _output(kind: str, *, required: bool = True) -> Callable[[_Command], _Comman
 @click.option("--low", default=200, show_default=True, help="Fewest households of a grid.")
 @click.option("--high", default=500, show_default=True, help="Most households of a grid.")
 @click.option("--target", type=int, help="Households on average.  [default: middle of the band]")
+@click.option(
+    "--n-grids",
+    metavar="N|fewest|most",
+    help="Number of grids instead of a target; shared among communities by households.",
+)
+@click.option(
+    "--balance",
+    default=0.5,
+    show_default=True,
+    metavar="0..1",
+    help="0 for the shortest borders, 1 for the most even grids.",
+)
+@click.option("--workload", metavar="COL", help="Column to even out instead of households.")
+@click.option(
+    "--bound",
+    "bounds",
+    multiple=True,
+    metavar="COL:LOW:HIGH",
+    help="Band of another column; area_m2 is measured. May be repeated.",
+)
+@click.option(
+    "--effort",
+    default="default",
+    show_default=True,
+    type=click.Choice(["fast", "default", "best"]),
+    help="How much work to spend.",
+)
 @click.option("--exclusive", metavar="COL", help="Column that marks units that are grids alone.")
 @click.option("--seed", default=0, show_default=True, help="Same input and seed, same plan.")
 @click.option("--jobs", type=int, help="Threads.  [default: one per processor]")
@@ -125,6 +152,9 @@ def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> Non
     import gridpart as gp
     from gridpart import _io
 
+    rules["bounds"] = dict(map(_bound, rules["bounds"])) or None
+    if rules["n_grids"] is not None and rules["n_grids"].isdigit():
+        rules["n_grids"] = int(rules["n_grids"])
     frame = gp.read_units(units, layer=layer)
     _check_plan_name(output)
     plan = gp.partition(frame, **rules)
@@ -136,6 +166,14 @@ def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> Non
     plan = plan.replace(provenance={**plan.provenance, **facts})
     plan.save(output)
     _report_plan(plan, output)
+
+
+def _bound(text: str) -> tuple[str, tuple[int, int]]:
+    """Column and band of a --bound."""
+    column, *band = text.rsplit(":", 2)
+    if len(band) != 2 or not all(number.isdigit() for number in band):
+        raise click.UsageError(f"--bound {text}: say COL:LOW:HIGH, such as over65:0:150")
+    return column, (int(band[0]), int(band[1]))
 
 
 def _check_plan_name(path: Path) -> None:

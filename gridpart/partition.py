@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import shapely
 from gridpart._geometry.order import in_rows
 from gridpart._version import __version__
 from gridpart.contiguity import build_contiguity
+from gridpart.engine import EFFORTS
 from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.plan import EXCEPTION_COLUMNS, Plan, Rules
 from gridpart.problem import Community, attach_enclaves, build_communities, solve_communities
@@ -46,7 +48,11 @@ def partition(
     crs: Any = None,
     repair: bool = False,
     tolerance: float = 0.001,
-    effort: Effort | None = None,
+    n_grids: int | str | Mapping[str, int] | None = None,
+    balance: float = 0.5,
+    workload: str | None = None,
+    bounds: Mapping[str, tuple[int, int]] | None = None,
+    effort: str | Effort = "default",
 ) -> Plan:
     """Divide units into connected grids whose households lie in a band, borders short.
 
@@ -84,7 +90,17 @@ def partition(
         could not be cured, is said.
     tolerance : float, default 0.001
         Metres within which vertices count as the same.
-    effort : gridpart.engine.Effort, optional
+    n_grids : int, {"fewest", "most"} or mapping of str to int, optional
+        The number of grids instead of a `target`, exclusive ones not counted: a total, shared
+        among communities by households; or a number for each community that is named.
+    balance : float, default 0.5
+        From 0, shortest borders, to 1, most even grids.
+    workload : str, optional
+        Column with whole numbers to be evened out instead of households.
+    bounds : mapping of str to (int, int), optional
+        Bands of other columns of whole numbers, such as ``{"over65": (0, 150)}``; ``area_m2`` is
+        measured if there is no such column. They may begin at 0.
+    effort : {"fast", "default", "best"} or gridpart.engine.Effort
         How much work to spend.
 
     Returns
@@ -122,17 +138,15 @@ def partition(
     """
     rules = Rules(
         households=households, id=id, within=within, low=low, high=high, target=target,
-        seed=seed, exclusive=exclusive,
+        seed=seed, exclusive=exclusive, n_grids=n_grids, balance=balance, workload=workload,
+        bounds=bounds, effort=effort if isinstance(effort, str) else repr(effort),
     )  # fmt: skip
-    _check_rules(rules, units, jobs)
+    _check_rules(rules, units, jobs, effort)
     checked = _at_the_door(units, rules, crs=crs, repair=repair, tolerance=tolerance)
     graph = build_contiguity(checked, tolerance=tolerance)
-    communities = build_communities(
-        checked, graph, households=households, within=within, exclusive=exclusive
-    )
-    solutions = solve_communities(
-        communities, low=low, high=high, target=target, seed=seed, jobs=jobs, effort=effort
-    )
+    communities = build_communities(checked, graph, rules)
+    _check_counts(communities, rules)
+    solutions = solve_communities(communities, rules, jobs=jobs, effort=effort)
     labels, reasons, exclusive_grids = _join(len(checked), communities, solutions)
     attached = attach_enclaves(checked, communities, labels, exclusive_grids)
     names = _names(checked, labels, within)
@@ -145,7 +159,9 @@ def partition(
     )
 
 
-def _check_rules(rules: Rules, units: gpd.GeoDataFrame, jobs: int | None) -> None:
+def _check_rules(
+    rules: Rules, units: gpd.GeoDataFrame, jobs: int | None, effort: str | Effort
+) -> None:
     """Report everything that is wrong with the options together."""
     problems = []
     for name in ("low", "high", "target", "seed"):
@@ -164,14 +180,59 @@ def _check_rules(rules: Rules, units: gpd.GeoDataFrame, jobs: int | None) -> Non
             problems.append(Problem("seed", f"seed must not be negative, got {rules.seed}"))
     if jobs is not None and jobs < 1:
         problems.append(Problem("jobs", f"jobs must be at least 1, got {jobs}"))
-    columns = [str(column) for column in getattr(units, "columns", [])]
-    if rules.exclusive is not None and rules.exclusive not in columns:
-        near = difflib.get_close_matches(rules.exclusive, columns, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        text = f"no column {rules.exclusive!r} to mark exclusive units{hint}"
-        problems.append(Problem("missing_column", text))
+    if not 0 <= rules.balance <= 1:
+        problems.append(Problem("balance", f"balance must be from 0 to 1, got {rules.balance}"))
+    if isinstance(effort, str) and effort not in EFFORTS:
+        known = ", ".join(EFFORTS)
+        problems.append(Problem("effort", f"effort must be one of {known}, got {effort!r}"))
+    if isinstance(rules.n_grids, str) and rules.n_grids not in ("fewest", "most"):
+        text = f"n_grids must be a number, 'fewest' or 'most', got {rules.n_grids!r}"
+        problems.append(Problem("n_grids", text))
+    problems += _check_columns(rules, units)
     if problems:
         raise InputError(problems)
+
+
+def _check_columns(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
+    """Columns that rules name besides those that the door checks."""
+    problems = []
+    columns = [str(column) for column in getattr(units, "columns", [])]
+    measured = [name for name in rules.bounds or () if name != "area_m2" or name in columns]
+    counted = [name for name in (rules.workload, *measured) if name is not None]
+    wanted = {**dict.fromkeys(counted, "of whole numbers")}
+    if rules.exclusive is not None:
+        wanted[rules.exclusive] = "to mark exclusive units"
+    for name, use in wanted.items():
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(Problem("missing_column", f"no column {name!r} {use}{hint}"))
+        elif name in counted:
+            values = pd.to_numeric(units[name], errors="coerce").to_numpy(np.float64)
+            wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.rint(values)))
+            bad = tuple(f"unit {u}: {v}" for u, v in units[name][wrong].items())
+            if bad:
+                text = f"column {name!r} must hold whole numbers, 0 or more"
+                problems.append(Problem("not_whole", text, bad))
+    for name, (low, high) in (rules.bounds or {}).items():
+        if not 0 <= low <= high:
+            text = f"the bounds of {name!r} must satisfy 0 <= low <= high, got {low} to {high}"
+            problems.append(Problem("bounds", text))
+    return problems
+
+
+def _check_counts(communities: Sequence[Community], rules: Rules) -> None:
+    """A number of grids must reach for every community, and name only communities there are."""
+    if isinstance(rules.n_grids, Mapping):
+        unknown = sorted(set(rules.n_grids) - {community.key for community in communities})
+        if unknown:
+            raise InputError(f"n_grids names no community of the units: {', '.join(unknown)}")
+    elif isinstance(rules.n_grids, int):
+        inhabited = sum(community.households > 0 for community in communities)
+        if rules.n_grids < inhabited:
+            raise InputError(
+                f"{rules.n_grids} grids are fewer than the {inhabited} communities with households"
+            )
 
 
 def _at_the_door(
@@ -249,6 +310,8 @@ def _exceptions(
     why = dict(enumerate(reasons + ["component_below_band"] * (names.size - len(reasons))))
     outside = (total < rules.low) | (total > rules.high)
     why.update({int(g): "exclusive" for g in exclusive})
+    # in the band of households, but not in that of another quantity
+    broken = np.array([why[g] not in ("", "exclusive") for g in range(names.size)])
     within = np.full(names.size, None, dtype=object)
     if rules.within is not None:
         within[labels] = units[rules.within].astype(str).to_numpy()
@@ -256,7 +319,7 @@ def _exceptions(
     rows = [
         (names[g], within[g], total[g], why[int(g)], why[int(g)] != "not_found",
          _advice(why[int(g)], int(total[g]), rules))
-        for g in np.flatnonzero(outside)
+        for g in np.flatnonzero(outside | broken)
     ]  # fmt: skip
     for g in np.unique(labels[attached]):
         guests = attached[labels[attached] == g]
@@ -275,6 +338,9 @@ def _exceptions(
 def _advice(reason: str, load: int, rules: Rules) -> str:
     """Say in one sentence what would cure a grid outside the band."""
     low, high = rules.low, rules.high
+    if low <= load <= high and reason != "exclusive":
+        others = ", ".join(rules.bounds or ())
+        return f"{load} households are in the band, but the bounds of {others} are not kept"
     miss = f"{low - load} fewer than {low}" if load < low else f"{load - high} more than {high}"
     bound = f"low {low} → {load}" if load < low else f"high {high} → {load}"
     return {

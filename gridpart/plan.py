@@ -6,6 +6,7 @@ Grids are derived from units and labels once; a plan never changes, methods retu
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,16 @@ class Rules:
         Start of the random numbers.
     exclusive : str, optional
         Column that marks units which are grids of their own.
+    n_grids : int, str or mapping, optional
+        The number of grids: a total, ``"fewest"``, ``"most"``, or one for each community.
+    balance : float
+        From 0, shortest borders, to 1, most even grids.
+    workload : str, optional
+        Column to be evened out instead of households.
+    bounds : mapping of str to (int, int), optional
+        Bands of other columns; ``area_m2`` is measured.
+    effort : str
+        How much work was spent.
     """
 
     households: str = "households"
@@ -59,22 +70,44 @@ class Rules:
     target: int | None = None
     seed: int = 0
     exclusive: str | None = None
+    n_grids: int | str | Mapping[str, int] | None = None
+    balance: float = 0.5
+    workload: str | None = None
+    bounds: Mapping[str, tuple[int, int]] | None = None
+    effort: str = "default"
 
     def as_text(self) -> dict[str, str]:
         """Every rule as text, an unset one as an empty text."""
-        values = dataclasses.asdict(self)
-        return {key: "" if value is None else str(value) for key, value in values.items()}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {key: _as_text(value) for key, value in values.items()}
 
     @classmethod
     def from_text(cls, values: Mapping[str, str]) -> Rules:
         """Rules from what :meth:`as_text` wrote; other keys are passed over."""
-        numbers = {"low", "high", "target", "seed"}
+        numbers = {"low", "high", "target", "seed", "balance", "bounds", "n_grids"}
         known = {field.name for field in dataclasses.fields(cls)}
         chosen: dict[str, Any] = {}
         for key, value in values.items():
             if key in known:
-                chosen[key] = None if not value else int(value) if key in numbers else value
+                chosen[key] = _from_text(value, key in numbers)
         return cls(**chosen)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value), ensure_ascii=False, sort_keys=True)
+    return str(value)
+
+
+def _from_text(text: str, is_number: bool) -> Any:
+    """Value of a rule; what is no number, such as "fewest", stays text."""
+    if not text:
+        return None
+    if is_number and text[0] in "-0123456789{":
+        return json.loads(text)
+    return text
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,14 @@ from scipy.sparse import csr_array
 
 from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
-from gridpart.engine import Effort, Solution, is_compiled, solve, warm_up
+from gridpart.engine import EFFORTS, Effort, Solution, is_compiled, share_out, solve, warm_up
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import numpy.typing as npt
 
     from gridpart.contiguity import Contiguity
+    from gridpart.plan import Rules
 
     Ints = npt.NDArray[np.int64]
 
@@ -44,7 +45,7 @@ class Community:
         Its name; empty where all units are one community.
     members : ndarray of int64, shape (n,)
         Positions of its units, in an order that follows their geometry.
-    indptr, indices, borders, loads, x, y, sites : ndarray of int64
+    indptr, indices, borders, loads, x, y, work, sites : ndarray of int64
         What :func:`gridpart.engine.solve` takes.
     """
 
@@ -56,16 +57,17 @@ class Community:
     loads: Ints
     x: Ints
     y: Ints
+    work: Ints
     sites: Ints
+
+    @property
+    def households(self) -> int:
+        """Households outside exclusive sites."""
+        return int(self.loads[self.sites < 0, 0].sum())
 
 
 def build_communities(
-    units: gpd.GeoDataFrame,
-    contiguity: Contiguity,
-    *,
-    households: str,
-    within: str | None,
-    exclusive: str | None,
+    units: gpd.GeoDataFrame, contiguity: Contiguity, rules: Rules
 ) -> list[Community]:
     """Cut units and graph into communities; borders between communities are closed.
 
@@ -75,8 +77,8 @@ def build_communities(
         As :func:`gridpart.check_units` returns them.
     contiguity : Contiguity
         Of the same units.
-    households, within, exclusive : str
-        Columns; see :func:`gridpart.partition`.
+    rules : Rules
+        Names of the columns; see :func:`gridpart.partition`.
 
     Returns
     -------
@@ -90,7 +92,9 @@ def build_communities(
     )
     extent = np.rint(shapely.bounds(units.geometry.to_numpy()) * 1000).astype(np.int64)
     keys = (
-        pd.Series("", index=units.index) if within is None else units[within].astype(str)
+        pd.Series("", index=units.index)
+        if rules.within is None
+        else units[rules.within].astype(str)
     ).to_numpy()
     codes, names = pd.factorize(keys, sort=True)
     # each community is laid along a curve of its own: what else is in the file does not matter
@@ -99,8 +103,9 @@ def build_communities(
         (contiguity.lengths_mm, contiguity.indices, contiguity.indptr),
         shape=(len(units), len(units)),
     )
-    sites = _sites(units, keys, exclusive)
-    loads = units[households].to_numpy(np.int64)
+    sites = _sites(units, keys, rules.exclusive)
+    loads = _loads(units, rules)
+    work = loads[:, 0] if rules.workload is None else units[rules.workload].to_numpy(np.int64)
     by_community = order[np.argsort(codes[order], kind="stable")]
     bounds = np.searchsorted(np.sort(codes), np.arange(len(names) + 1))
     # one permutation of the whole graph; a community is then a block on its diagonal
@@ -122,6 +127,7 @@ def build_communities(
                 loads[members],
                 x[members],
                 y[members],
+                work[members],
                 _renumber(sites[members]),
             )
         )
@@ -133,6 +139,16 @@ def _least(values: Ints, codes: Ints) -> Ints:
     least = np.full(codes.max(initial=-1) + 1, np.iinfo(np.int64).max)
     np.minimum.at(least, codes, values)
     return least[codes]
+
+
+def _loads(units: gpd.GeoDataFrame, rules: Rules) -> Ints:
+    """Households, and a column for every other bounded quantity; areas in whole square metres."""
+    columns = [units[rules.households].to_numpy(np.int64)]
+    for name in rules.bounds or ():
+        measured = name == "area_m2" and name not in units.columns
+        values = units.geometry.area if measured else units[name]
+        columns.append(np.rint(values.to_numpy(np.float64)).astype(np.int64))
+    return np.column_stack(columns)
 
 
 def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], exclusive: str | None) -> Ints:
@@ -171,23 +187,22 @@ def _seed_of(key: str, seed: int) -> int:
 
 def solve_communities(
     communities: Sequence[Community],
+    rules: Rules,
     *,
-    low: int,
-    high: int,
-    target: int | None,
-    seed: int,
-    jobs: int | None,
-    effort: Effort | None = None,
+    jobs: int | None = None,
+    effort: str | Effort = "default",
 ) -> list[Solution]:
     """Solve every community, several at a time on threads: the kernels release the GIL.
 
     Parameters
     ----------
     communities : sequence of Community
-    low, high, target, seed, effort
-        See :func:`gridpart.engine.solve`.
+    rules : Rules
+        See :func:`gridpart.partition`.
     jobs : int, optional
         Number of threads; by default one per processor. The result does not depend on it.
+    effort : str or Effort
+        See :func:`gridpart.engine.solve`.
 
     Returns
     -------
@@ -196,31 +211,51 @@ def solve_communities(
     """
     from joblib import Parallel, delayed
 
-    effort = effort or Effort()
+    spent = effort if isinstance(effort, Effort) else EFFORTS[effort]
     control = np.zeros(2, np.int64)
     if not is_compiled():
-        say("compiling the engine, once: this takes about 20 seconds")
+        say("compiling the engine, once: this takes about 30 seconds")
     warm_up()
+    bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
+    counts = _counts(communities, rules)
 
-    def one(community: Community) -> Solution:
+    def one(number: int) -> Solution:
+        community = communities[number]
         return solve(
-            community.indptr, community.indices, community.borders, community.loads, low, high,
-            x=community.x, y=community.y, target=target, sites=community.sites,
-            seed=_seed_of(community.key, seed), effort=effort, control=control,
+            community.indptr, community.indices, community.borders, community.loads,
+            [low for low, _ in bands], [high for _, high in bands],
+            x=community.x, y=community.y, target=rules.target, n_groups=counts[number],
+            balance=rules.balance, work=community.work, sites=community.sites,
+            seed=_seed_of(community.key, rules.seed), effort=spent, control=control,
         )  # fmt: skip
 
     work = sum(
-        c.loads.size * effort.sweeps * (effort.starts if c.loads.size <= effort.starts_up_to else 1)
+        len(c.loads) * spent.sweeps * (spent.starts if len(c.loads) <= spent.starts_up_to else 1)
         for c in communities
     )
     # the largest first, so that no thread is left with a long one at the end
-    by_size = sorted(range(len(communities)), key=lambda i: -communities[i].loads.size)
+    by_size = sorted(range(len(communities)), key=lambda i: -len(communities[i].loads))
     with progress("dividing", work) as show, _watching(control, show):
-        found = Parallel(n_jobs=jobs or -1, prefer="threads")(
-            delayed(one)(communities[i]) for i in by_size
-        )
+        found = Parallel(n_jobs=jobs or -1, prefer="threads")(delayed(one)(i) for i in by_size)
     solutions = dict(zip(by_size, found, strict=True))
     return [solutions[i] for i in range(len(communities))]
+
+
+def _counts(communities: Sequence[Community], rules: Rules) -> list[Any]:
+    """Number of grids of every community, as the rules have it."""
+    wanted = rules.n_grids
+    if isinstance(wanted, Mapping):
+        return [wanted.get(community.key) for community in communities]
+    if isinstance(wanted, int):
+        settled = [number for number, c in enumerate(communities) if c.households]
+        totals = [communities[number].households for number in settled]
+        counts: list[Any] = [None] * len(communities)
+        for number, count in zip(
+            settled, share_out(wanted, totals, rules.low, rules.high), strict=True
+        ):
+            counts[number] = count
+        return counts
+    return [wanted] * len(communities)
 
 
 @contextmanager

@@ -271,8 +271,9 @@ def test_a_total_is_shared_among_connected_parts_by_load():
     arrays = oracles.to_arrays(9, edges)
     solution = solve(*arrays, np.full(9, 100), 100, 300, n_groups=6)
     assert sorted(solution.group_load.tolist()) == [100, 100, 100, 200, 200, 200]
-    with pytest.raises(ValueError, match="1 groups are fewer than the 2 connected parts"):
-        solve(*arrays, np.full(9, 100), 100, 300, n_groups=1)
+    at_least_one_each = solve(*arrays, np.full(9, 100), 100, 300, n_groups=1)
+    assert sorted(at_least_one_each.group_load.tolist()) == [300, 600]
+    assert sorted(at_least_one_each.reasons) == ["", "no_count_fits"]
 
 
 def test_more_balance_is_more_even_and_costs_borders():

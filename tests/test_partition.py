@@ -171,6 +171,74 @@ def test_exclusive_units_are_grids_of_their_own(mark):
     assert_plan(plan, units)
 
 
+def town(seed: int = 0) -> gpd.GeoDataFrame:
+    units = zoo.lattice(14, 12, seed=seed)
+    rng = np.random.default_rng(seed)
+    units["households"] = rng.integers(0, 60, len(units))
+    units["over65"] = rng.integers(0, 15, len(units))
+    units["quarter"] = np.where(units.geometry.centroid.x > 500_400, "east", "west")
+    return units
+
+
+def test_number_of_grids_as_a_total_and_for_each_community():
+    units = town()
+    options = {"within": "quarter", "low": 100, "high": 500, "effort": QUICK}
+    total = gp.partition(units, n_grids=20, **options)
+    assert len(total.grids) == 20
+    assert not len(total.exceptions)
+    each = gp.partition(units, n_grids={"east": 5, "west": 15}, **options)
+    assert each.grids["within"].value_counts().to_dict() == {"east": 5, "west": 15}
+    fewest = gp.partition(units, n_grids="fewest", **options)
+    most = gp.partition(units, n_grids="most", **options)
+    assert len(fewest.grids) < 20 < len(most.grids)
+    for plan in (total, each, fewest, most):
+        assert_plan(plan, units)
+        assert Rules.from_text(plan.rules.as_text()).n_grids == plan.rules.n_grids
+
+
+def test_bounds_workload_and_balance():
+    units = town(1)
+    options = {"low": 100, "high": 400, "effort": QUICK}
+    bounds = {"over65": (0, 75), "area_m2": (0, 60_000)}
+    plan = gp.partition(units, bounds=bounds, **options)
+    assert not len(plan.exceptions)
+    sums = plan.units.groupby("grid")["over65"].sum()
+    assert sums.max() <= 75
+    assert plan.grids["area_m2"].max() <= 60_000 + 1
+    assert Rules.from_text(plan.rules.as_text()).bounds == {k: list(v) for k, v in bounds.items()}
+    long = gp.partition(units, balance=0, **options)
+    even = gp.partition(units, balance=0.95, **options)
+    by_age = gp.partition(units, balance=0.95, workload="over65", **options)
+    assert even.grids["households"].std() < long.grids["households"].std()
+    assert long.cut_length_m < even.cut_length_m
+    ages = [p.units.groupby("grid")["over65"].sum().std() for p in (even, by_age)]
+    assert ages[1] < ages[0]
+
+
+def test_a_bound_that_a_unit_breaks_alone_is_told():
+    units = row_of([100] * 4, over65=[10, 90, 10, 10])
+    plan = gp.partition(units, low=100, high=300, bounds={"over65": (0, 50)}, effort=QUICK)
+    (row,) = plan.exceptions.itertuples()
+    assert (row.reason, row.households) == ("unit_above_band", 100)
+    assert "the bounds of over65 are not kept" in row.advice
+
+
+def test_wrong_options_of_the_engine_are_told_together():
+    units = row_of([100, 100], over65=[1.5, 2])
+    with pytest.raises(gp.InputError) as caught:
+        gp.partition(
+            units, balance=2, effort="harder", n_grids="few", workload="over56",
+            bounds={"over65": (5, 1)},
+        )  # fmt: skip
+    kinds = [problem.kind for problem in caught.value.problems]
+    assert kinds == ["balance", "effort", "n_grids", "missing_column", "not_whole", "bounds"]
+    assert "did you mean 'over65'" in str(caught.value)
+    with pytest.raises(gp.InputError, match="names no community of the units: x"):
+        gp.partition(row_of([200], c=["a"]), within="c", n_grids={"x": 1})
+    with pytest.raises(gp.InputError, match="1 grids are fewer than the 2 communities"):
+        gp.partition(row_of([200, 200], c=["a", "b"]), within="c", n_grids=1)
+
+
 def test_names_run_in_rows_from_the_north_west():
     units = zoo.lattice(4, 4, jitter=0).assign(households=100)
     plan = gp.partition(units, low=100, high=100, effort=QUICK)

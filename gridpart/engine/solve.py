@@ -7,6 +7,7 @@ started by bisection, improved by border moves and brought into the band by repa
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from gridpart.engine import kernels
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.search import EFFORTS, Bounds, Effort, Part, search
 
-__all__ = ["REASONS", "Effort", "Solution", "is_compiled", "solve", "warm_up"]
+__all__ = ["REASONS", "Effort", "Solution", "is_compiled", "share_out", "solve", "warm_up"]
 
 # Reason codes of groups outside the band; part of the interface.
 REASONS = (
@@ -116,7 +117,8 @@ def solve(
         the band.
     n_groups : int or {"fewest", "most"}, optional
         The number of groups instead, sites not counted; an exact number is shared among the
-        connected parts by load and never changed, even where it cannot be in the band.
+        connected parts by load, at least one each, and never changed, even where it cannot be in
+        the band.
     balance : float, default 0.5
         From 0, shortest borders, to 1, most even groups.
     work : ndarray of int64, shape (n,), optional
@@ -173,7 +175,9 @@ def solve(
         reasons.append("")  # a site has no band; a unit above the band is named below
     joined = np.where(labels < 0, 0, -1)
     parts = [members for members in _parts(whole, joined) if main[members].any()]
-    counts = _share_out(n_groups, [int(main[members].sum()) for members in parts], bounds)
+    counts = share_out(
+        n_groups, [int(main[members].sum()) for members in parts], bounds.low, bounds.high
+    )
     for members, count in zip(parts, counts, strict=True):
         part = whole.take(members)
         # a part's own seed: what else is in the graph does not matter to it
@@ -219,27 +223,55 @@ class _Run:
         )  # fmt: skip
 
 
-def _share_out(n_groups: int | str | None, totals: list[int], bounds: Bounds) -> list[int | None]:
-    """Number of groups of every connected part, where the caller fixed the sum.
+def share_out(
+    n_groups: int | str | None, totals: Sequence[int], low: int, high: int
+) -> list[int | None]:
+    """Share a fixed number of groups among parts by load.
 
-    Every part gets the fewest it can do with; then, one at a time, the part with most load per
-    group gets one more, parts that cannot have more in the band last.
+    Every part gets one, even if these are more than were asked for; then, one at a time, the part
+    with most load per group gets one more, parts above the band first and parts that could not
+    keep the band with more last.
+
+    Parameters
+    ----------
+    n_groups : int, str or None
+        Only a number is shared out.
+    totals : sequence of int
+        Load of every part.
+    low, high : int
+        The band.
+
+    Returns
+    -------
+    list of int or None
+        The number for every part; None for each where `n_groups` is no number.
+
+    Examples
+    --------
+    >>> share_out(5, [1000, 400], 200, 500)
+    [3, 2]
     """
     if not isinstance(n_groups, int | np.integer) or not totals:
         return [None] * len(totals)
-    if n_groups < len(totals):
-        raise ValueError(f"{n_groups} groups are fewer than the {len(totals)} connected parts")
     counts = [1] * len(totals)
 
     def need(part: int) -> tuple[bool, bool, Fraction, int]:
         count, total = counts[part], totals[part]
-        above = count * bounds.high < total
-        room = (count + 1) * bounds.low <= total
-        return above, room, Fraction(total, count), -part
+        room = (count + 1) * low <= total
+        return total > count * high, room, Fraction(total, count), -part
 
+    queue = [(*_flipped(need(part)), part) for part in range(len(totals))]
+    heapq.heapify(queue)
     for _ in range(int(n_groups) - len(totals)):
-        counts[max(range(len(totals)), key=need)] += 1
+        part = queue[0][-1]
+        counts[part] += 1
+        heapq.heapreplace(queue, (*_flipped(need(part)), part))
     return list(counts)
+
+
+def _flipped(key: tuple[bool, bool, Fraction, int]) -> tuple[bool, bool, Fraction, int]:
+    """The same key for a heap, which gives the least first."""
+    return not key[0], not key[1], -key[2], -key[3]
 
 
 def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
@@ -271,7 +303,7 @@ def _solve_part(
     part: Part, count: int | None, run: _Run, seed: Bits
 ) -> Iterator[tuple[Ints, Ints, list[str]]]:
     """Solve a connected part, piece by piece; yield members, labels and reasons of each."""
-    if count is not None:
+    if count is not None and part.total >= run.bounds.low:
         impossible = not count * run.bounds.low <= part.total <= count * run.bounds.high
         labels, n_groups, outside = run.search(part, min(count, len(part)), seed, free_count=False)
         why = "no_count_fits" if impossible else "not_found"
