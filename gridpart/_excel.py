@@ -30,6 +30,8 @@ LONGEST_NAME = 31
 MOST_ROWS = 1_048_576
 LONGEST_TEXT = 32_767
 WIDEST = 48
+TEXT, ANYTHING, COUNT = "@", "General", "0"
+WHOLE, DECIMAL = "0_._0", "0.0"
 ROWS_MEASURED = 500
 # Fixed, so that a workbook differs only where its tables differ; 1980 is the first year of ZIP.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -253,9 +255,12 @@ class _CellMaker:
 
     @staticmethod
     def _style(cell: Any, form: str, bold: bool, quoted: bool) -> None:
-        from openpyxl.styles import Font
+        from openpyxl.styles import Alignment, Font
 
         cell.number_format = form
+        if form not in (TEXT, ANYTHING):
+            # Numbers stand at the right edge, where the text of the next column begins.
+            cell.alignment = Alignment(horizontal="right", indent=1)
         if bold:
             # A font without a name would fall back to another face than the cells beside it.
             cell.font = Font(name="Calibri", family=2, scheme="minor", sz=11, bold=True)
@@ -265,12 +270,17 @@ class _CellMaker:
 
 def _number_format(value: Any) -> str:
     if isinstance(value, str):
-        return "@"
+        return TEXT
+    if isinstance(value, bool):
+        return ANYTHING
     if isinstance(value, datetime.datetime):
         return "yyyy-mm-dd hh:mm"
     if isinstance(value, datetime.date):
         return "yyyy-mm-dd"
-    return "0.0" if isinstance(value, float) else "General"
+    if isinstance(value, float):
+        # A whole number leaves the room of a decimal, so that units stand below units.
+        return WHOLE if abs(value - round(value)) < 1e-6 else DECIMAL
+    return COUNT
 
 
 def _column_width(header: str, values: list[Any]) -> float:
@@ -279,7 +289,8 @@ def _column_width(header: str, values: list[Any]) -> float:
     for value in values[:ROWS_MEASURED]:
         if value is not None:
             text = f"{value:.1f}" if isinstance(value, float) else str(value)
-            longest = max(longest, _display_width(text) + 1)
+            # numbers are indented by about two characters
+            longest = max(longest, _display_width(text) + (1 if isinstance(value, str) else 3))
     return float(min(longest, WIDEST))
 
 

@@ -32,7 +32,7 @@ def test_codes_stay_text_with_their_zeros(tmp_path):
     sheet = written(tmp_path, table)
     assert cells(sheet) == [["grid_code", "grid", "households"], ["042058300100100", "7", 312]]
     assert [cell.data_type for cell in sheet[2]] == ["s", "s", "n"]
-    assert [cell.number_format for cell in sheet[2]] == ["@", "@", "General"]
+    assert [cell.number_format for cell in sheet[2]] == ["@", "@", "0"]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,15 @@ def test_fractions_are_shown_as_per_cent(tmp_path):
     table = pd.DataFrame({"gap": [0.0014, 0.0], "load": [0.5, 1.0]})
     sheet = written(tmp_path, table, percent_columns={"gap"})
     assert [cell.number_format for cell in sheet[2]] == ["0.0%", "0.0"]
+    assert [cell.number_format for cell in sheet[3]] == ["0.0%", "0_._0"]
     assert sheet["A2"].value == 0.0014
+
+
+def test_numbers_keep_off_the_text_beside_them(tmp_path):
+    table = pd.DataFrame({"n": [12], "load": [450.0], "role": ["leader"], "over": [True]})
+    sheet = written(tmp_path, table)
+    assert [cell.alignment.indent for cell in sheet[2]] == [1, 1, 0, 0]
+    assert [cell.alignment.horizontal for cell in sheet[2]] == ["right", "right", None, None]
 
 
 def test_pages_are_as_wide_as_the_paper_with_the_header_on_each(tmp_path):

@@ -311,7 +311,7 @@ def test_geodataframe_with_renamed_geometry_and_missing_codes():
     staffing = assign_posts(grids, make_roster(("p1", "leader", None, None)))
     assert staffing.posts["load"].tolist() == [500]
     sheets = staff_sheets(staffing, grids)
-    assert list(sheets) == ["summary", "assignment", "vacancies", "by_grid"]
+    assert list(sheets) == ["summary", "by_post", "assignment", "vacancies", "by_grid"]
     assert "shape" not in sheets["by_grid"].columns
 
 
@@ -421,6 +421,101 @@ def test_an_excel_roster_with_numbers_and_blank_rows(tmp_path):
     assert held[["post_id", "grid"]].values.tolist() == [["1", "7"], ["002", "8"]]
 
 
+TITLED = [
+    ["2024年网格员花名册", None, None, None],
+    [None, None, None, None],
+    ["序号", "岗位编号", "岗位类型*", "社区"],
+    [1, "p1", "网格长", "东湖"],
+    [None, None, None, None],
+    [2, "p1", None, "东胡"],
+]
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "comma", "ragged", "tab", "semicolon", "crlf"])
+def test_title_rows_above_the_header_are_passed_over(tmp_path, kind):
+    path = tmp_path / f"roster.{'xlsx' if kind == 'xlsx' else 'csv'}"
+    separator = {"tab": "\t", "semicolon": ";"}.get(kind, ",")
+    end = "\r\n" if kind == "crlf" else "\n"
+    lines = [separator.join("" if v is None else str(v) for v in row) for row in TITLED]
+    if kind == "ragged":
+        lines = [line.rstrip(",") for line in lines]
+    if kind == "xlsx":
+        pd.DataFrame(TITLED, dtype=object).to_excel(path, index=False, header=False)
+    else:
+        path.write_bytes(end.join(lines).encode("gb18030"))
+    roster = read_roster(path)
+    assert list(roster.columns) == ["序号", "post_id", "role", "within"]
+    assert roster.index.tolist() == [4, 6]
+    problems = problems_of(roster, make_grids([300], ["东湖"]))
+    assert problems["duplicate_post_id"].examples == ("line 6: 'p1', first in line 4",)
+    assert problems["unknown_community"].examples == ("line 6: '东胡'; did you mean '东湖'?",)
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "csv"])
+def test_without_a_header_the_nearest_line_and_the_known_names_are_listed(tmp_path, suffix):
+    path = tmp_path / f"roster.{suffix}"
+    rows = [["2024年花名册", None, None], ["工号", "岗位", "社区"], ["p1", "网格长", "东湖"]]
+    frame = pd.DataFrame(rows)
+    if suffix == "csv":
+        frame.to_csv(path, index=False, header=False)
+    else:
+        frame.to_excel(path, index=False, header=False)
+    with pytest.raises(InputError) as caught:
+        read_roster(path)
+    message = str(caught.value)
+    assert "The nearest is line 2: 工号, 岗位, 社区. There is no column for 'post_id'" in message
+    assert "岗位编号, 岗位编码" in message
+    assert "'role'" not in message
+    assert "within" not in message
+    assert "Unnamed" not in message
+
+
+def test_a_header_below_the_tenth_line_and_an_empty_file(tmp_path):
+    path = tmp_path / "roster.csv"
+    path.write_text("title\n" * 10 + "post_id,role\na,leader\n")
+    with pytest.raises(InputError, match=r"no header row in the first 10 lines.*line 1: title"):
+        read_roster(path)
+    path.write_text("\n,,\n")
+    with pytest.raises(InputError, match="the table is empty"):
+        read_roster(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_roster(tmp_path / "none.csv")
+
+
+def test_a_quote_that_is_never_closed_swallows_no_post(tmp_path):
+    path = tmp_path / "roster.csv"
+    path.write_text('post_id,role\na,leader\nb,"leader\nc,leader\n')
+    with pytest.raises(InputError, match=r"cannot be read as a table.*line 3"):
+        read_roster(path)
+    path.write_text('post_id,role,note\na,leader,"two\nlines"\nb,leader,\n')
+    assert read_roster(path).index.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "csv"])
+def test_two_columns_that_mean_the_same_are_both_named(tmp_path, suffix):
+    path = tmp_path / f"roster.{suffix}"
+    rows = [["岗位编号", "岗位", "岗位编号"], ["p1", "网格长", "p2"]]
+    frame = pd.DataFrame(rows)
+    if suffix == "csv":
+        frame.to_csv(path, index=False, header=False)
+    else:
+        frame.to_excel(path, index=False, header=False)
+    expected = (
+        r"line 1, has 2 columns that mean 'post_id': '岗位编号' \(column 1\) and '岗位编号' \("
+    )
+    with pytest.raises(InputError, match=expected + r"column 3\); keep one"):
+        read_roster(path)
+    other = pd.DataFrame([["p1", "p2", "leader"]], columns=["post_id", "岗位编码", "role"])
+    with pytest.raises(InputError, match=r"'post_id'.*and '岗位编码'"):
+        check_roster(other, make_grids([1]))
+
+
+def test_missing_columns_are_told_with_the_headers_as_they_stand():
+    roster = pd.DataFrame({"岗位": ["网格长"], "社区": ["东湖"]})
+    with pytest.raises(InputError, match="no column 'post_id'; the columns are: 岗位, 社区 "):
+        check_roster(roster, make_grids([1], ["东湖"]))
+
+
 def test_a_specific_header_wins_over_a_general_one():
     roster = pd.DataFrame({"编号": ["1"], "岗位编号": ["p1"], "角色": ["医"], "Grid Code": ["g0"]})
     checked = check_roster(roster, make_grids([1]))
@@ -506,7 +601,7 @@ def test_sheets_have_subtotals_and_a_total():
     grids, staffing = small_office()
     sheets = staff_sheets(staffing, grids)
     assert list(sheets) == [
-        *("summary", "assignment", "vacancies", "by_grid"),
+        *("summary", "by_post", "assignment", "vacancies", "by_grid"),
         *("summary (2)", "东湖"),
     ]
     assert list(sheets["assignment"].columns) == [
@@ -524,12 +619,57 @@ def test_sheets_have_subtotals_and_a_total():
     assert by_grid.iloc[-1][["grid", "households", "workers"]].tolist() == ["total", 600, 3]
 
 
+def test_by_post_says_what_each_post_holds():
+    grids, staffing = small_office()
+    table = staff_sheets(staffing, grids)["by_post"]
+    assert list(table.columns) == [
+        *("post_id", "role", "within", "n_grids", "grids", "households", "load"),
+    ]
+    codes = ["042058300100100", "042058300100101"]
+    assert table.astype(object).where(table.notna(), None).values.tolist() == [
+        ["008", "医", "summary; 东湖", 3, "; ".join([*codes, "042058300100102"]), 600, 600.0],
+        ["subtotal", "医", "1 post", 3, None, 600, 600.0],
+        ["007", "网格长", "summary", 1, codes[0], 300, 300.0],
+        ["=cmd()", "网格长", "summary", 1, codes[1], 200, 200.0],
+        ["subtotal", "网格长", "2 posts", 2, None, 500, 500.0],
+        ["total", None, "3 posts", 3, None, 600, None],
+    ]
+
+
+def test_by_post_marks_who_is_over_capacity_and_counts_shared_grids_once():
+    grids = make_grids([300, 100])
+    roster = make_roster(*[(p, "police", None, "g0") for p in "ab"], ("q", "police", None, "g1"))
+    roster = roster.assign(capacity=["100", "200", None])
+    table = staff_sheets(assign_posts(grids, roster), grids)["by_post"]
+    assert table["over_capacity"].tolist()[:3] == [True, False, False]
+    assert table.iloc[-1][["post_id", "n_grids", "households", "load"]].tolist() == [
+        *("total", 2, 400, 400.0),
+    ]
+    assert len(table) == 4
+
+
+def test_a_partly_staffed_role_has_one_mean_in_all_sheets():
+    grids = make_grids([300, 250, 5000], ["a", "a", "b"])
+    staffing = assign_posts(grids, make_roster(("p1", "leader", "a", None)))
+    sheets = staff_sheets(staffing, grids)
+    summary = sheets["summary"].iloc[0]
+    assert summary[["households_covered", "households_open"]].tolist() == [550, 5000]
+    ends = sheets["by_grid"].tail(3).set_index("grid")
+    assert ends["households"].to_dict() == {
+        "grids with a worker": 550,
+        "grids without a worker": 5000,
+        "total": 5550,
+    }
+    assert ends["households_per_worker"].dropna().tolist() == [summary["mean_load"]] == [550]
+    assert ends["leader"]["total"] == "1 post on 2 grids: 550 households per post"
+
+
 def test_many_communities_share_one_sheet():
     places = [f"c{k}" for k in range(201)]
     grids = make_grids([10] * 201, places)
     roster = make_roster(*[(f"p{k}", "leader", place, None) for k, place in enumerate(places)])
     sheets = staff_sheets(assign_posts(grids, roster), grids)
-    assert list(sheets)[4:] == ["by_community"]
+    assert list(sheets)[5:] == ["by_community"]
     assert len(sheets["by_community"]) == 2 * 201
     assert sheets["by_community"]["within"].nunique() == 201
 

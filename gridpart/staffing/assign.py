@@ -9,28 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridpart._excel import CODE_COLUMNS, sheet_name, write_workbook
-from gridpart._io import PathLike
 from gridpart.errors import InputError
 from gridpart.staffing.loads import ANY
 from gridpart.staffing.posts import Posts, assign_role
-from gridpart.staffing.roster import GridTable, check_roster, grid_table, natural, read_roster
+from gridpart.staffing.roster import GridTable, check_roster, grid_table, natural
 
-__all__ = [
-    "Staffing",
-    "assign_posts",
-    "check_roster",
-    "households_per_worker",
-    "read_roster",
-    "staff_sheets",
-    "write_staff_workbook",
-]
-
-ASSIGNMENT_SHEET = ["post_id", "role", "grid", "grid_code", "households", "load"]
-COMMUNITY_SHEET = ["role", "post_id", "grid", "grid_code", "households", "load"]
-SUBTOTAL, TOTAL, VACANT = "subtotal", "total", "vacant"
-# A workbook with more sheets than this can no longer be leafed through.
-MOST_COMMUNITY_SHEETS = 200
+__all__ = ["Staffing", "assign_posts", "households_per_worker", "plural", "same_grids"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -86,21 +70,22 @@ class Staffing:
     def __repr__(self) -> str:
         summary = self._summary
         lines = [
-            f"Staffing: {_plural(len(self._posts), 'post')} in {_plural(len(summary), 'role')} "
-            f"on {_plural(self._assignment['grid'].nunique(), 'grid')}, "
-            f"{_plural(len(self._vacancies), 'vacancy', 'vacancies')}"
+            f"Staffing: {plural(len(self._posts), 'post')} in {plural(len(summary), 'role')} "
+            f"on {plural(self._assignment['grid'].nunique(), 'grid')}, "
+            f"{plural(len(self._vacancies), 'vacancy', 'vacancies')}"
         ]
         for row in summary.to_dict("records"):
             proof = "optimal" if row["gap"] == 0 else f"at most {row['gap']:.1%} above the optimum"
             lines.append(
-                f"  {row['role']}: {_plural(row['posts'], 'post')} on "
-                f"{_plural(row['grids'], 'grid')}, {row['mean_load']:,.0f} households per post, "
+                f"  {row['role']}: {plural(row['posts'], 'post')} on "
+                f"{plural(row['grids'], 'grid')}, {row['mean_load']:,.0f} households per post, "
                 f"worst {row['worst_load']:,.0f} ({proof})"
             )
         return "\n".join(lines)
 
 
-def _plural(number: int, one: str, many: str | None = None) -> str:
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """Number and noun, as in ``2 posts``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
@@ -113,7 +98,8 @@ def assign_posts(grids: pd.DataFrame, roster: pd.DataFrame) -> Staffing:
         One row per grid: `grid` and `households`, optionally `grid_code`, `within` and `kind`; for
         instance ``plan.grids``, coded or not.
     roster : DataFrame
-        One row per post, as :func:`check_roster` describes and :func:`read_roster` reads.
+        One row per post, as :func:`check_roster` describes and
+        :func:`gridpart.staffing.read_roster` reads.
 
     Returns
     -------
@@ -320,7 +306,7 @@ def households_per_worker(
         raise InputError(f"by must be 'grid', 'within', 'role' or several of them, not {by!r}")
     staffing = roster if isinstance(roster, Staffing) else assign_posts(grids, roster)
     table = grid_table(grids)
-    _same_grids(table, staffing)
+    same_grids(table, staffing)
     base = pd.DataFrame(
         {"grid": table.grid, "within": table.within, "households": table.households}, dtype=object
     )
@@ -348,133 +334,9 @@ def _ratio(households: pd.Series, workers: pd.Series) -> np.ndarray[Any, np.dtyp
         return households.to_numpy(float) / workers.to_numpy(float)
 
 
-def _same_grids(table: GridTable, staffing: Staffing) -> None:
+def same_grids(table: GridTable, staffing: Staffing) -> None:
+    """Refuse a staffing of other grids with an InputError."""
     named = {*staffing.assignment["grid"], *staffing.vacancies["grid"]}
     if named != set(table.grid):
         other = sorted(named ^ set(table.grid), key=natural)[0]
         raise InputError(f"the staffing is of other grids; grid {other!r} is only in one of them")
-
-
-def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Lay a staffing out as officers read it, one table per sheet of a workbook.
-
-    Parameters
-    ----------
-    staffing : Staffing
-        The result of :func:`assign_posts`.
-    grids : DataFrame or GeoDataFrame
-        The same grids.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        ``summary`` (a row per role), ``assignment`` (`post_id`, `role`, `grid`, `grid_code`,
-        `households`, `load`; nothing else, for programs), ``vacancies``, ``by_grid`` (a column
-        of posts per role, and a total), then a sheet per community with a subtotal per role, or
-        from 201 communities on a single sheet ``by_community`` with all of them.
-
-    Raises
-    ------
-    InputError
-        If the staffing is of other grids.
-
-    Examples
-    --------
-    >>> grids = pd.DataFrame({"grid": ["g1"], "within": ["East"], "households": [300]})
-    >>> roster = pd.DataFrame({"post_id": ["a", "b"], "role": "leader"})
-    >>> sheets = staff_sheets(assign_posts(grids, roster), grids)
-    >>> list(sheets)
-    ['summary', 'assignment', 'vacancies', 'by_grid', 'East']
-    >>> sheets["East"][["role", "post_id", "load"]].values.tolist()
-    [['leader', 'a', 150.0], ['leader', 'b', 150.0], ['subtotal', '2 posts', 300.0]]
-    """
-    _same_grids(grid_table(grids), staffing)
-    assignment = staffing.assignment
-    sheets = {
-        "summary": staffing.summary,
-        "assignment": assignment[ASSIGNMENT_SHEET],
-        "vacancies": staffing.vacancies,
-        "by_grid": _by_grid(staffing, grids),
-    }
-    listed = _by_community(staffing)
-    if listed["within"].nunique() > MOST_COMMUNITY_SHEETS:
-        return sheets | {"by_community": listed}
-    for place, rows in sorted(listed.groupby("within"), key=lambda pair: natural(str(pair[0]))):
-        sheets[sheet_name(place, sheets)] = rows[COMMUNITY_SHEET].reset_index(drop=True)
-    return sheets
-
-
-def _by_grid(staffing: Staffing, grids: pd.DataFrame) -> pd.DataFrame:
-    """One row per grid in canonical order, the posts of each role beside it, and a total."""
-    order = grid_table(grids).row
-    kept = [c for c in ("grid", "grid_code", "within", "kind", "households") if c in grids.columns]
-    table = pd.DataFrame(grids)[kept].iloc[order].reset_index(drop=True)
-    table["grid"] = grid_table(grids).grid
-    assignment = staffing.assignment
-    for role, rows in assignment.groupby("role"):
-        posts = rows.groupby("grid")["post_id"].agg("; ".join)
-        heading = str(role) if role not in table.columns else f"{role} (role)"
-        table[heading] = posts.reindex(table["grid"]).to_numpy(object)
-    workers = households_per_worker(grids, staffing).iloc[order]
-    table["workers"] = workers["workers"].to_numpy()
-    table["households_per_worker"] = workers["households_per_worker"].to_numpy()
-    n_workers, households = assignment["post_id"].nunique(), int(table["households"].sum())
-    total = {"grid": TOTAL, "households": households, "workers": n_workers}
-    if n_workers:
-        total["households_per_worker"] = households / n_workers
-    ending = pd.DataFrame([[total.get(c) for c in table.columns]], columns=table.columns)
-    return pd.concat([table.astype(object), ending.astype(object)], ignore_index=True)
-
-
-def _by_community(staffing: Staffing) -> pd.DataFrame:
-    """Posts and open grids of every community by role, each role followed by its subtotal."""
-    rows = pd.concat(
-        [
-            staffing.assignment.astype(object),
-            staffing.vacancies.assign(post_id=VACANT, load=None).astype(object),
-        ],
-        ignore_index=True,
-    )
-    rows = rows[rows["within"].notna()]
-    keys = ["within", "role"]
-    filled = staffing.assignment
-    subtotal = rows.drop_duplicates([*keys, "grid"]).groupby(keys)[["households"]].sum()
-    subtotal["load"] = filled.groupby(keys)["load"].sum()
-    subtotal["posts"] = filled.groupby(keys)["post_id"].nunique()
-    subtotal = subtotal.astype(float).fillna(0.0).reset_index()
-    subtotal["households"] = subtotal["households"].astype(np.int64)
-    subtotal["post_id"] = [_plural(int(n), "post") for n in subtotal["posts"]]
-    both = pd.concat([rows, subtotal.astype(object)], ignore_index=True)
-    both["last"] = [False] * len(rows) + [True] * len(subtotal)
-    both = both.sort_values([*keys, "last"], kind="stable", ignore_index=True)
-    both["role"] = both["role"].where(~both["last"].astype(bool), SUBTOTAL)
-    return both[["within", *COMMUNITY_SHEET]]
-
-
-def write_staff_workbook(staffing: Staffing, grids: pd.DataFrame, path: PathLike) -> None:
-    """Write the sheets of :func:`staff_sheets` as an Excel workbook, whole or not at all.
-
-    Parameters
-    ----------
-    staffing : Staffing
-        The result of :func:`assign_posts`.
-    grids : DataFrame or GeoDataFrame
-        The same grids.
-    path : str or path
-        Where the ``.xlsx`` shall appear. Ids and codes are text cells, the headers stay in sight.
-
-    Raises
-    ------
-    InputError
-        If the staffing is of other grids.
-    OutputError
-        If the file cannot be replaced.
-    """
-    roles = staffing.summary["role"]
-    write_workbook(
-        path,
-        staff_sheets(staffing, grids),
-        text_columns={*CODE_COLUMNS, *roles},
-        percent_columns={"gap"},
-        bold_where={SUBTOTAL, TOTAL},
-    )

@@ -1,4 +1,4 @@
-"""Rosters of posts: read them as they come, and check them against the grids at once."""
+"""Rosters of posts: know their headers, and check them against the grids at once."""
 
 from __future__ import annotations
 
@@ -6,25 +6,49 @@ import difflib
 import math
 import numbers
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gridpart._io import PathLike, read_table
 from gridpart.errors import InputError, Problem
 
-__all__ = ["GridTable", "check_roster", "grid_table", "natural", "plain_text", "read_roster"]
+__all__ = [
+    "LINE",
+    "REQUIRED",
+    "GridTable",
+    "check_roster",
+    "grid_table",
+    "known_names",
+    "match_headers",
+    "natural",
+    "plain_text",
+    "rename_headers",
+]
 
-# header as officers write it -> our name; compared without blanks and in small letters
-HEADERS = {
-    "post_id": ("postid", "post", "岗位编号", "岗位编码", "岗位代码", "编号", "岗位号", "人员编号"),
-    "role": ("role", "岗位", "角色", "岗位类型", "岗位类别", "岗位名称", "职务", "类别"),
-    "within": ("within", "community", "社区", "村", "村社区", "村/社区", "社区/村", "所属社区"),
-    "grid": ("grid", "gridid", "gridcode", "网格", "网格编码", "网格编号", "网格代码", "所属网格"),
-    "capacity": ("capacity", "容量", "最大户数", "户数上限", "承载户数"),
+# our name -> headers as officers write them, in ranks: the first rank that a table has is taken,
+# so that a general word such as 编号 may stand beside 岗位编号; two of one rank are ambiguous.
+# Compared without blanks, underscores and marks, in small letters.
+HEADERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "post_id": (
+        ("post_id", "岗位编号", "岗位编码", "岗位代码", "岗位号"),
+        ("post", "人员编号"),
+        ("编号",),
+    ),
+    "role": (
+        ("role", "岗位", "角色", "岗位类型", "岗位类别", "岗位名称"),
+        ("职务",),
+        ("类别",),
+    ),
+    "within": (("within", "community", "社区", "村", "村社区", "村/社区", "社区/村", "所属社区"),),
+    "grid": (
+        ("grid", "grid_id"),
+        ("grid_code", "网格编码", "网格编号", "网格代码"),
+        ("网格", "所属网格"),
+    ),
+    "capacity": (("capacity", "容量", "最大户数", "户数上限", "承载户数"),),
 }
 REQUIRED = ("post_id", "role")
 LINE = "line"
@@ -49,55 +73,70 @@ def plain_text(value: Any) -> str | None:
     return str(value).translate(_NARROW).strip() or None
 
 
-def read_roster(path: PathLike) -> pd.DataFrame:
-    r"""Read a roster of posts from a CSV or Excel file.
+def _plain_header(name: Any) -> str:
+    text = (plain_text(name) or "").casefold()
+    return re.sub(r"[\s_*＊:：]", "", text)
 
-    Parameters
-    ----------
-    path : str or path
-        ``.csv`` or ``.xlsx`` with one row per post.
 
-    Returns
-    -------
-    DataFrame
-        Every cell as text, empty ones missing; the index, named ``line``, is the line of the file.
-        Known headers, English or Chinese (岗位编号, 岗位, 社区, 网格编码), take the names
-        `post_id`, `role`, `within`, `grid` and `capacity`; other columns pass through.
+_RANKS = {
+    ours: [{_plain_header(word) for word in rank} for rank in ranks]
+    for ours, ranks in HEADERS.items()
+}
+
+
+def match_headers(names: Sequence[Any]) -> dict[str, list[int]]:
+    """Positions of the headers that mean each of our names; more than one is ambiguous."""
+    plain = [_plain_header(name) for name in names]
+    found = {}
+    for ours, ranks in _RANKS.items():
+        rows = ([k for k, name in enumerate(plain) if name in rank] for rank in ranks)
+        found[ours] = next((places for places in rows if places), [])
+    return found
+
+
+def _ambiguous(names: Sequence[Any], where: str) -> list[Problem]:
+    problems = []
+    for ours, places in match_headers(names).items():
+        if len(places) > 1:
+            listed = " and ".join(f"{str(names[k]).strip()!r} (column {k + 1})" for k in places)
+            message = f"{where} has {len(places)} columns that mean {ours!r}: {listed}; keep one"
+            problems.append(Problem("duplicate_column", message))
+    return problems
+
+
+def known_names(ours: str) -> str:
+    """Every header that is understood as one of our names."""
+    return ", ".join(word for rank in HEADERS[ours] for word in rank)
+
+
+def rename_headers(names: Sequence[Any], *, where: str) -> list[str]:
+    """Give known headers our names; others pass through.
 
     Raises
     ------
     InputError
-        If the file is missing or is no table. What it says is checked by :func:`check_roster`.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "roster.csv")
-    ...     _ = path.write_text("编号,岗位,社区\n001,网格长,东湖\n", encoding="gb18030")
-    ...     read_roster(path)
-         post_id role within
-    line
-    2        001  网格长     东湖
+        If two headers mean the same, or `post_id` or `role` is missing; the message has the
+        headers as they stand.
     """
-    roster = _known_headers(read_table(path))
-    # The header is line 1, and pandas counts rows from 0.
-    roster.index = pd.Index([int(row) + 2 for row in roster.index], name=LINE)
-    return roster
-
-
-def _known_headers(roster: pd.DataFrame) -> pd.DataFrame:
-    """Give known headers our names; one that is there already wins, then the earlier synonym."""
-    names = [str(column) for column in roster.columns]
-    plain = ["".join((plain_text(name) or "").casefold().split()) for name in names]
-    plain = [name.replace("_", "") for name in plain]
-    for ours, words in HEADERS.items():
-        found = next((word for word in words if word in plain), None)
-        if ours not in names and found is not None:
-            names[plain.index(found)] = ours
-    roster = roster.copy()
-    roster.columns = pd.Index(names)
-    return roster
+    problems = _ambiguous(names, where)
+    found = match_headers(names)
+    shown = [text for text in map(plain_text, names) if text]
+    problems += [
+        Problem(
+            "missing_column",
+            f"{where} has no column {ours!r}{nearest(ours, shown)} "
+            f"(known names: {known_names(ours)})",
+        )
+        for ours in REQUIRED
+        if not found[ours]
+    ]
+    if problems:
+        raise InputError(problems)
+    renamed = [str(name) for name in names]
+    for ours, places in found.items():
+        for k in places:
+            renamed[k] = ours
+    return renamed
 
 
 def natural(text: str) -> tuple[list[tuple[int, str]], str]:
@@ -139,7 +178,9 @@ def grid_table(grids: pd.DataFrame) -> GridTable:
         households are not whole numbers from 0.
     """
     problems = [
-        Problem("missing_column", f"the grids have no column {name!r}{_nearest(name, grids)}")
+        Problem(
+            "missing_column", f"the grids have no column {name!r}{nearest(name, grids.columns)}"
+        )
         for name in ("grid", "households")
         if name not in grids.columns
     ]
@@ -220,19 +261,9 @@ def check_roster(roster: pd.DataFrame, grids: pd.DataFrame) -> pd.DataFrame:
         row 1: post 'a'
     """
     table = grid_table(grids)
-    roster = _known_headers(roster)
-    missing = [
-        Problem("missing_column", f"the roster has no column {name!r}{_nearest(name, roster)}")
-        for name in REQUIRED
-        if name not in roster.columns
-    ]
-    missing += [
-        Problem("duplicate_column", f"the roster has more than one column {name!r}")
-        for name in HEADERS
-        if list(roster.columns).count(name) > 1
-    ]
-    if missing:
-        raise InputError(missing)
+    names = rename_headers(list(roster.columns), where="the roster")
+    roster = roster.copy()
+    roster.columns = pd.Index(names)
     if roster.empty:
         raise InputError(Problem("no_posts", "the roster has no rows; it needs one per post"))
     word = "line" if roster.index.name == LINE else "row"
@@ -337,9 +368,11 @@ def _repeated(values: list[str | None]) -> list[str]:
     return [f"{value!r}: {times} times" for value, times in sorted(repeated.items())]
 
 
-def _nearest(name: str, frame: pd.DataFrame) -> str:
-    near = _suggester(map(str, frame.columns))(name)
-    return near or f"; the columns are: {', '.join(map(str, frame.columns)) or 'none'}"
+def nearest(name: str, columns: Iterable[Any]) -> str:
+    """The column that was probably meant, or all of them."""
+    names = [str(column) for column in columns]
+    near = _suggester(names)(name)
+    return near or f"; the columns are: {', '.join(names) or 'none'}"
 
 
 def _suggester(known: Iterable[str]) -> Callable[[str], str]:

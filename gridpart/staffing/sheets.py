@@ -1,0 +1,233 @@
+"""The workbook of a staffing: who holds which grids, by post, by grid and by community."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridpart._excel import CODE_COLUMNS, sheet_name, write_workbook
+from gridpart._io import PathLike
+from gridpart.staffing.assign import Staffing, households_per_worker, plural, same_grids
+from gridpart.staffing.roster import grid_table, natural
+
+__all__ = ["staff_sheets", "write_staff_workbook"]
+
+ASSIGNMENT_SHEET = ["post_id", "role", "grid", "grid_code", "households", "load"]
+POST_SHEET = ["post_id", "role", "within", "n_grids", "grids", "households", "load"]
+COMMUNITY_SHEET = ["role", "post_id", "grid", "grid_code", "households", "load"]
+SUBTOTAL, TOTAL, VACANT = "subtotal", "total", "vacant"
+WITH_WORKER, WITHOUT_WORKER = "grids with a worker", "grids without a worker"
+# A workbook with more sheets than this can no longer be leafed through.
+MOST_COMMUNITY_SHEETS = 200
+
+
+def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Lay a staffing out as officers read it, one table per sheet of a workbook.
+
+    Parameters
+    ----------
+    staffing : Staffing
+        The result of :func:`assign_posts`.
+    grids : DataFrame or GeoDataFrame
+        The same grids.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        * ``summary``: a row per role. `households_covered` are those of the grids that have a
+          post, which `mean_load` divides by the posts; `households_open` are those of the others.
+        * ``by_post``: a row per post with the codes (or ids) of its grids, their households, its
+          load, and its capacity where the roster has one; a subtotal per role and a total, which
+          count every grid once.
+        * ``assignment``: `post_id`, `role`, `grid`, `grid_code`, `households`, `load`; nothing
+          else, for programs.
+        * ``vacancies``: a row per role and open grid.
+        * ``by_grid``: a column of posts per role. Its last rows are the grids that have a worker,
+          those that have none, and all. Households per worker are those of the grids that
+          have one; below each role stands the mean of the summary.
+        * a sheet per community with a subtotal per role, or from 201 communities on a single
+          sheet ``by_community`` with all of them.
+
+    Raises
+    ------
+    InputError
+        If the staffing is of other grids.
+
+    Examples
+    --------
+    >>> grids = pd.DataFrame({"grid": ["g1"], "within": ["East"], "households": [300]})
+    >>> roster = pd.DataFrame({"post_id": ["a", "b"], "role": "leader"})
+    >>> from gridpart.staffing import assign_posts
+    >>> sheets = staff_sheets(assign_posts(grids, roster), grids)
+    >>> list(sheets)
+    ['summary', 'by_post', 'assignment', 'vacancies', 'by_grid', 'East']
+    >>> sheets["East"][["role", "post_id", "load"]].values.tolist()
+    [['leader', 'a', 150.0], ['leader', 'b', 150.0], ['subtotal', '2 posts', 300.0]]
+    """
+    same_grids(grid_table(grids), staffing)
+    assignment = staffing.assignment
+    sheets = {
+        "summary": _summary(staffing),
+        "by_post": _by_post(staffing),
+        "assignment": assignment[ASSIGNMENT_SHEET],
+        "vacancies": staffing.vacancies,
+        "by_grid": _by_grid(staffing, grids),
+    }
+    listed = _by_community(staffing)
+    if listed["within"].nunique() > MOST_COMMUNITY_SHEETS:
+        return sheets | {"by_community": listed}
+    for place, rows in sorted(listed.groupby("within"), key=lambda pair: natural(str(pair[0]))):
+        sheets[sheet_name(place, sheets)] = rows[COMMUNITY_SHEET].reset_index(drop=True)
+    return sheets
+
+
+def _summary(staffing: Staffing) -> pd.DataFrame:
+    """The summary, its households told apart by whether their grid has a post."""
+    table = staffing.summary.rename(columns={"households": "households_covered"})
+    left = staffing.vacancies.groupby("role")["households"].sum()
+    open_ = left.reindex(table["role"]).fillna(0).astype(np.int64).to_numpy()
+    table.insert(table.columns.get_loc("households_covered") + 1, "households_open", open_)
+    return table
+
+
+def _by_post(staffing: Staffing) -> pd.DataFrame:
+    """One row per post with its grids, a subtotal per role, a total."""
+    assignment, posts = staffing.assignment, staffing.posts
+    assignment["name"] = assignment["grid_code"].where(
+        assignment["grid_code"].notna(), assignment["grid"]
+    )
+    held = dict(list(assignment.groupby("post_id")))
+    limits = [name for name in ("capacity", "over_capacity") if name in posts.columns]
+    by_role = staffing.summary.set_index("role")
+    rows: list[dict[str, Any]] = []
+    for role, team in posts.groupby("role", sort=False):
+        rows += [_post_row(post, held.get(post["post_id"])) for post in team.to_dict("records")]
+        if len(by_role) > 1:
+            rows.append(_post_total(SUBTOTAL, assignment[assignment["role"] == role], len(team)))
+            rows[-1] |= {"role": role}
+    rows.append(_post_total(TOTAL, assignment, len(posts)))
+    if len(by_role) > 1:
+        # Every role carries the same households: their sum would say nothing.
+        rows[-1]["load"] = None
+    return pd.DataFrame(rows, columns=[*POST_SHEET, *limits], dtype=object)
+
+
+def _post_row(post: dict[str, Any], held: pd.DataFrame | None) -> dict[str, Any]:
+    if held is None:
+        return post | {"households": 0}
+    places = held["within"].dropna().unique()
+    return post | {
+        "within": "; ".join(map(str, places)) or None,
+        "grids": "; ".join(held["name"].astype(str)),
+        "households": int(held["households"].sum()),
+    }
+
+
+def _post_total(word: str, held: pd.DataFrame, n_posts: int) -> dict[str, Any]:
+    once = held.drop_duplicates("grid")
+    return {
+        "post_id": word,
+        "within": plural(n_posts, "post"),
+        "n_grids": len(once),
+        "households": int(once["households"].sum()),
+        "load": float(held["load"].sum()),
+    }
+
+
+def _by_grid(staffing: Staffing, grids: pd.DataFrame) -> pd.DataFrame:
+    """One row per grid in canonical order, the posts of each role beside it, and totals."""
+    order = grid_table(grids).row
+    kept = [c for c in ("grid", "grid_code", "within", "kind", "households") if c in grids.columns]
+    table = pd.DataFrame(grids)[kept].iloc[order].reset_index(drop=True)
+    table["grid"] = grid_table(grids).grid
+    assignment, headings = staffing.assignment, {}
+    for role, rows in assignment.groupby("role"):
+        posts = rows.groupby("grid")["post_id"].agg("; ".join)
+        heading = str(role) if role not in table.columns else f"{role} (role)"
+        headings[role] = heading
+        table[heading] = posts.reindex(table["grid"]).to_numpy(object)
+    workers = households_per_worker(grids, staffing).iloc[order]
+    table["workers"] = workers["workers"].to_numpy()
+    table["households_per_worker"] = workers["households_per_worker"].to_numpy()
+    ending = pd.DataFrame(_grid_totals(staffing, table, headings), columns=table.columns)
+    return pd.concat([table.astype(object), ending.astype(object)], ignore_index=True)
+
+
+def _grid_totals(
+    staffing: Staffing, table: pd.DataFrame, headings: dict[Any, str]
+) -> list[dict[str, Any]]:
+    """Grids with a worker, grids without, all: per worker only where there are workers."""
+    n_workers = int(staffing.assignment["post_id"].nunique())
+    has = table["workers"] > 0
+    covered, bare = (int(table.loc[rows, "households"].sum()) for rows in (has, ~has))
+    total: dict[str, Any] = {"grid": TOTAL, "households": covered + bare, "workers": n_workers}
+    for row in staffing.summary.to_dict("records"):
+        if row["role"] in headings:
+            text = f"{plural(row['posts'], 'post')} on {plural(row['grids'], 'grid')}: "
+            total[headings[row["role"]]] = text + f"{row['mean_load']:,.0f} households per post"
+    if not n_workers:
+        return [total]
+    per_worker = {"workers": n_workers, "households_per_worker": covered / n_workers}
+    if has.all():
+        return [total | per_worker]
+    return [
+        {"grid": WITH_WORKER, "households": covered} | per_worker,
+        {"grid": WITHOUT_WORKER, "households": bare, "workers": 0},
+        total,
+    ]
+
+
+def _by_community(staffing: Staffing) -> pd.DataFrame:
+    """Posts and open grids of every community by role, each role followed by its subtotal."""
+    rows = pd.concat(
+        [
+            staffing.assignment.astype(object),
+            staffing.vacancies.assign(post_id=VACANT, load=None).astype(object),
+        ],
+        ignore_index=True,
+    )
+    rows = rows[rows["within"].notna()]
+    keys = ["within", "role"]
+    filled = staffing.assignment
+    subtotal = rows.drop_duplicates([*keys, "grid"]).groupby(keys)[["households"]].sum()
+    subtotal["load"] = filled.groupby(keys)["load"].sum()
+    subtotal["posts"] = filled.groupby(keys)["post_id"].nunique()
+    subtotal = subtotal.astype(float).fillna(0.0).reset_index()
+    subtotal["households"] = subtotal["households"].astype(np.int64)
+    subtotal["post_id"] = [plural(int(n), "post") for n in subtotal["posts"]]
+    both = pd.concat([rows, subtotal.astype(object)], ignore_index=True)
+    both["last"] = [False] * len(rows) + [True] * len(subtotal)
+    both = both.sort_values([*keys, "last"], kind="stable", ignore_index=True)
+    both["role"] = both["role"].where(~both["last"].astype(bool), SUBTOTAL)
+    return both[["within", *COMMUNITY_SHEET]]
+
+
+def write_staff_workbook(staffing: Staffing, grids: pd.DataFrame, path: PathLike) -> None:
+    """Write the sheets of :func:`staff_sheets` as an Excel workbook, whole or not at all.
+
+    Parameters
+    ----------
+    staffing : Staffing
+        The result of :func:`assign_posts`.
+    grids : DataFrame or GeoDataFrame
+        The same grids.
+    path : str or path
+        Where the ``.xlsx`` shall appear. Ids and codes are text cells, the headers stay in sight.
+
+    Raises
+    ------
+    InputError
+        If the staffing is of other grids.
+    OutputError
+        If the file cannot be replaced.
+    """
+    roles = staffing.summary["role"]
+    write_workbook(
+        path,
+        staff_sheets(staffing, grids),
+        text_columns={*CODE_COLUMNS, *roles},
+        percent_columns={"gap"},
+        bold_where={SUBTOTAL, TOTAL, WITH_WORKER, WITHOUT_WORKER},
+    )
