@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from geopandas.testing import assert_geodataframe_equal
 from shapely import affinity, box
 
 from gridpart.coverage import CATALOGUE, audit, audit_counts, audit_ok
+from gridpart.coverage.scope import TOPICS
 from gridpart.errors import CRSError, GridpartWarning, InputError
 
 CRS = "EPSG:4547"
@@ -87,7 +90,9 @@ def test_a_clean_coverage_has_point_contacts_only(zones, boundary) -> None:
 def test_findings_have_the_promised_columns_even_when_there_are_none() -> None:
     zones = gpd.GeoDataFrame(geometry=[box(0, 0, 9, 9)], crs=CRS)
     findings = audit(zones)
-    columns = "check severity ids area_m2 length_m households n bbox message advice status"
+    columns = (
+        "check severity ids area_m2 length_m households n bbox message advice status advice_chinese"
+    )
     assert list(findings.columns) == [*columns.split(), "geometry"]
     assert len(findings) == 0
     assert audit_ok(findings)
@@ -557,6 +562,111 @@ def test_records_without_ground_are_told(zones) -> None:
     assert audit_ok(findings)
 
 
+def test_false_records_of_neighbours_do_not_set_a_small_zone_apart(zones) -> None:
+    names = [name for name in zones["name"] if name != "Z07"]
+    records = [("Z07", "component_below_band", 30), *((name, "exclusive", 300) for name in names)]
+    units = banded(zones, Z07=30)
+    unknown = only(judged(zones, units, records), "below_band")
+    assert unknown["severity"] == "warning"
+    assert "cannot be told" in unknown["message"]
+    false = only(judged(zones.assign(kind="base"), units, records), "below_band")
+    assert false["severity"] == "error"
+    records = [
+        ("Z07", "component_below_band", 30), *((name, "unit_above_band", 300) for name in names)
+    ]  # fmt: skip
+    assert only(judged(zones, units, records), "below_band")["severity"] == "error"
+
+
+def test_zones_marked_exclusive_set_a_small_zone_apart_without_a_record(zones) -> None:
+    kind = np.where(zones["name"] == "Z07", "base", "exclusive")
+    records = [("Z07", "component_below_band", 30)]
+    finding = only(judged(zones.assign(kind=kind), banded(zones, Z07=30), records), "below_band")
+    assert finding["severity"] == "note"
+
+
+def test_the_communities_of_units_bound_a_component_too(zones) -> None:
+    records = [("Z07", "component_below_band", 30)]
+    units = banded(zones, Z07=30)
+    units["shequ"] = np.where(zones["name"] == "Z07", "B", "A")
+    findings = judged(zones, units, records, unit_within="shequ")
+    assert only(findings, "below_band")["severity"] == "note"
+    assert only(judged(zones, units, records), "below_band")["severity"] == "error"
+
+
+def test_an_accepted_exception_says_so_in_both_languages(zones) -> None:
+    islet = gpd.GeoDataFrame({"name": ["islet"]}, geometry=[box(0, 0, 9, 9)], crs=CRS)
+    together = pd.concat([zones, islet], ignore_index=True)
+    units = banded(together, islet=20, Z07=30, Z04=600)
+    records = [("islet", "component_below_band", 20), ("Z04", "not_found", 600)]
+    findings = judged(together, units, records)
+    rows = findings[findings["check"].isin(["below_band", "above_band"])].set_index("ids")
+    assert rows.loc["islet", "advice"] == "nothing to do"
+    assert "无需整改" in rows.loc["islet", "advice_chinese"]
+    assert "核实" in rows.loc["Z04", "advice_chinese"]
+    assert rows.loc["Z07", "advice_chinese"] == CATALOGUE["below_band"].advice_chinese
+
+
+# --------------------------------------------------------------------------- communities
+
+
+def in_halves(zones: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Four units a zone; the three western columns of zones are one community."""
+    units = quarters(zones)
+    units["zone"] = np.repeat(zones["name"].to_numpy(), 4)
+    units["shequ"] = np.where(np.arange(len(units)) // 4 % 6 < 3, "西社区", "东社区")
+    return units
+
+
+def test_a_plan_that_keeps_to_its_communities_is_clean(zones, boundary) -> None:
+    units = in_halves(zones)
+    zones["within"] = units["shequ"].to_numpy()[::4]
+    options = {"id": "name", "boundary": boundary, "unit_id": "unit", "unit_within": "shequ"}
+    assert defects(audit(zones, units=units, **options)) == set()
+    assert defects(audit(zones, units=units, assignment="zone", **options)) == set()
+
+
+@pytest.mark.parametrize("assignment", [None, "zone"])
+def test_a_zone_across_a_community_border_is_found(zones, boundary, assignment) -> None:
+    units = in_halves(zones)
+    faulty = replaced(zones, 8, zones.geometry[8].union(zones.geometry[9])).drop(index=9)
+    units["zone"] = units["zone"].replace("Z09", "Z08")
+    options = {"id": "name", "unit_id": "unit", "unit_within": "shequ", "assignment": assignment}
+    findings = audit(faulty, boundary=boundary, units=units, **options)
+    finding = only(findings, "crosses_community")
+    assert ids(finding) == {"Z08"}
+    assert "东社区 (4 units), 西社区 (4 units)" in finding["message"]
+    assert finding["area_m2"] == pytest.approx(zones.area[8], abs=0.01)
+    assert finding["households"] == 320
+    assert defects(findings) == {"crosses_community"}
+    assert not audit_ok(findings)
+    # the community that the zone names is at home, and the rest of it is marked
+    faulty["quarter"] = "西社区"
+    faulty.loc[faulty.index % 6 >= 3, "quarter"] = "东社区"
+    finding = only(audit(faulty, units=units, within="quarter", **options), "crosses_community")
+    assert finding["area_m2"] == pytest.approx(zones.area[9], abs=0.01)
+
+
+def test_a_zone_that_names_another_community_is_found(zones) -> None:
+    units = in_halves(zones)
+    zones["within"] = units["shequ"].to_numpy()[::4].astype(object)
+    zones.loc[8, "within"] = "东社区"
+    zones.loc[14, "within"] = None
+    finding = only(
+        audit(zones, id="name", units=units, unit_id="unit", unit_within="shequ"),
+        "crosses_community",
+    )
+    assert ids(finding) == {"Z08"}
+    assert finding["message"] == "zone Z08 is said to lie in 东社区, but its units belong to 西社区"
+
+
+def test_units_without_a_community_cross_no_border(zones) -> None:
+    units = in_halves(zones)
+    units["shequ"] = units["shequ"].astype(object)
+    units.loc[[0, 5], "shequ"] = None
+    findings = audit(zones, id="name", units=units, unit_id="unit", unit_within="shequ")
+    assert defects(findings) == set()
+
+
 # --------------------------------------------------------------------------- codes
 
 
@@ -590,7 +700,105 @@ def test_bad_codes_are_found(coded, check: str, value: object) -> None:
     assert defects(findings) - {"code_wrong_parent"} <= {check}
 
 
+def test_the_community_of_a_zone_can_be_its_parent_code(coded) -> None:
+    coded["within"] = PARENT
+    assert defects(audit(coded, id="name", parent="within")) == set()
+    coded.loc[5, "within"] = "420583001002"
+    finding = only(audit(coded, id="name", parent="within"), "code_wrong_parent")
+    assert ids(finding) == {"Z05"}
+
+
+# --------------------------------------------------------------------------- scope, order
+
+
+def test_the_scope_tells_what_was_not_looked_for(zones, boundary) -> None:
+    bare = audit(zones, id="name").attrs["scope"]
+    assert {"hole", "overlap", "duplicate_id"} <= set(bare["checked"])
+    assert not {"gap", "spill", "unit_split", "below_band"} & set(bare["checked"])
+    assert "no boundary was given" in bare["not_checked"]["territory"]
+    assert {"units", "band", "communities", "codes"} <= set(bare["not_checked"])
+    assert (bare["band"], bare["zones"], bare["units"]) == (None, 36, None)
+    full = audit(
+        zones.assign(grid_code=[f"{PARENT}{k + 1:03d}" for k in range(36)], own=320), id="name",
+        boundary=boundary, units=in_halves(zones), unit_id="unit", zone_households="own",
+        unit_within="shequ", assignment="zone", low=200, high=500, parent=PARENT,
+        exceptions=pd.DataFrame({"grid": [], "reason": [], "households": []}),
+    ).attrs["scope"]  # fmt: skip
+    assert full["not_checked"] == {}
+    assert set(full["checked"]) == set(CATALOGUE) - {"hole"}
+    assert (full["band"], full["units"], full["households"]) == ([200, 500], 144, 36 * 320)
+    half = audit(zones.assign(own=1), zone_households="own", high=5).attrs["scope"]
+    assert "above_band" in half["checked"]
+    assert "below_band" not in half["checked"]
+    assert half["band"] == [None, 5]
+
+
+def test_every_check_belongs_to_a_topic() -> None:
+    assert {check for topic in TOPICS.values() for check in topic.checks} == set(CATALOGUE)
+
+
+def test_the_scope_is_plain_and_survives_tables(zones, tmp_path) -> None:
+    findings = audit(zones.drop(index=14), id="name")
+    scope = findings.attrs["scope"]
+    assert json.loads(json.dumps(scope)) == scope
+    both = pd.concat([findings, findings.iloc[:1]])
+    assert len(both) == len(findings) + 1
+    assert audit_counts(both)["hole"] == 2
+    findings.to_parquet(tmp_path / "findings.parquet")
+    findings.to_file(tmp_path / "findings.gpkg")
+    assert findings[findings["check"] == "hole"].to_crs(4490).attrs["scope"] == scope
+
+
+def test_gaps_come_before_a_crowded_unit_that_a_line_shaves(zones, boundary) -> None:
+    units = zones.assign(households=[9_000] * 30 + [40] * 6)
+    shave = zones.geometry[14].intersection(zones.geometry[13].buffer(4))
+    faulty = replaced(zones, 14, zones.geometry[14].difference(shave))
+    faulty = replaced(faulty, 13, zones.geometry[13].union(shave))
+    half = zones.geometry[20].intersection(zones.geometry[21].buffer(45))
+    faulty = replaced(faulty, 20, zones.geometry[20].difference(half))
+    faulty = replaced(faulty, 21, zones.geometry[21].union(half))
+    corner = box(*zones.geometry[35].bounds).buffer(-20)
+    faulty = replaced(faulty, 35, zones.geometry[35].difference(corner))
+    units = units.drop(index=35)
+    findings = audit(faulty, id="name", boundary=boundary, units=units, unit_id="name", high=9_000)
+    errors = findings[findings["severity"] == "error"]
+    # ground first though nobody lives there, then the unit of which the larger part is cut off
+    assert list(errors["check"])[:1] == ["gap"]
+    splits = errors[errors["check"] == "unit_split"]
+    assert [row.split(";")[0] for row in splits["ids"]] == ["Z20", "Z14"]
+    assert set(splits["households"]) == {9_000}
+
+
 # --------------------------------------------------------------------------- door
+
+
+def test_what_cannot_be_checked_as_asked_is_an_error(zones) -> None:
+    with pytest.raises(InputError) as caught:
+        audit(zones, low=200, high=500, unit_id="u", assignment="z", unit_within="w", code="kode")
+    kinds = [problem.kind for problem in caught.value.problems]
+    assert sorted(kinds) == [
+        "band_without_households", "missing_column", "needs_units", "needs_units", "needs_units"
+    ]  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"band 200-500 .* no households .* leave low and high out"
+    ):
+        audit(zones, units=zones, low=200, high=500)
+    with pytest.raises(InputError, match="households 'hh' names a column of units, but no units"):
+        audit(zones, households="hh")
+    with pytest.raises(InputError, match=r"(?s)units: no column 'b'.*units: no column 'a'"):
+        audit(zones, units=zones, unit_within="a", assignment="b")
+    with pytest.raises(InputError, match="whole numbers"):
+        audit(zones.assign(households=1.5), low=200)
+
+
+def test_households_may_name_a_column_of_the_zones_where_there_are_no_units(zones) -> None:
+    own = banded(zones, Z03=199).rename(columns={"households": "HH"})
+    findings = audit(own, id="name", households="HH", low=200, high=500)
+    assert ids(only(findings, "below_band")) == {"Z03"}
+    assert findings.attrs["scope"]["households"] == own["HH"].sum()
+
+
+# --------------------------------------------------------------------------- measuring
 
 
 def test_what_cannot_be_measured_is_an_error(zones) -> None:

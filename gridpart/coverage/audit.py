@@ -15,9 +15,12 @@ import pandas as pd
 import shapely
 
 from gridpart.coverage.catalogue import CATALOGUE, Check, Finding, findings_frame
-from gridpart.coverage.rules import Band, check_codes, check_exceptions, check_rules, check_units
+from gridpart.coverage.communities import check_communities
+from gridpart.coverage.door import check_request
+from gridpart.coverage.exceptions import check_exceptions
+from gridpart.coverage.rules import Band, check_codes, check_rules, check_units
 from gridpart.coverage.scene import Scene, build_scene, default_column
-from gridpart.errors import InputError
+from gridpart.coverage.scope import scope_of
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -43,6 +46,7 @@ def audit(
     parent: str | None = None,
     exceptions: pd.DataFrame | None = None,
     assignment: str | None = None,
+    unit_within: str | None = None,
     crs: Any = None,
     min_area: float = 1.0,
     tolerance: float = 0.001,
@@ -62,24 +66,28 @@ def audit(
         Basic units (polygons, or points such as buildings).
     unit_id, households : str, optional
         Columns of `units`: ids (default the index) and whole numbers of households (default
-        ``households`` if there is one).
+        ``households`` if there is one). Where no units are given, `households` may name a column
+        of `zones` instead.
     zone_households : str, optional
         Column of `zones` with their number of households, compared with the units' sum, or used
         for the band where there are no units. Default ``households`` if it holds whole numbers.
     low, high : int, optional
-        The band: fewest and most households a zone may have.
+        The band: fewest and most households a zone may have. Needs households, of units or zones.
     within : str, optional
         Column of `zones` that names the community; default ``within`` if there is one.
     code : str, optional
         Column of `zones` with grid codes; default ``grid_code`` if any row has one.
     parent : str, optional
-        Column of `zones` with the 12-digit parent code, or one code for all zones.
+        Column of `zones` with the 12-digit parent code (it may be `within`), or one code for all.
     exceptions : DataFrame, optional
         Recorded exceptions: columns ``grid``, ``reason``, ``households``. One that the zones bear
         out makes its finding a note, one that cannot be verified a warning.
     assignment : str, optional
         Column of `units` that names their zone. Households are then summed by it, and units that
         lie elsewhere are findings.
+    unit_within : str, optional
+        Column of `units` that names their community. A zone with units of several communities,
+        or of another than its own column `within` says, crosses a border.
     crs : CRS or str, optional
         Projected CRS in metres to measure in; default that of the zones, else their UTM zone.
     min_area : float, default 1.0
@@ -90,17 +98,23 @@ def audit(
     Returns
     -------
     GeoDataFrame
-        One row a finding, the gravest first, in the CRS it was measured in: ``check``,
+        One row a finding, in the CRS it was measured in, by severity; within one, first what is
+        wrong with the zones themselves, then what they hold, by households at stake: ``check``,
         ``severity`` (error, warning, note), ``ids`` (text, parted by ``;``), ``area_m2`` and
         ``length_m`` (outline) of the geometry, ``households``, ``n`` (defects in the row),
-        ``bbox`` (text: west south east north), ``message``, ``advice``, ``status``, geometry.
+        ``bbox`` (text: west south east north), ``message``, ``advice``, ``status``,
+        ``advice_chinese``, geometry. ``attrs["scope"]`` is a dict of plain values that says what
+        was checked (``checked``, ``topics``) and what was not, and why (``not_checked``), with
+        the ``band`` and the numbers of ``zones``, ``units`` and ``households``.
 
     Raises
     ------
     CRSError
         If a layer has no CRS, or `crs` is no projected CRS in metres.
     InputError
-        If there are no zones, a named column is missing, or households are not whole numbers.
+        If there are no zones, a named column is missing, households are not whole numbers, or
+        what was given is not enough for a check that was asked for: a band without households, a
+        column of units without units.
 
     Warns
     -----
@@ -135,10 +149,25 @@ def audit(
     >>> audit_ok(findings), audit_counts(findings)
     (False, {'gap': 1, 'overlap': 1})
     """
-    if units is None and assignment is not None:
-        raise InputError("assignment names a column of units, but no units were given")
-    if low is not None and high is not None and low > high:
-        raise InputError(f"the band is empty: low {low} is above high {high}")
+    if units is None and households in zones.columns and zone_households in (None, households):
+        households, zone_households = None, households
+    band = Band(low, high)
+    check_request(
+        zones,
+        units,
+        band,
+        zone_columns={
+            "id": id, "within": within, "code": code, "zone_households": zone_households,
+        },
+        unit_columns={
+            "unit_id": unit_id, "households": households, "assignment": assignment,
+            "unit_within": unit_within,
+        },
+    )  # fmt: skip
+    by_units = units is not None and (households or "households" in units.columns)
+    if band != Band() and not by_units:
+        # named, so that numbers which cannot be used are an error and not left out
+        zone_households = zone_households or "households"
     scene = build_scene(
         zones,
         id=id,
@@ -148,22 +177,31 @@ def audit(
         households=households,
         zone_households=zone_households,
         assignment=assignment,
+        within=within,
+        unit_within=unit_within,
         crs=crs,
         min_area=min_area,
         tolerance=tolerance,
     )
-    band = Band(low, high)
     findings = [*_check_rows(scene), *_check_territory(scene)]
     if units is not None:
         findings += check_units(scene)
     findings += check_rules(scene, band)
+    findings += check_communities(scene)
     if exceptions is not None:
-        community = within or default_column(zones, "within")
-        findings += check_exceptions(scene, findings, exceptions, band, community)
+        findings += check_exceptions(scene, findings, exceptions, band)
     code = code or default_column(zones, "grid_code")
     if code is not None:
         findings += check_codes(scene, code, parent)
-    return findings_frame(findings, scene.crs)
+    frame = findings_frame(findings, scene.crs)
+    frame.attrs["scope"] = scope_of(
+        scene,
+        band,
+        exceptions=exceptions is not None,
+        codes=code is not None,
+        parents=parent is not None,
+    )
+    return frame
 
 
 def audit_ok(findings: gpd.GeoDataFrame) -> bool:
@@ -303,6 +341,7 @@ def _bare_ground(scene: Scene, check: str, pieces: Any) -> Iterator[Finding]:
         rows, shares = _border_shares(scene, piece)
         name = scene.zones.ids[rows[0]] if len(rows) else ""
         advice = f"assign to zone {name}: shares {shares[0]:.0%} of its border" if name else None
+        chinese = f"划入网格{name}：与其共用{shares[0]:.0%}的边界。" if name else None
         where = f" next to zone {name}" if name else ", touching no zone"
         yield Finding(
             check,
@@ -311,6 +350,7 @@ def _bare_ground(scene: Scene, check: str, pieces: Any) -> Iterator[Finding]:
             piece,
             _households_on(scene, piece),
             advice=advice,
+            advice_chinese=chinese,
         )
     if small.any():
         near = np.unique(scene.cover.tree.query(pieces[small], "dwithin", scene.tolerance)[1])
@@ -390,6 +430,7 @@ def _overlap(scene: Scene) -> Iterator[Finding]:
             n=int(small.sum()),
             severity="warning",
             advice="snap the vertices of neighbouring zones to each other",
+            advice_chinese="将相邻网格的边界顶点对齐。",
         )
 
 

@@ -67,8 +67,7 @@ class Check:
     unit: str = ""
 
 
-_ENTRIES = (
-    # --- territory
+_TERRITORY = (
     Check(
         "gap",
         "error",
@@ -185,6 +184,8 @@ _ENTRIES = (
         "nothing to do; do not count them as neighbours",
         "无需整改；不视为相邻。",
     ),
+)
+_HOLDINGS = (
     # --- people covered
     Check(
         "unit_uncovered",
@@ -276,6 +277,14 @@ _ENTRIES = (
         "拆分网格，或将部分单元调至相邻网格。",
     ),
     Check(
+        "crosses_community",
+        "error",
+        "A zone that crosses the border of a community.",
+        "网格跨越社区边界。",
+        "draw the zone line along the border of the community",
+        "网格线应沿社区边界划定，跨界部分划归其所属社区的网格。",
+    ),
+    Check(
         "exception_unfounded",
         "warning",
         "A recorded exception that the zones do not bear out.",
@@ -318,16 +327,18 @@ _ENTRIES = (
     ),
 )
 
-CATALOGUE: dict[str, Check] = {check.id: check for check in _ENTRIES}
+CATALOGUE: dict[str, Check] = {check.id: check for check in (*_TERRITORY, *_HOLDINGS)}
 
 
 @dataclass
 class Finding:
     """One defect, or a group of small ones of a kind, before it becomes a row.
 
-    Areas and lengths left out are measured from `geometry`; `severity` and `advice` left out
-    are those of the catalogue. `rows` are the positions of the zones meant, for checks that look
-    at a finding again.
+    Areas and lengths left out are measured from `geometry`; `severity`, `advice` and
+    `advice_chinese` left out are those of the catalogue. An advice of its own comes in both
+    languages, or they contradict each other. `rows` are the positions of the zones meant, for
+    checks that look at a finding again. `weight` is the households by which the finding is
+    ranked where they are not `households`: of a unit that is cut, those of the smaller share.
     """
 
     check: str
@@ -338,7 +349,14 @@ class Finding:
     n: int = 1
     severity: str | None = None
     advice: str | None = None
+    advice_chinese: str | None = None
     rows: tuple[int, ...] = ()
+    weight: float | None = None
+
+    @property
+    def rank(self) -> float:
+        """Households at stake, for the order of findings."""
+        return float(self.households or 0) if self.weight is None else self.weight
 
     def as_row(self) -> dict[str, Any]:
         """Values of the columns of a findings table, geometry included."""
@@ -357,6 +375,7 @@ class Finding:
             "message": self.message,
             "advice": self.advice or check.advice,
             "status": "open",
+            "advice_chinese": self.advice_chinese or check.advice_chinese,
             "geometry": shape,
         }
 
@@ -369,12 +388,18 @@ def bbox_text(shape: BaseGeometry | None) -> str:
 
 
 def findings_frame(findings: Iterable[Finding], crs: Any) -> gpd.GeoDataFrame:
-    """Rows in order of severity, households touched and area, the gravest first."""
+    """Rows in order, the gravest first.
+
+    Within a severity the zones themselves come first (gaps, overlaps, spill, broken rows), for
+    what is counted in a faulty layer is faulty, too; then everything that was counted, by the
+    households at stake, which of a cut unit are those of its smaller share, and by area.
+    """
     import geopandas as gpd
     import pandas as pd
 
-    rows = [finding.as_row() for finding in findings]
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, "geometry"])
+    findings = list(findings)
+    columns = [*COLUMNS, "advice_chinese", "geometry"]
+    frame = pd.DataFrame([finding.as_row() for finding in findings], columns=columns)
     frame["households"] = frame["households"].astype("Int64")
     frame["n"] = frame["n"].astype("int64")
     for name in ("area_m2", "length_m"):
@@ -383,7 +408,8 @@ def findings_frame(findings: Iterable[Finding], crs: Any) -> gpd.GeoDataFrame:
     keys = pd.DataFrame(
         {
             "severity": [SEVERITIES.index(value) for value in frame["severity"]],
-            "households": -frame["households"].fillna(0).astype("int64").to_numpy(),
+            "counted": [order.index(value) >= len(_TERRITORY) for value in frame["check"]],
+            "households": [-finding.rank for finding in findings],
             "area": -np.nan_to_num(frame["area_m2"].to_numpy()),
             "check": [order.index(value) for value in frame["check"]],
             "ids": frame["ids"].to_numpy(),

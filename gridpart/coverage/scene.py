@@ -87,6 +87,8 @@ class Scene:
     unit_households: NDArray[np.int64] | None = None
     zone_households: NDArray[np.int64] | None = None
     assigned: list[str] | None = None
+    own_communities: list[str] | None = None
+    unit_communities: list[str] | None = None
 
     @cached_property
     def located(self) -> Located:
@@ -110,6 +112,26 @@ class Scene:
         sums = np.zeros(len(self.zones), dtype=np.int64)
         np.add.at(sums, self.home[inside], self.unit_households[inside])
         return sums
+
+    @cached_property
+    def communities(self) -> list[str]:
+        """Community of each zone: that of most of its units, else the one it names; or empty."""
+        named = self.own_communities or [""] * len(self.zones)
+        if self.unit_communities is None:
+            return named
+        units = pd.DataFrame({"zone": self.home, "community": self.unit_communities})
+        units = units[(units["zone"] >= 0) & (units["community"] != "")]
+        most = units.groupby("zone")["community"].agg(lambda names: names.mode().iloc[0])
+        return [str(most.get(row, name)) for row, name in enumerate(named)]
+
+    @cached_property
+    def shaped(self) -> NDArray[np.bool_]:
+        """Whether each unit has a shape."""
+        return ~shapely.is_empty(self.unit_shapes)
+
+    def unit_names(self, units: NDArray[np.int64]) -> tuple[str, ...]:
+        """Ids of several units."""
+        return tuple(self.unit_ids[int(row)] for row in units)
 
     def households_at(self, units: NDArray[np.int64]) -> int | None:
         """Households of some units, None if they are not counted."""
@@ -166,6 +188,8 @@ def build_scene(
     households: str | None,
     zone_households: str | None,
     assignment: str | None,
+    within: str | None,
+    unit_within: str | None,
     crs: Any,
     min_area: float,
     tolerance: float,
@@ -191,10 +215,18 @@ def build_scene(
         min_area=min_area,
         boundary=None if boundary is None else _boundary(shapes["boundary"]),
         zone_households=_zone_households(zones, zone_households),
+        own_communities=_texts(zones, within or default_column(zones, "within"), "zones"),
         **(
-            {} if units is None else _units(units, shapes["units"], unit_id, households, assignment)
+            {}
+            if units is None
+            else _units(units, shapes["units"], unit_id, households, assignment, unit_within)
         ),
     )
+
+
+def _texts(frame: pd.DataFrame, name: str | None, what: str) -> list[str] | None:
+    """Values of a column as text, None without a column."""
+    return None if name is None else [as_text(value) for value in column_of(frame, name, what)]
 
 
 def _layers(zones: Any, boundary: Any, units: Any) -> dict[str, gpd.GeoSeries]:
@@ -297,6 +329,7 @@ def _units(
     unit_id: str | None,
     households: str | None,
     assignment: str | None,
+    unit_within: str | None,
 ) -> dict[str, Any]:
     if households is None and "households" in units.columns:
         households = "households"
@@ -304,7 +337,6 @@ def _units(
     broken = ~shapely.is_valid(shapes)
     shapes[broken] = _mended(shapes[broken])
     labels = units.index if unit_id is None else column_of(units, unit_id, "units")
-    assigned = None if assignment is None else column_of(units, assignment, "units")
     return {
         "units": units,
         "unit_ids": [as_text(value) for value in labels],
@@ -312,7 +344,8 @@ def _units(
         "unit_households": (
             None if households is None else household_counts(units, households, "units")
         ),
-        "assigned": None if assigned is None else [as_text(value) for value in assigned],
+        "assigned": _texts(units, assignment, "units"),
+        "unit_communities": _texts(units, unit_within, "units"),
     }
 
 

@@ -1,0 +1,267 @@
+"""Recorded exceptions, held against the zones: which are true, which cannot be told.
+
+A record that the zones bear out excuses its finding; a false one excuses nothing, and may not be
+used to excuse another zone either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from gridpart.coverage.catalogue import Finding
+from gridpart.coverage.people import touching_units
+from gridpart.coverage.rules import Band
+from gridpart.coverage.scene import Scene, as_text, column_of
+
+__all__ = ["check_exceptions"]
+
+Verdict = tuple[bool | None, str]
+ACCEPTED = "nothing to do", "已登记的例外，经核实成立，无需整改。"
+UNVERIFIED = "verify the recorded exception", "请核实已登记的例外。"
+BAND_CHECKS = ("below_band", "above_band")
+
+
+def check_exceptions(
+    scene: Scene, findings: list[Finding], exceptions: pd.DataFrame, band: Band
+) -> Iterator[Finding]:
+    """Weigh recorded exceptions against the zones: milder findings, and records without ground.
+
+    A record that the zones bear out turns its finding into a note; one that cannot be verified
+    from what was given turns it into a warning; a false one leaves the error and is told there.
+
+    Parameters
+    ----------
+    findings : list of Finding
+        Findings so far; severity and message of those concerned are changed in place.
+    exceptions : DataFrame
+        Columns ``grid``, ``reason`` and ``households``.
+    """
+    judge = _Judge(scene, band, exceptions)
+    used: set[int] = set()
+    for finding in findings:
+        if finding.check not in (*BAND_CHECKS, "multipart") or not finding.rows:
+            continue
+        for record in judge.records_of(finding):
+            used.add(record)
+            verdict, why = judge.weigh(finding, record)
+            finding.message += f"; recorded as {judge.reasons[record]}: {why}"
+            if verdict is not False:
+                finding.severity = "note" if verdict else "warning"
+                finding.advice, finding.advice_chinese = ACCEPTED if verdict else UNVERIFIED
+    yield from judge.unfounded(used)
+
+
+class _Judge:
+    """Holds recorded exceptions against the zones and units."""
+
+    def __init__(self, scene: Scene, band: Band, exceptions: pd.DataFrame) -> None:
+        self.scene = scene
+        self.band = band
+        self.community = np.array(scene.communities, dtype=object)
+        self.grids, self.reasons = (
+            [as_text(value) for value in column_of(exceptions, name, "exceptions")]
+            for name in ("grid", "reason")
+        )
+        self.households = pd.to_numeric(
+            column_of(exceptions, "households", "exceptions"), errors="coerce"
+        ).to_numpy(dtype="float64")
+        self.verifiers: dict[str, Callable[[int], Verdict]] = {
+            "unit_above_band": self._unit_above_band,
+            "component_below_band": self._component_below_band,
+            "no_count_fits": self._no_count_fits,
+            "pocket": self._pocket,
+            "exclusive": self._exclusive,
+            "proven_by_search": lambda _: (None, "an audit cannot repeat the proof"),
+            "not_found": lambda _: (None, "no plan inside the band was found; nothing is proven"),
+            "enclave_attached": self._enclave_attached,
+        }
+        self.checks = {
+            "unit_above_band": ("above_band",),
+            "component_below_band": ("below_band",),
+            "enclave_attached": ("multipart",),
+        }
+
+    def records_of(self, finding: Finding) -> list[int]:
+        """Positions of the records that speak of a finding."""
+        name = self.scene.zones.ids[finding.rows[0]]
+        return [
+            k
+            for k, grid in enumerate(self.grids)
+            if grid == name
+            and (finding.check == "multipart") == (self.reasons[k] == "enclave_attached")
+        ]
+
+    def weigh(self, finding: Finding, record: int) -> Verdict:
+        """Whether a record excuses a finding (None: cannot be told), and why."""
+        row, reason = finding.rows[0], self.reasons[record]
+        if reason not in self.verifiers:
+            return False, "this reason is not known"
+        if finding.check not in self.checks.get(reason, BAND_CHECKS):
+            return False, f"this reason does not explain {finding.check}"
+        counted = self.scene.counted
+        if counted is not None and self.households[record] != counted[row]:
+            said = self.households[record]
+            said_text = "no number" if np.isnan(said) else f"{said:.0f}"
+            return False, f"the record says {said_text} of households, counted were {counted[row]}"
+        return self.verifiers[reason](row)
+
+    def unfounded(self, used: set[int]) -> Iterator[Finding]:
+        """Records about zones that do not exist, or show no such defect."""
+        known = {name: row for row, name in enumerate(self.scene.zones.ids)}
+        judged = self.band != Band() and self.scene.counted is not None
+        for record, grid in enumerate(self.grids):
+            if record in used:
+                continue
+            if grid not in known:
+                message, shape = "there is no such zone", None
+            elif judged or self.reasons[record] == "enclave_attached":
+                message, shape = "the zone shows no such defect", self._shape(known[grid])
+            else:
+                continue
+            text = f"exception {self.reasons[record]} recorded for zone {grid}: {message}"
+            yield Finding("exception_unfounded", text, (grid,), shape)
+
+    def _shape(self, row: int) -> Any:
+        return self.scene.zones.polygons[row]
+
+    def _unit_above_band(self, row: int) -> Verdict:
+        households = self.scene.unit_households
+        high = self.band.high
+        assert high is not None
+        if households is None:
+            frame = self.scene.zones.frame
+            if "n_units" in frame.columns:
+                one = frame["n_units"].iloc[row] == 1
+                return bool(one), "one unit above the band" if one else "it has several units"
+            return None, "units were not given to verify it"
+        inside = households[self.scene.home == row]
+        one = (inside > 0).sum() == 1 and inside.max() > high
+        return bool(one), "one unit above the band" if one else "it is not one unit above the band"
+
+    def _component_below_band(self, row: int) -> Verdict:
+        """Nothing of the same community that a grid could share may border on the zone."""
+        neighbours, _ = self._around(row)
+        if neighbours:
+            return False, f"{neighbours[0]} of the same community borders on it"
+        doubtful, _ = self._around(row, sure=True)
+        if doubtful:
+            return None, f"{doubtful[0]} borders on it; whether that stands apart cannot be told"
+        return True, "nothing else of its community borders on it"
+
+    def _pocket(self, row: int) -> Verdict:
+        """One unit alone may border on the zone, and it may not be able to take it in."""
+        counted, high = self.scene.counted, self.band.high
+        neighbours, households = self._around(row)
+        if counted is None or high is None or households is None or len(neighbours) != 1:
+            return None, "an audit cannot repeat the proof"
+        together = int(counted[row] + households[0])
+        if together <= high:
+            return False, f"with {neighbours[0]} it would have {together} households"
+        return True, f"only {neighbours[0]} borders on it; together they have {together} households"
+
+    def _exclusive(self, row: int) -> Verdict:
+        """The band does not apply to a zone that its own layer calls exclusive."""
+        frame = self.scene.zones.frame
+        if "kind" not in frame.columns:
+            return None, "the zones have no column kind to verify it"
+        if frame["kind"].iloc[row] != "exclusive":
+            return False, "the zone is not marked exclusive"
+        return True, "an exclusive grid; the band does not apply"
+
+    def _around(
+        self, row: int, *, sure: bool = False
+    ) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
+        """What of the same community borders on a zone: units if there are any, else zones.
+
+        Zones that stand apart do not count; with `sure`, only those that certainly do are left
+        out. With the names come the households, where they are known.
+        """
+        scene = self.scene
+        apart = [zone for zone, certain in self._apart.items() if certain or not sure]
+        if not len(scene.unit_ids):
+            rows = self._zones_around(row)
+            rows = rows[~np.isin(rows, apart)]
+            counted = scene.counted
+            return scene.zones.named(rows), None if counted is None else counted[rows]
+        home = scene.home
+        same = self._unit_community == self.community[row]
+        if scene.unit_communities is None:
+            same |= home < 0
+        rows = np.flatnonzero(same & (home != row) & ~np.isin(home, apart) & scene.shaped)
+        around = touching_units(self._shape(row), scene.unit_shapes[rows], scene.tolerance)
+        held = scene.unit_households
+        return scene.unit_names(rows[around]), None if held is None else held[rows[around]]
+
+    @cached_property
+    def _unit_community(self) -> NDArray[np.object_]:
+        """Community of each unit: its own if units name theirs, else that of its zone."""
+        if self.scene.unit_communities is not None:
+            return np.array(self.scene.unit_communities, dtype=object)
+        names: NDArray[np.object_] = self.community[self.scene.home]
+        return names
+
+    @cached_property
+    def _apart(self) -> dict[int, bool]:
+        """Zones that are no partner for another, by row, and whether that is certain.
+
+        They are marked exclusive by their own layer, or recorded as exclusive or as one unit
+        above the band; but a record that the zones refute takes nobody out.
+        """
+        zones, counted, high = self.scene.zones, self.scene.counted, self.band.high
+        apart = {}
+        if "kind" in zones.frame.columns:
+            apart = dict.fromkeys(np.flatnonzero(zones.frame["kind"] == "exclusive").tolist(), True)
+        known = {name: row for row, name in enumerate(zones.ids)}
+        for grid, reason in zip(self.grids, self.reasons, strict=True):
+            row = known.get(grid)
+            if row is None or reason not in ("unit_above_band", "exclusive"):
+                continue
+            above = counted is not None and high is not None and counted[row] > high
+            if reason == "exclusive" or above:
+                verdict, _ = self.verifiers[reason](row)
+                if verdict is not False:
+                    apart[row] = apart.get(row, False) or bool(verdict)
+        return apart
+
+    def _zones_around(self, row: int) -> NDArray[np.int64]:
+        rows = np.flatnonzero(self.community == self.community[row])
+        rows = rows[rows != row]
+        shapes = self.scene.zones.polygons[rows]
+        return rows[touching_units(self._shape(row), shapes, self.scene.tolerance)]
+
+    def _no_count_fits(self, row: int) -> Verdict:
+        """Total of the connected zones of the community, but for oversize units, fits no count."""
+        counted = self.scene.counted
+        if counted is None:
+            return None, "households were not given to verify it"
+        apart = self._apart
+        seen, queue = {row}, [row]
+        while queue:
+            for other in self._zones_around(queue.pop()):
+                if int(other) not in seen and int(other) not in apart:
+                    seen.add(int(other))
+                    queue.append(int(other))
+        total = int(counted[sorted(seen)].sum())
+        if self.band.fits_a_count(total):
+            return None, f"{total} connected households would fit the band {self.band}"
+        return True, f"{total} connected households fit no number of zones of {self.band}"
+
+    def _enclave_attached(self, row: int) -> Verdict:
+        """The smaller parts may hold no household."""
+        households = self.scene.unit_households
+        if households is None:
+            return None, "units were not given to verify it"
+        parts = shapely.get_parts(self._shape(row))
+        small = shapely.union_all(np.delete(parts, shapely.area(parts).argmax()))
+        spots = shapely.point_on_surface(self.scene.unit_shapes)
+        inside = households[shapely.contains(small, spots)].sum()
+        if inside:
+            return False, f"the smaller parts hold {inside} households"
+        return True, "the smaller parts hold no household"

@@ -1,0 +1,212 @@
+"""What an audit looked for, and what it could not look for: data that goes with the findings.
+
+An audit without errors says nothing about what was never given to it. Each topic is a group of
+checks that need the same thing; its words are for the screen and the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from gridpart.coverage.catalogue import CATALOGUE
+from gridpart.coverage.rules import Band
+from gridpart.coverage.scene import Scene
+
+__all__ = ["TOPICS", "Topic", "scope_of"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Checks that need the same thing.
+
+    Parameters
+    ----------
+    id : str
+        Stable identifier.
+    checks : tuple of str
+        Their ids.
+    short : str
+        What was not looked for and why, in a few words.
+    name, chinese : str
+        What is looked for.
+    missing, missing_chinese : str
+        Why it could not be; empty where nothing more than the zones is needed.
+    """
+
+    id: str
+    checks: tuple[str, ...]
+    short: str
+    name: str
+    chinese: str
+    missing: str = ""
+    missing_chinese: str = ""
+
+
+_ENTRIES = (
+    Topic(
+        "rows",
+        ("empty_geometry", "invalid_geometry", "duplicate_id", "missing_id"),
+        "shapes and ids",
+        "Shapes and ids of the zones",
+        "网格图形与编号",
+    ),
+    Topic(
+        "overlaps",
+        ("overlap", "overlap_many", "stacked", "multipart", "point_contact"),
+        "overlaps and parts",
+        "Overlaps between zones, zones in several parts",
+        "网格重叠、网格不连续",
+    ),
+    Topic(
+        "holes", ("hole", "sliver_gap"), "enclosed holes", "Holes that zones enclose", "内部空洞"
+    ),
+    Topic(
+        "territory",
+        ("gap", "sliver_gap", "spill"),
+        "gaps at the rim (no boundary)",
+        "Gaps anywhere inside the boundary, zones that reach outside it",
+        "边界内的盲区、超出边界的网格",
+        "no boundary was given: gaps at the rim, and zones that reach outside, were not looked for",
+        "未提供边界：外缘盲区与越界网格未检查",
+    ),
+    Topic(
+        "units",
+        (
+            "unit_uncovered",
+            "unit_partly_uncovered",
+            "unit_twice",
+            "unit_split",
+            "unit_without_geometry",
+        ),
+        "units",
+        "Units that no zone covers, that zones share, or that a zone line cuts",
+        "未覆盖、重复归属或被分割的基本单元",
+        "no units were given",
+        "未提供基本单元",
+    ),
+    Topic(
+        "assignment",
+        ("unit_unknown_zone", "unit_elsewhere"),
+        "assignment",
+        "Units that lie in another zone than they are assigned to",
+        "基本单元登记归属与实际位置",
+        "no column of units says to which zone each is assigned",
+        "基本单元未注明所属网格",
+    ),
+    Topic(
+        "households",
+        ("households_differ",),
+        "household sums",
+        "Households of the zones against the sum of their units",
+        "网格户数与单元户数之和",
+        "households are not known of both the zones and the units",
+        "网格与基本单元未同时提供户数",
+    ),
+    Topic(
+        "band",
+        ("below_band", "above_band"),
+        "band",
+        "Zones outside the band of households",
+        "网格规模标准（户数上下限）",
+        "no lowest or highest number of households was given",
+        "未提供户数上下限",
+    ),
+    Topic(
+        "communities",
+        ("crosses_community",),
+        "community borders",
+        "Zones that cross the border of a community",
+        "跨越社区边界的网格",
+        "no column of units names their community",
+        "基本单元未注明所属社区",
+    ),
+    Topic(
+        "exceptions",
+        ("exception_unfounded",),
+        "exceptions",
+        "Recorded exceptions",
+        "已登记的例外",
+        "no recorded exceptions were given",
+        "未提供例外登记",
+    ),
+    Topic(
+        "codes",
+        ("code_missing", "code_duplicate", "code_malformed"),
+        "codes",
+        "Missing, doubled and malformed codes",
+        "编码缺失、重复或格式错误",
+        "the zones have no codes",
+        "网格没有编码",
+    ),
+    Topic(
+        "parents",
+        ("code_wrong_parent",),
+        "codes' parents",
+        "Codes that do not begin with the code of their community",
+        "编码与所属社区代码是否一致",
+        "no parent codes were given",
+        "未提供上级代码",
+    ),
+)
+
+TOPICS: dict[str, Topic] = {topic.id: topic for topic in _ENTRIES}
+
+
+def scope_of(
+    scene: Scene, band: Band, *, exceptions: bool, codes: bool, parents: bool
+) -> dict[str, Any]:
+    """Plain data on what was checked and what was not.
+
+    Parameters
+    ----------
+    scene : Scene
+        Everything the audit looked at.
+    band : Band
+        The band it was held against.
+    exceptions, codes, parents : bool
+        Whether records of exceptions, codes and parent codes were given.
+
+    Returns
+    -------
+    dict
+        ``checked`` (ids of the checks that ran), ``topics`` (ids of the topics they make up),
+        ``not_checked`` (why, by topic), ``band`` (low and high, or None), ``zones``, ``units``
+        and ``households`` (how many; None if they were not given). JSON can hold all of it.
+    """
+    has_units = scene.units is not None
+    ran = {
+        "rows": True,
+        "overlaps": True,
+        "holes": scene.boundary is None,
+        "territory": scene.boundary is not None,
+        "units": has_units,
+        "assignment": scene.assigned is not None,
+        "households": scene.zone_households is not None and scene.unit_households is not None,
+        "band": band != Band(),
+        "communities": scene.unit_communities is not None,
+        "exceptions": exceptions,
+        "codes": codes,
+        "parents": codes and parents,
+    }
+    done = {check for topic in TOPICS.values() if ran[topic.id] for check in topic.checks}
+    done -= _unbounded(band)
+    counted = scene.unit_households if has_units else scene.zone_households
+    return {
+        "checked": [name for name in CATALOGUE if name in done],
+        "topics": [name for name in TOPICS if ran[name]],
+        "not_checked": {
+            name: topic.missing for name, topic in TOPICS.items() if topic.missing and not ran[name]
+        },
+        "band": None if band == Band() else [band.low, band.high],
+        "zones": len(scene.zones),
+        "units": len(scene.unit_ids) if has_units else None,
+        "households": None if counted is None else int(counted.sum()),
+    }
+
+
+def _unbounded(band: Band) -> AbstractSet[str]:
+    """Checks of the bound that a half-open band does not have."""
+    sides = {"below_band": band.low, "above_band": band.high}
+    return {check for check, bound in sides.items() if bound is None}
