@@ -173,17 +173,17 @@ def connected_part(graph: Graph) -> Graph:
 
 def _communities(units: Any, households: str, within: str | None) -> list[Any]:
     from gridpart.contiguity import build_contiguity
+    from gridpart.plan import Rules
     from gridpart.problem import build_communities
 
-    return build_communities(
-        units, build_contiguity(units), households=households, within=within, exclusive=None
-    )
+    rules = Rules(households=households, within=within)
+    return build_communities(units, build_contiguity(units), rules)
 
 
 def _graph(community: Any, name: str) -> Graph:
     return Graph(
-        name, community.indptr, community.indices, community.borders, community.loads,
-        community.x, community.y,
+        name, community.indptr, community.indices, community.borders,
+        np.ascontiguousarray(community.loads[:, 0]), community.x, community.y,
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ def tools(limit: float) -> list[Tool]:
     slow = {"needs": "spopt", "limit": limit, "seeds": 1}
     return [
         Tool("gridpart", gridpart),
+        Tool("gridpart, balance 0 (shortest borders)", gridpart, {"balance": 0.0}),
         Tool("METIS k-way, ufactor 400, ncuts 10, niter 50", metis, KWAY, "pymetis"),
         Tool("METIS k-way the same + repair", metis, {**KWAY, "mend": True}, "pymetis"),
         Tool("scikit-learn Ward", ward, {"mend": False}, "sklearn"),

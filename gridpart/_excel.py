@@ -234,7 +234,7 @@ class _CellMaker:
 
     def __init__(self, sheet: Any) -> None:
         self.sheet = sheet
-        self.styles: dict[tuple[str, bool, bool], Any] = {}
+        self.styles: dict[tuple[str, bool, bool, bool], Any] = {}
 
     def cell(self, value: Any, *, bold: bool, percent: bool = False) -> Any:
         from openpyxl.cell import WriteOnlyCell
@@ -243,7 +243,8 @@ class _CellMaker:
             return None
         text = isinstance(value, str)
         form = "0.0%" if percent and not text else _number_format(value)
-        kind = (form, bold, text and value[:1] in tuple("=+-@"))
+        quoted = text and value[:1] in tuple("=+-@")
+        kind = (form, bold, quoted, text and _display_width(value) > WIDEST)
         cell: Any = WriteOnlyCell(self.sheet, value)
         if text:
             cell.data_type = "s"  # else "=1+1" would be a formula and "#N/A" an error
@@ -254,13 +255,15 @@ class _CellMaker:
         return cell
 
     @staticmethod
-    def _style(cell: Any, form: str, bold: bool, quoted: bool) -> None:
+    def _style(cell: Any, form: str, bold: bool, quoted: bool, wrapped: bool) -> None:
         from openpyxl.styles import Alignment, Font
 
         cell.number_format = form
         if form not in (TEXT, ANYTHING):
             # Numbers stand at the right edge, where the text of the next column begins.
             cell.alignment = Alignment(horizontal="right", indent=1)
+        if wrapped:
+            cell.alignment = Alignment(wrap_text=True, vertical="top")
         if bold:
             # A font without a name would fall back to another face than the cells beside it.
             cell.font = Font(name="Calibri", family=2, scheme="minor", sz=11, bold=True)

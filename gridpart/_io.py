@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "check_names",
+    "check_output",
     "file_sha256",
     "list_layers",
     "read_attributes",
@@ -55,8 +57,13 @@ def list_layers(path: PathLike) -> list[str]:
         return [str(name) for name, _ in pyogrio.list_layers(path)]
     except DataSourceError as error:
         raise InputError(
-            f"{path}: not a vector file that can be read ({str(error).splitlines()[0]})"
+            f"{path}: not a vector file that can be read ({_first_clause(error)})"
         ) from error
+
+
+def _first_clause(error: Exception) -> str:
+    """What GDAL found, without its advice to programmers."""
+    return str(error).splitlines()[0].split(";")[0].split(". ")[0]
 
 
 def _dbf_text(content: bytes) -> bytes:
@@ -277,8 +284,63 @@ def write_layers(path: PathLike, layers: Mapping[str, pd.DataFrame]) -> None:
 
     if Path(path).suffix.lower() != ".gpkg":
         raise OutputError(f"{path}: a plan is a GeoPackage; let the name end in .gpkg")
+    for frame in layers.values():
+        check_names(frame)
     with writing(path) as temporary:
         for name, frame in layers.items():
+            taken = {str(column).lower() for column in frame.columns}
+            # columns of the caller's may be called what GeoPackage calls its own
+            options = {"FID": _free("fid", taken), "GEOMETRY_NAME": _free("geom", taken)}
+            if not hasattr(frame, "geometry"):
+                del options["GEOMETRY_NAME"]
             pyogrio.write_dataframe(
-                frame, temporary, layer=name, driver="GPKG", append=temporary.exists()
-            )
+                frame, temporary, layer=name, driver="GPKG", append=temporary.exists(),
+                layer_options=options,
+            )  # fmt: skip
+
+
+def check_names(frame: pd.DataFrame) -> None:
+    """Refuse columns whose names differ only in case: no vector file can hold both."""
+    seen: dict[str, str] = {}
+    for column in map(str, frame.columns):
+        other = seen.setdefault(column.lower(), column)
+        if other != column:
+            raise InputError(f"columns {other!r} and {column!r} differ only in case; rename one")
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def check_output(path: PathLike, suffixes: Sequence[str], inputs: Iterable[PathLike] = ()) -> None:
+    """Find out before long work, not after it, that an output cannot be written.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the output shall appear.
+    suffixes : sequence of str
+        Endings it may have, such as ``(".gpkg",)``.
+    inputs : iterable of path
+        Files that it must not replace.
+
+    Raises
+    ------
+    OutputError
+        If the ending is another, the folder is missing or cannot be written, or the path is a
+        folder or one of the inputs.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        raise OutputError(f"{path}: let the name end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder, not a file")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path}: the folder {path.parent} cannot be written")
+    for other in inputs:
+        if path.exists() and Path(other).exists() and path.samefile(other):
+            raise OutputError(f"{path}: is an input, and would be replaced; choose another name")

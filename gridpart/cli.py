@@ -30,6 +30,8 @@ EXIT_INPUT = 2
 EXIT_OWN_ERROR = 70
 EXIT_INTERRUPTED = 130
 
+PLAN, JSON, HTML, SHEET = (".gpkg",), (".json",), (".html", ".htm"), (".xlsx",)
+MAP = (".png", ".pdf", ".svg")
 _FILE = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -155,8 +157,9 @@ def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> Non
     rules["bounds"] = dict(map(_bound, rules["bounds"])) or None
     if rules["n_grids"] is not None and rules["n_grids"].isdigit():
         rules["n_grids"] = int(rules["n_grids"])
+    _io.check_output(output, PLAN, [units])
     frame = gp.read_units(units, layer=layer)
-    _check_plan_name(output)
+    _io.check_names(frame)
     plan = gp.partition(frame, **rules)
     facts = {
         "input": units.name,
@@ -174,14 +177,6 @@ def _bound(text: str) -> tuple[str, tuple[int, int]]:
     if len(band) != 2 or not all(number.isdigit() for number in band):
         raise click.UsageError(f"--bound {text}: say COL:LOW:HIGH, such as over65:0:150")
     return column, (int(band[0]), int(band[1]))
-
-
-def _check_plan_name(path: Path) -> None:
-    """Find out before long work, not after it, that a plan cannot bear this name."""
-    if path.suffix.lower() != ".gpkg":
-        raise InputError(f"{path}: a plan is a GeoPackage; let the name end in .gpkg")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist")
 
 
 def _report_plan(plan: Plan, path: Path) -> None:
@@ -204,14 +199,22 @@ def _report_plan(plan: Plan, path: Path) -> None:
 def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | None) -> None:
     """Give every grid of PLAN a 15-character code: its parent and a serial."""
     import gridpart as gp
+    from gridpart import _io
 
     if (parent_code is None) == (parent_col is None):
         raise click.UsageError("give either --parent-code or --parent-col")
-    _check_plan_name(output)
+    _io.check_output(output, PLAN)
     uncoded = gp.read_plan(plan)
     if parent_col is not None and parent_col not in uncoded.units.columns:
         columns = ", ".join(map(str, uncoded.units.columns.drop("geometry")))
         raise InputError(f"{plan}: the units have no column {parent_col!r}; they have: {columns}")
+    communities = uncoded.grids["within"].nunique()
+    if parent_code is not None and communities > 1:
+        click.echo(
+            f"note: {communities} communities share the parent {parent_code}; a column of codes "
+            "(--parent-col) gives each its own",
+            err=True,
+        )
     coded = gp.assign_codes(uncoded, parent=parent_col or str(parent_code))
     coded.save(output)
     codes = coded.grids["grid_code"]
@@ -232,8 +235,11 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 @click.option("--units-layer", help="Layer of the units file.")
 @click.option("--unit-id", metavar="COL", help="Column with the unit's name.")
 @click.option("--households", metavar="COL", help="Column of the units with their households.")
+@click.option("--unit-within", metavar="COL", help="Column of the units with their community.")
 @click.option("--within", metavar="COL", help="Column of the zones with their community.")
 @click.option("--code", metavar="COL", help="Column of the zones with their code.")
+@click.option("--parent", metavar="COL|CODE", help="Parent code of the zones.")
+@click.option("--zone-households", metavar="COL", help="Column of the zones with households.")
 @click.option("--low", type=int, help="Fewest households of a zone.")
 @click.option("--high", type=int, help="Most households of a zone.")
 @click.option("--json", "json_path", type=_FILE, metavar="OUT.json", help="Write the findings.")
@@ -252,13 +258,17 @@ def audit(
 ) -> int:
     """Look for blind spots, overlaps and broken rules in ZONES: a plan, or any zone layer."""
     import gridpart as gp
-    from gridpart import report
+    from gridpart import _io, report
 
+    inputs = [path for path in (zones, boundary, units) if path is not None]
+    for path, suffixes in ((json_path, JSON), (html, HTML), (findings, PLAN)):
+        if path is not None:
+            _io.check_output(path, suffixes, inputs)
     frame, known = _zones(zones, options.pop("layer"))
     known.update({name: value for name, value in options.items() if value is not None})
     if units is not None:
         # other units than the plan's own have their own columns
-        own = ("unit_id", "households")
+        own = ("unit_id", "unit_within", "households")
         known = {k: v for k, v in known.items() if k not in own or options.get(k) == v}
         known.pop("assignment", None)
         known["units"] = gp.read_units(units, layer=units_layer)
@@ -286,7 +296,9 @@ def _zones(path: Path, layer: str | None) -> tuple[gpd.GeoDataFrame, dict[str, A
     from gridpart.plan import LAYERS, read_plan
 
     layers = [] if path.suffix.lower() in _io.PARQUET_SUFFIXES else _io.list_layers(path)
-    if not set(LAYERS) <= set(layers) or layer not in (None, "grids"):
+    if layer not in (None, "grids") or not {"grids", "provenance"} & set(layers):
+        return _read_one(path, layer, "--layer"), {}
+    if layer == "grids" and not set(LAYERS) <= set(layers):
         return _read_one(path, layer, "--layer"), {}
     plan = read_plan(path)
     known = {
@@ -298,9 +310,21 @@ def _zones(path: Path, layer: str | None) -> tuple[gpd.GeoDataFrame, dict[str, A
         "low": plan.rules.low,
         "high": plan.rules.high,
         "exceptions": plan.exceptions,
+        "unit_within": plan.rules.within,
     }
+    if plan.rules.within is not None and _are_parents(plan):
+        known["parent"] = "within"
     # the zones as they stand in the file, for they may have been edited since
     return _io.read_vector(path, layer="grids"), known
+
+
+def _are_parents(plan: Plan) -> bool:
+    """Whether the communities of a plan go by their 12-digit codes, and its grids are coded."""
+    from gridpart.codes import check_parent
+
+    codes = plan.grids["grid_code"]
+    coded = bool(codes.notna().any())
+    return coded and all(check_parent(name) is None for name in plan.grids["within"])
 
 
 def _read_one(path: Path, layer: str | None, option: str) -> gpd.GeoDataFrame:
@@ -323,8 +347,10 @@ def _read_one(path: Path, layer: str | None, option: str) -> gpd.GeoDataFrame:
 def staff(plan: Path, roster: Path, output: Path) -> None:
     """Spread the posts of a roster over the grids of PLAN, and write a workbook."""
     import gridpart as gp
+    from gridpart import _io
     from gridpart.staffing import read_roster, write_staff_workbook
 
+    _io.check_output(output, SHEET, [plan, roster])
     grids = gp.read_plan(plan).grids
     staffing = gp.assign_posts(grids, read_roster(roster))
     write_staff_workbook(staffing, grids, output)
@@ -336,15 +362,26 @@ def staff(plan: Path, roster: Path, output: Path) -> None:
 @click.argument("plan", type=_FILE)
 @_output("MAP.(png|pdf|svg)")
 @click.option("--boundary", type=_FILE, metavar="FILE", help="Outline of the territory.")
+@click.option("--boundary-layer", help="Layer of the boundary file.")
 @click.option("--title", help="Heading of the map.")
 @click.option("--paper", type=click.Choice(["A4", "A3"]), default="A4", show_default=True)
-def map_(plan: Path, output: Path, boundary: Path | None, title: str | None, paper: str) -> None:
+def map_(
+    plan: Path,
+    output: Path,
+    boundary: Path | None,
+    boundary_layer: str | None,
+    **options: Any,
+) -> None:
     """Draw the grids of PLAN with their codes, by households."""
     import gridpart as gp
+    from gridpart import _io
     from gridpart.plots.sheet import write_map
 
-    outline = None if boundary is None else _read_one(boundary, None, "a file of one layer")
-    write_map(gp.read_plan(plan), output, boundary=outline, title=title, paper=paper)
+    _io.check_output(output, MAP, [plan])
+    outline = None
+    if boundary is not None:
+        outline = _read_one(boundary, boundary_layer, "--boundary-layer")
+    write_map(gp.read_plan(plan), output, boundary=outline, **options)
     click.echo(f"map written to {output}")
 
 

@@ -66,6 +66,8 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> Plan:
         low=plan.rules.low,
         high=plan.rules.high,
         exceptions=plan.exceptions,
+        unit_within="community",
+        parent="within",
     )
     say(report.audit_text(findings))
     staffing = gp.assign_posts(plan.grids, read_roster(sample_path("roster")))

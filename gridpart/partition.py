@@ -147,13 +147,15 @@ def partition(
     communities = build_communities(checked, graph, rules)
     _check_counts(communities, rules)
     solutions = solve_communities(communities, rules, jobs=jobs, effort=effort)
-    labels, reasons, exclusive_grids = _join(len(checked), communities, solutions)
+    labels, reasons, pieces, exclusive_grids = _join(len(checked), communities, solutions)
     attached = attach_enclaves(checked, communities, labels, exclusive_grids)
     names = _names(checked, labels, within)
     return Plan(
         units=checked.assign(grid=names[labels]),
         rules=rules,
-        exceptions=_exceptions(checked, labels, names, reasons, exclusive_grids, attached, rules),
+        exceptions=_exceptions(
+            checked, labels, names, reasons, pieces, exclusive_grids, attached, rules
+        ),
         provenance={"version": __version__},
         _contiguity=graph,
     )
@@ -240,8 +242,13 @@ def _at_the_door(
 ) -> gpd.GeoDataFrame:
     if repair:
         units, done = repair_units(units, tolerance=tolerance, crs=crs)
-        warnings.warn(str(done), GridpartWarning, stacklevel=3)
-    taken = [name for name in ("grid", "grid_code") if name in units.columns]
+        warnings.warn(
+            f"repaired: {str(done).strip('<>').removeprefix('Repair: ')}",
+            GridpartWarning,
+            stacklevel=3,
+        )
+    # files know no case: a column GRID would stand in the way of grid
+    taken = [str(name) for name in units.columns if str(name).lower() in ("grid", "grid_code")]
     if taken:
         warnings.warn(
             f"the units have a column {' and '.join(taken)} already; the plan's own replaces it",
@@ -257,20 +264,24 @@ def _at_the_door(
 
 def _join(
     n: int, communities: Sequence[Community], solutions: Sequence[Solution]
-) -> tuple[Ints, list[str], Ints]:
+) -> tuple[Ints, list[str], list[int], Ints]:
     """Put the groups of all communities into one numbering.
 
-    Returns the label of every unit, the reason of every group and the groups that are exclusive.
+    Returns the label of every unit, the reason and the piece of every group, and the groups that
+    are exclusive.
     """
     labels = np.full(n, -1, np.int64)
     reasons: list[str] = []
+    pieces: list[int] = []
     exclusive: list[Ints] = []
     for community, solution in zip(communities, solutions, strict=True):
         found = np.where(solution.labels < 0, -1, solution.labels + len(reasons))
         labels[community.members] = found
         exclusive.append(np.unique(found[community.sites >= 0]))
+        pieces += (solution.pieces + len(reasons)).tolist()
         reasons += solution.reasons
-    return labels, reasons, np.concatenate(exclusive) if exclusive else np.zeros(0, np.int64)
+    sites = np.concatenate(exclusive) if exclusive else np.zeros(0, np.int64)
+    return labels, reasons, pieces, sites
 
 
 def _names(units: gpd.GeoDataFrame, labels: Ints, within: str | None) -> npt.NDArray[np.object_]:
@@ -299,6 +310,7 @@ def _exceptions(
     labels: Ints,
     names: npt.NDArray[np.object_],
     reasons: list[str],
+    pieces: list[int],
     exclusive: Ints,
     attached: Ints,
     rules: Rules,
@@ -315,10 +327,15 @@ def _exceptions(
     within = np.full(names.size, None, dtype=object)
     if rules.within is not None:
         within[labels] = units[rules.within].astype(str).to_numpy()
+    of_piece: dict[int, tuple[int, int]] = {}
+    for g, piece in enumerate(pieces):
+        households, count = of_piece.get(piece, (0, 0))
+        of_piece[piece] = (households + int(total[g]), count + 1)
     unit_name = units.index if rules.id is None else pd.Index(units[rules.id])
     rows = [
         (names[g], within[g], total[g], why[int(g)], why[int(g)] != "not_found",
-         _advice(why[int(g)], int(total[g]), rules))
+         _advice(why[int(g)], int(total[g]), rules, of_piece.get(pieces[g], (0, 0))
+                 if g < len(pieces) else (0, 0)))
         for g in np.flatnonzero(outside | broken)
     ]  # fmt: skip
     for g in np.unique(labels[attached]):
@@ -335,7 +352,7 @@ def _exceptions(
     return table.sort_values(["grid", "reason"], ignore_index=True)
 
 
-def _advice(reason: str, load: int, rules: Rules) -> str:
+def _advice(reason: str, load: int, rules: Rules, piece: tuple[int, int]) -> str:
     """Say in one sentence what would cure a grid outside the band."""
     low, high = rules.low, rules.high
     if low <= load <= high and reason != "exclusive":
@@ -348,8 +365,7 @@ def _advice(reason: str, load: int, rules: Rules) -> str:
         "or divide the unit",
         "component_below_band": f"a part of the community that nothing connects holds {load} "
         f"households, {miss}; open a crossing, or accept it as a small grid",
-        "no_count_fits": f"no number of grids fits the households of this part: {load} here, "
-        f"{miss}; {bound} would cure it",
+        "no_count_fits": _advice_count(load, rules, *piece),
         "pocket": f"lies behind a single unit that cannot take it in: {load} households, {miss}; "
         f"divide that unit, or {bound}",
         "proven_by_search": f"every division was tried: {load} households, {miss}; {bound}",
@@ -357,3 +373,16 @@ def _advice(reason: str, load: int, rules: Rules) -> str:
         f"{miss}; try another seed or a wider band",
         "exclusive": "an exclusive grid: the band does not apply",
     }[reason]
+
+
+def _advice_count(load: int, rules: Rules, households: int, grids: int) -> str:
+    """The least changes of the band with which some number of grids fits a connected part."""
+    low, high = rules.low, rules.high
+    fewer = max(households // low, 1)
+    raised = f"high {high} → {max(-(-households // fewer), high)}"
+    lowered = f"low {low} → {min(households // (fewer + 1), low)}"
+    return (
+        f"this part of the community has {households} households: too many for {fewer} of "
+        f"{low}-{high}, too few for {fewer + 1}; {raised} or {lowered} is the least that can cure "
+        f"it (made {grids}, {load} in this one)"
+    )

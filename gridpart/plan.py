@@ -84,12 +84,13 @@ class Rules:
     @classmethod
     def from_text(cls, values: Mapping[str, str]) -> Rules:
         """Rules from what :meth:`as_text` wrote; other keys are passed over."""
-        numbers = {"low", "high", "target", "seed", "balance", "bounds", "n_grids"}
+        numbers = {"low", "high", "target", "seed", "balance", "bounds"}
         known = {field.name for field in dataclasses.fields(cls)}
         chosen: dict[str, Any] = {}
         for key, value in values.items():
             if key in known:
-                chosen[key] = _from_text(value, key in numbers)
+                words = key == "n_grids" and value in ("fewest", "most")
+                chosen[key] = _from_text(value, (key in numbers or key == "n_grids") and not words)
         return cls(**chosen)
 
 
@@ -102,12 +103,10 @@ def _as_text(value: Any) -> str:
 
 
 def _from_text(text: str, is_number: bool) -> Any:
-    """Value of a rule; what is no number, such as "fewest", stays text."""
+    """Value of a rule; numbers and mappings are JSON."""
     if not text:
         return None
-    if is_number and text[0] in "-0123456789{":
-        return json.loads(text)
-    return text
+    return json.loads(text) if is_number else text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -202,14 +201,14 @@ class Plan:
     def _is_exclusive(self, units: gpd.GeoDataFrame) -> Any:
         if self.rules.exclusive is None or self.rules.exclusive not in units.columns:
             return np.zeros(len(units), bool)
-        column = units[self.rules.exclusive]
-        if pd.api.types.is_bool_dtype(column):
-            return column.to_numpy(bool)
-        return (column.astype("string").str.strip().fillna("") != "").to_numpy(bool)
+        return site_marks(units[self.rules.exclusive])[0]
 
     @cached_property
     def cut_length_m(self) -> float:
-        """Length of all borders between different grids, in metres, each counted once."""
+        """Length of all borders between different grids, in metres, each counted once.
+
+        Borders of the communities are among them; see `inner_cut_m`.
+        """
         return self.contiguity.cut_mm(pd.factorize(self.units["grid"])[0]) / 1000
 
     @cached_property
@@ -267,6 +266,41 @@ class Plan:
         return "\n".join(lines)
 
 
+# Words by which columns of tables say yes and no; anything else is the name of a site.
+YES = ("1", "true", "t", "yes", "y", "x", "是", "有")
+NO = ("", "0", "false", "f", "no", "n", "否", "无", "none", "nan", "null")
+
+
+def site_marks(column: pd.Series) -> tuple[Any, Any]:
+    """Which units a column marks, and the name of the site of each, if it says one.
+
+    Parameters
+    ----------
+    column : Series of length n
+        Truth values, numbers (0 is no), words for yes and no, or names of sites.
+
+    Returns
+    -------
+    marked : ndarray of bool, shape (n,)
+    names : ndarray of object, shape (n,)
+        Empty where the mark is a mere yes.
+
+    Examples
+    --------
+    >>> marked, names = site_marks(pd.Series(["是", "否", None, "school 3"]))
+    >>> marked.tolist(), names.tolist()
+    ([True, False, False, True], ['', '', '', 'school 3'])
+    """
+    if pd.api.types.is_numeric_dtype(column):  # truth values too
+        marked = (column.fillna(0) != 0).to_numpy(bool)
+        return marked, np.full(len(column), "", dtype=object)
+    words = column.astype("string").fillna("").str.strip()
+    lower = words.str.lower()
+    marked = ~lower.isin(NO).to_numpy(bool)
+    names = words.mask(lower.isin(YES + NO), "").to_numpy(object)
+    return marked, names
+
+
 def _tally(exceptions: pd.DataFrame) -> str:
     counts = exceptions["reason"].value_counts(sort=False).sort_index()
     listed = ", ".join(f"{reason} {count}" for reason, count in counts.items())
@@ -292,9 +326,16 @@ def _dissolve(geometries: Any, first: Any, size: Any) -> Any:
     area = shapely.area(geometries)
     for number, (start, count) in enumerate(zip(first, size, strict=True)):
         own = geometries[start : start + count]
-        shape = own[0] if count == 1 else shapely.coverage_union_all(own)
         expected = area[start : start + count].sum()
-        if not shapely.is_valid(shape) or abs(shape.area - expected) > 1e-6 * expected:
+        try:
+            shape = own[0] if count == 1 else shapely.coverage_union_all(own)
+        except shapely.GEOSException:
+            shape = None  # edges that cross: the units overlap
+        if (
+            shape is None
+            or not shapely.is_valid(shape)
+            or abs(shape.area - expected) > 1e-6 * expected
+        ):
             shape = shapely.union_all(own)
         shapes[number] = shape
     return shapes
@@ -336,7 +377,10 @@ def read_plan(path: _io.PathLike) -> Plan:
     exceptions = _io.read_attributes(path, layer="exceptions")
     if len(exceptions):
         exceptions["proven"] = exceptions["proven"].astype(bool)
-    rules = Rules.from_text(provenance)
+    try:
+        rules = Rules.from_text(provenance)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: its layer provenance is damaged ({error})") from error
     known = set(rules.as_text())
     return Plan(
         units=_io.read_vector(path, layer="units"),

@@ -22,13 +22,13 @@ from scipy.sparse import csr_array
 from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
 from gridpart.engine import EFFORTS, Effort, Solution, is_compiled, share_out, solve, warm_up
+from gridpart.plan import Rules, site_marks
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import numpy.typing as npt
 
     from gridpart.contiguity import Contiguity
-    from gridpart.plan import Rules
 
     Ints = npt.NDArray[np.int64]
 
@@ -154,21 +154,18 @@ def _loads(units: gpd.GeoDataFrame, rules: Rules) -> Ints:
 def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], exclusive: str | None) -> Ints:
     """Number of the exclusive site of every unit, -1 for none.
 
-    A column of truth values makes every marked unit a site; a column of names makes one site of
-    the units of a community that carry the same name.
+    A mere yes makes a site of the unit; a name makes one site of the units of a community that
+    carry it.
     """
     site = np.full(len(units), -1, np.int64)
     if exclusive is None:
         return site
-    column = units[exclusive]
-    if pd.api.types.is_bool_dtype(column):
-        marked = column.to_numpy(bool)
-        site[marked] = np.arange(marked.sum())
-        return site
-    names = column.astype("string").str.strip().fillna("")
-    marked = (names != "").to_numpy(bool)
-    pairs = pd.MultiIndex.from_arrays([keys[marked], names[marked].to_numpy()])
-    site[marked] = pd.factorize(pairs)[0]
+    marked, names = site_marks(units[exclusive])
+    alone = marked & (names == "")
+    site[alone] = np.arange(alone.sum())
+    named = marked & ~alone
+    pairs = pd.MultiIndex.from_arrays([keys[named], names[named]])
+    site[named] = pd.factorize(pairs)[0] + alone.sum()
     return site
 
 

@@ -311,7 +311,7 @@ def test_all_problems_together_and_the_nearest_column(units, tmp_path, capsys):
         (["partition", "nowhere.gpkg", "-o", "p.gpkg"], "nowhere.gpkg: no such file"),
         (["partition", "text.gpkg", "-o", "p.gpkg"], "text.gpkg: not a vector file"),
         (["partition", "units.gpkg", "-o", "p.gpkg", "--layer", "x"], "no layer 'x'"),
-        (["partition", "units.gpkg", "-o", "p.shp"], "let the name end in .gpkg"),
+        (["partition", "units.gpkg", "-o", "p.shp"], "p.shp: let the name end in .gpkg"),
         (["partition", "units.gpkg", "-o", "no/p.gpkg"], "the folder no does not exist"),
         (["partition", "units.gpkg", "-o", "p.gpkg", "--low", "9", "--high", "3"], "low=9, high=3"),
         (["partition", "units.gpkg", "-o", "p.gpkg", "--low", "few"], "not a valid integer"),
@@ -452,3 +452,105 @@ def test_a_plan_held_against_other_units(source, units, tmp_path):
     counts = json.loads((tmp_path / "a.json").read_text())["counts"]
     assert code == 1
     assert counts["households_differ"] == 8
+
+
+def test_an_output_never_replaces_an_input(source, tmp_path, capsys):
+    plan = planned(source)
+    roster = tmp_path / "roster.xlsx"
+    pd.DataFrame({"post_id": ["a"], "role": ["leader"]}).to_excel(roster, index=False)
+    before = {path: path.read_bytes() for path in (source, plan, roster)}
+    for call in (
+        ["partition", source, "-o", source],
+        ["audit", plan, "--findings", plan],
+        ["staff", plan, "--roster", roster, "-o", roster],
+    ):
+        assert run(*call) == 2
+        assert "is an input, and would be replaced" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_all_outputs_are_looked_at_before_the_first_is_written(source, tmp_path, capsys):
+    plan = planned(source)
+    assert run("audit", plan, "--json", tmp_path / "a.json", "--html", tmp_path / "no/a.html") == 2
+    assert not (tmp_path / "a.json").exists()
+    assert run("audit", plan, "--json", tmp_path / "a.txt") == 2
+    assert "let the name end in .json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [(1, 0), ("1", "0"), ("是", "否"), ("Y", "N"), ("TRUE", "false")]
+)
+def test_exclusive_columns_of_words_and_numbers(units, tmp_path, yes, no):
+    units["site"] = [yes if name in ("u20", "u21") else no for name in units["unit"]]
+    units.to_file(tmp_path / "units.gpkg", layer="units")
+    plan = planned(tmp_path / "units.gpkg", "--exclusive", "site")
+    kinds = gpd.read_file(plan, layer="grids")["kind"].value_counts()
+    assert kinds["exclusive"] == 2
+    assert kinds["base"] == 8
+
+
+def test_columns_that_a_geopackage_calls_its_own(units, tmp_path, capsys):
+    units["fid"] = [f"f{i}" for i in range(len(units))]
+    units["geom"] = "a"
+    units["GRID"] = "old"
+    source = tmp_path / "units.geojson"
+    units.to_file(source)
+    plan = tmp_path / "plan.gpkg"
+    assert run("partition", source, "-o", plan, "--crs", "EPSG:4547", "--id", "fid") == 0
+    assert "a column GRID already" in capsys.readouterr().err
+    made = gpd.read_file(plan, layer="units")
+    assert sorted(made["fid"]) == sorted(units["fid"])
+    assert set(made["geom"]) == {"a"}
+    assert run("audit", plan) == 0
+    both = units.drop(columns=["fid", "geom", "GRID"]).assign(Households=1)
+    both.to_file(source)
+    assert run("partition", source, "-o", plan) == 2
+    assert "'households' and 'Households' differ only in case" in capsys.readouterr().err
+
+
+def test_overlaps_that_repair_leaves_do_not_stop_the_plan(units, tmp_path, capsys):
+    units.loc[3, "geometry"] = shapely.Polygon([(290, -5), (400, 0), (400, 100), (285, 110)])
+    units.to_file(tmp_path / "units.gpkg", layer="units")
+    plan = planned(tmp_path / "units.gpkg", "--repair")
+    assert "overlap" in capsys.readouterr().err
+    grids = gpd.read_file(plan, layer="grids")
+    assert grids.is_valid.all()
+    assert grids["households"].sum() == units["households"].sum()
+    assert run("audit", plan) == 1
+
+
+def test_damaged_plans_are_told(source, tmp_path, capsys):
+    import sqlite3
+
+    plan = planned(source)
+    with sqlite3.connect(plan) as file:
+        file.execute("update provenance set value = 'abc' where key = 'low'")
+    assert run("audit", plan) == 2
+    assert "its layer provenance is damaged" in capsys.readouterr().err
+    with sqlite3.connect(plan) as file:
+        file.execute("drop table exceptions")
+        file.execute("delete from gpkg_contents where table_name = 'exceptions'")
+    assert run("audit", plan) == 2
+    assert "not a plan; it has no layer exceptions" in capsys.readouterr().err
+
+
+def test_a_grid_over_a_community_border_is_an_error(units, tmp_path):
+    units["ward"] = np.where(units.geometry.centroid.x < 400, "420583001001", "420583001002")
+    units.to_file(tmp_path / "units.gpkg", layer="units")
+    plan = planned(tmp_path / "units.gpkg", "--within", "ward")
+    assert run("code", plan, "-o", plan, "--parent-col", "ward") == 0
+    assert run("audit", plan) == 0
+    grids = gpd.read_file(plan, layer="grids")
+    east, west = (grids.index[grids["within"].str.endswith(end)][0] for end in ("2", "1"))
+    grids.loc[east, "grid_code"] = grids.loc[west, "grid_code"][:12] + "999"
+    grids.to_file(plan, layer="grids")
+    assert run("audit", plan, "--json", tmp_path / "a.json") == 1
+    assert json.loads((tmp_path / "a.json").read_text())["counts"]["code_wrong_parent"] == 1
+
+
+def test_many_communities_under_one_code_are_noted(units, tmp_path, capsys):
+    units["ward"] = np.where(units.geometry.centroid.x < 400, "a", "b")
+    units.to_file(tmp_path / "units.gpkg", layer="units")
+    plan = planned(tmp_path / "units.gpkg", "--within", "ward")
+    assert run("code", plan, "-o", plan, "--parent-code", PARENT) == 0
+    assert "2 communities share the parent" in capsys.readouterr().err

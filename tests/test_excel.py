@@ -81,6 +81,7 @@ def test_chinese_text_counts_double_in_the_width(tmp_path):
     wide, narrow, longest = (sheet.column_dimensions[k].width for k in "ABC")
     assert wide - narrow == 9
     assert longest < 60
+    assert [cell.alignment.wrap_text for cell in sheet[2]] == [None, None, True]
 
 
 def test_what_excel_does_not_know(tmp_path):

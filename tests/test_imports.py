@@ -46,7 +46,7 @@ ARROWS = {
     "units": {"files", "geometry", "contiguity"},
     "plan": {"files", "contiguity"},
     "engine": set(),
-    "problem": {"files", "geometry", "contiguity", "engine"},
+    "problem": {"files", "geometry", "contiguity", "engine", "plan"},
     "partition": {"geometry", "units", "contiguity", "engine", "problem", "plan"},
     "codes": {"geometry", "plan"},
     "coverage": {"geometry", "units", "contiguity", "codes"},

@@ -661,7 +661,7 @@ def test_a_partly_staffed_role_has_one_mean_in_all_sheets():
         "total": 5550,
     }
     assert ends["households_per_worker"].dropna().tolist() == [summary["mean_load"]] == [550]
-    assert ends["leader"]["total"] == "1 post on 2 grids: 550 households per post"
+    assert ends["leader"]["total"] == "1 post, 2 grids: 550 households each"
 
 
 def test_many_communities_share_one_sheet():

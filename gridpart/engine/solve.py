@@ -53,12 +53,15 @@ class Solution:
         Why a group is outside the band, one of `REASONS`; empty for groups inside.
     cut : int
         Length of all borders between different groups, millimetres.
+    pieces : ndarray of int64, shape (k,)
+        Groups with the same number divide one connected piece between them.
     """
 
     labels: Ints
     group_load: Ints
     reasons: tuple[str, ...]
     cut: int
+    pieces: Ints
 
     @property
     def n_groups(self) -> int:
@@ -170,8 +173,10 @@ def solve(
 
     labels = np.full(len(whole), -1, np.int64)
     reasons: list[str] = []
+    pieces: list[int] = []
     for members in _groups_apart(whole, sites, bounds):
         labels[members] = len(reasons)
+        pieces.append(len(reasons))
         reasons.append("")  # a site has no band; a unit above the band is named below
     joined = np.where(labels < 0, 0, -1)
     parts = [members for members in _parts(whole, joined) if main[members].any()]
@@ -185,8 +190,9 @@ def solve(
         own = entropy.generate_state(1, np.uint64).astype(np.uint64)
         for inner, found, why in _solve_part(part, count, run, own):
             labels[members[inner]] = found + len(reasons)
+            pieces += [len(reasons)] * len(why)
             reasons += why
-    return _finish(whole, labels, reasons, sites, bounds)
+    return _finish(whole, labels, reasons, pieces, sites, bounds)
 
 
 def _plain(array: Ints) -> Ints:
@@ -426,7 +432,12 @@ def _cut_off_pockets(piece: Part, bounds: Bounds) -> list[Ints] | None:
 
 
 def _finish(
-    whole: Part, labels: Ints, reasons: list[str], sites: Ints | None, bounds: Bounds
+    whole: Part,
+    labels: Ints,
+    reasons: list[str],
+    pieces: list[int],
+    sites: Ints | None,
+    bounds: Bounds,
 ) -> Solution:
     """Number groups by their first unit and name the units above the band."""
     numbers, first = np.unique(labels[labels >= 0], return_index=True)
@@ -443,7 +454,8 @@ def _finish(
     for unit in np.flatnonzero((site < 0) & above):
         why[final[unit]] = "unit_above_band"
     cut = int(kernels.cut_of(whole.indptr, whole.indices, whole.borders, final))
-    return Solution(final, group_load, tuple(why), cut)
+    of_piece = np.array(pieces, np.int64)[order]
+    return Solution(final, group_load, tuple(why), cut, of_piece)
 
 
 def is_compiled() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from itertools import combinations, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,11 @@ INK = "#222222"
 LABELS = ("auto", "serial", "code", "grid")
 SERIAL_DIGITS = 3
 LABEL_SIZES = (8.0, 7.0, 6.0, 5.0)  # points; smaller cannot be read on paper
+NAME = "#123a5c"
+NAME_SIZES = (10.0, 8.5, 7.0, 6.0)
+NAME_INSIDE = 0.75  # share of a name that must lie in its community where it finds no room inside
+WIDE_SIGNS = 0x2E7F  # from here on, letters are as wide as high
+MOST_CUTS = 300
 FITS = 0.93  # share of a label's box that must lie inside its grid
 
 
@@ -111,7 +117,7 @@ def points_per_unit(ax: Axes) -> float:
 
 def _box_size(texts: Sequence[str]) -> NDArray[np.float64]:
     """Width and height of texts in multiples of their font size, estimated."""
-    widths = [sum(1.0 if ord(sign) > 0x2E7F else 0.62 for sign in text) for text in texts]
+    widths = [sum(1.0 if ord(sign) > WIDE_SIGNS else 0.62 for sign in text) for text in texts]
     return np.column_stack([np.array(widths, dtype=float), np.full(len(texts), 0.85)])
 
 
@@ -213,36 +219,77 @@ def draw_community_names(
     taken: NDArray[Any],
     *,
     letters: Lettering,
-) -> None:
-    """Write each community's name where it hides no label; leave it out where there is no room."""
+) -> int:
+    """Write each community's name where it hides no label; return how many found no room."""
     scale = points_per_unit(ax)
+    style: dict[str, Any] = {"color": NAME, "weight": "bold", "linespacing": 1.0, "zorder": 7}
+    left_out = 0
     for name, shape in communities.items():
         spot = _free_spot(shape, str(name), taken, scale)
         if spot is None:
+            left_out += 1
             continue
-        point, size, box = spot
+        point, size, box, text = spot
         taken = np.append(taken, box)
-        _write(
-            ax, point, str(name), letters, fontsize=size, color="#123a5c", weight="bold", zorder=7
-        )
+        _write(ax, point, text, letters, fontsize=size, **style)
+    return left_out
+
+
+def wrapped(text: str) -> list[str]:
+    r"""The text on one line, on two and on three, as even as its words allow.
+
+    Examples
+    --------
+    >>> wrapped("East Lake Gardens")
+    ['East Lake Gardens', 'East Lake\nGardens', 'East\nLake\nGardens']
+    >>> wrapped("东湖花园社区")[1]
+    '东湖花\n园社区'
+    """
+    words = text.split()
+    joint = " "
+    if len(words) == 1 and len(text) > 3 and max(map(ord, text)) > WIDE_SIGNS:
+        words, joint = list(text), ""
+    forms = [text]
+    for lines in range(2, min(3, len(words)) + 1):
+        cuts = combinations(range(1, len(words)), lines - 1)
+        ways = ([0, *cut, len(words)] for cut in islice(cuts, MOST_CUTS))
+        parts = ([joint.join(words[i:j]) for i, j in pairwise(way)] for way in ways)
+        forms.append("\n".join(min(parts, key=lambda part: max(map(len, part)))))
+    return forms
+
+
+def _name_box(text: str) -> NDArray[np.float64]:
+    """Width and height of a name in bold, on its lines, in multiples of the font size."""
+    lines = _box_size(text.split("\n"))
+    return np.array([lines[:, 0].max() * 1.1 + 0.3, 1.15 * len(lines)])
 
 
 def _free_spot(
     shape: Any, text: str, taken: NDArray[Any], scale: float
-) -> tuple[NDArray[Any], float, Any] | None:
+) -> tuple[NDArray[Any], float, Any, str] | None:
+    """Where a name stands inside its community, or a little across its border, off all labels."""
     west, south, east, north = shape.bounds
-    across, up = np.meshgrid(np.linspace(west, east, 31)[1:-1], np.linspace(south, north, 31)[1:-1])
+    across, up = np.meshgrid(np.linspace(west, east, 41)[1:-1], np.linspace(south, north, 41)[1:-1])
     spots = np.column_stack([across.ravel(), up.ravel()])
     centre = _inner_points(np.array([shape]))[0]
     spots = spots[np.argsort(np.hypot(*(spots - centre).T), kind="stable")]
     tree = shapely.STRtree(taken)
-    for size in (10.0, 8.5, 7.0):
-        boxes = _boxes(spots, np.repeat(_box_size([text]) * size * 1.1 / scale, len(spots), axis=0))
-        free = shapely.contains(shape, boxes)
+    tries = [(1.0, size, form) for size in NAME_SIZES for form in wrapped(text)]
+    tries += [(NAME_INSIDE, size, form) for size in NAME_SIZES[-2:] for form in wrapped(text)]
+    for inside, size, form in tries:
+        sizes = np.tile(_name_box(form) * size / scale, (len(spots), 1))
+        boxes = _boxes(spots, sizes)
+        free = np.ones(len(spots), dtype=bool)
         free[np.unique(tree.query(boxes, predicate="intersects")[0])] = False
-        if free.any():
-            first = int(np.argmax(free))
-            return spots[first], size, boxes[first]
+        rows = np.flatnonzero(free)
+        if inside == 1.0:
+            good = shapely.contains_properly(shape, boxes[rows])
+        else:
+            shares = shapely.area(shapely.intersection(shape, boxes[rows]))
+            good = shares >= inside * sizes[rows].prod(axis=1)
+        if good.any():
+            first = int(rows[np.argmax(good)])
+            return spots[first], size, boxes[first], form
     return None
 
 

@@ -33,6 +33,8 @@ BELOW = "#b9a3d6"
 ABOVE = "#f2a154"
 EXCLUSIVE = "#ececec"
 INSIDE = "#5aa469"
+MOST_BARS = 60
+ROUND_STEPS = [step * 10**power for power in range(18) for step in (1, 2, 5)]
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,31 @@ def class_of(values: pd.Series, classes: Sequence[MapClass]) -> NDArray[np.int64
     return np.where(np.isfinite(numbers), index, -1)
 
 
-def bar_width(low: int, high: int) -> int:
-    """The roundest width that cuts the band into at least 8 bars."""
+def bar_width(low: int, high: int, values: NDArray[Any]) -> int:
+    """The roundest width that cuts the band into at least 8 bars, and all into at most 60.
+
+    Where the band is narrow beside the spread of the values, it gets fewer bars, at last one.
+
+    Examples
+    --------
+    >>> bar_width(200, 500, np.array([150, 520])), bar_width(100, 120, np.array([60, 700]))
+    (25, 20)
+    """
     band = max(high - low, 1)
-    for step in (100, 50, 25, 20, 10, 5, 2, 1):
-        if band % step == 0 and band / step >= 8:
-            return step
-    return max(1, band // 12)
+    spread = max(values.max(), high) - min(values.min(), low)
+    finest = spread / MOST_BARS
+    steps = (100, 50, 25, 20, 10, 5, 2, 1)
+    even = [step for step in steps if band % step == 0 and step >= finest]
+    fine = [step for step in even if band / step >= 8]
+    if fine:
+        return fine[0]
+    if band / 8 >= finest:
+        return max(1, band // 12, math.ceil(finest))
+    if even:
+        return even[-1]
+    if band >= finest:
+        return band
+    return next(step for step in ROUND_STEPS if step >= finest)
 
 
 def bars(values: NDArray[Any], low: int, high: int, width: int) -> tuple[NDArray[Any], ...]:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["grid_legend", "plot_grids", "plot_sizes"]
 
+BOUNDARY: dict[str, Any] = {"color": carto.INK, "linestyle": (0, (3.5, 1.8))}
+
 
 class PlanLike(Protocol):
     """What a plan must have to be drawn."""
@@ -167,9 +169,7 @@ def grid_legend(
     if _communities(grids) is not None:
         handles.append(Line2D([], [], color=carto.INK, linewidth=1.4, label="community border"))
     if boundary:
-        handles.append(
-            Line2D([], [], color=carto.INK, linewidth=1, linestyle="--", label="boundary")
-        )
+        handles.append(Line2D([], [], linewidth=1.5, label="boundary", **BOUNDARY))
     return handles
 
 
@@ -201,7 +201,8 @@ def _draw_lines(
     ax: Axes, shapes: gpd.GeoSeries | None, *, color: str, linewidth: float, **style: Any
 ) -> None:
     if shapes is not None and len(shapes):
-        shapes.boundary.plot(ax=ax, color=color, linewidth=linewidth, aspect=None, **style)
+        lines = shapes.where(shapes.geom_type.str.contains("Line"), shapes.boundary)
+        lines.plot(ax=ax, color=color, linewidth=linewidth, aspect=None, **style)
 
 
 def _outline(boundary: Any, crs: Any) -> gpd.GeoSeries | None:
@@ -302,7 +303,9 @@ def plot_grids(
     boundary : GeoDataFrame, GeoSeries or shapely geometry, optional
         Outline of the territory, drawn dashed. A bare geometry is in the CRS of the grids.
     communities : bool, default True
-        Draw the borders of communities thicker, and their names where there is room.
+        Draw the borders of communities thicker, and their names off all labels: smaller, on
+        several lines or a little across their border where they must. The note counts those left
+        out.
     scale_bar : bool, default True
         Draw a scale bar of round length in metres or kilometres, and a north arrow (grid north).
     legend : bool, default True
@@ -359,7 +362,9 @@ def plot_grids(
     letters = Lettering([*texts, *names, heading, title or "", source or ""], font=font)
     _draw_areas(ax, grids, grids[column], classes)
     _draw_lines(ax, shapes, color=carto.INK, linewidth=1.4, zorder=3)
-    _draw_lines(ax, outline, color=carto.INK, linewidth=1.0, linestyle="--", zorder=4)
+    # The white below the dashes parts them from a community border along the same line.
+    _draw_lines(ax, outline, color="white", linewidth=2.4, zorder=4)
+    _draw_lines(ax, outline, linewidth=1.5, zorder=4.1, **BOUNDARY)
     outside = grids.geometry[_exceptions(grids, column, low, high)]
     _draw_lines(ax, outside, color=carto.EXCEPTION, linewidth=1.6, zorder=5)
     _frame_map(ax, _extent(grids, outline), foot=scale_bar)
@@ -369,15 +374,18 @@ def plot_grids(
         given: dict[str, Any] = {"low": low, "high": high, "boundary": outline is not None}
         handles = grid_legend(grids, column=column, cmap=cmap, **given)
         _add_legend(ax, handles, title=heading, letters=letters)
+    nameless = 0
     taken, left_out = carto.draw_labels(ax, grids, texts, letters=letters)
     if shapes is not None:
-        carto.draw_community_names(ax, shapes, taken, letters=letters)
+        nameless = carto.draw_community_names(ax, shapes, taken, letters=letters)
     if scale_bar:
         end = carto.draw_scale(ax, metres_per_unit=metres, corner=(0.02, 0.02))
         carto.draw_north(ax, corner=(end + 0.07, 0.015))
     notes = [source] if source else []
     if left_out:
         notes.append(f"{left_out} of {sum(map(bool, texts))} labels left out for want of room")
+    if nameless:
+        notes.append(f"{nameless} of {len(names)} community names left out for want of room")
     if notes:
         carto.draw_note(ax, " · ".join(notes), letters=letters)
     return ax
@@ -403,7 +411,8 @@ def plot_sizes(
     ax : Axes, optional
         Where to draw. By default a new figure of 7 by 4 inches.
     width : int, optional
-        Households per bar. By default a round number that divides the band.
+        Households per bar. By default a round number that divides the band, into 8 bars or more
+        where that leaves no more than 60 in all.
     low, high : int, optional
         The band in households, if `plan` does not carry it.
     title : str, optional
@@ -439,14 +448,14 @@ def plot_sizes(
         raise InputError("every grid is exclusive, so the band binds none of them")
     if ax is None:
         ax = plt.figure(figsize=(7, 4), layout="constrained").add_subplot()
-    lefts, rights, counts = bars(values, low, high, width or bar_width(low, high))
+    lefts, rights, counts = bars(values, low, high, width or bar_width(low, high, values))
     colors = np.where(rights <= low, BELOW, np.where(lefts >= high, ABOVE, INSIDE))
     ax.axvspan(low, high, color="#e3f1e1", zorder=0)
     ax.bar(lefts, counts, rights - lefts, align="edge", color=colors, edgecolor="white", zorder=2)
     _describe_band(ax, values, low, high)
     letters = Lettering([title or ""], font=font)
     if title:
-        ax.set_title(title, **letters.style(title))
+        ax.set_title(title, pad=28, **letters.style(title))
     ax.set_xlabel("Households per grid")
     ax.set_ylabel("Grids")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -458,15 +467,22 @@ def _describe_band(ax: Axes, values: NDArray[Any], low: int, high: int) -> None:
     """Lines at both ends of the band, and how many grids lie below, inside and above."""
     for end in (low, high):
         ax.axvline(end, color=carto.INK, linewidth=0.8, linestyle=":", zorder=3)
+    # Above the axes, where no line and no bar crosses them however narrow the band is.
     below, above = int((values < low).sum()), int((values > high).sum())
     inside = len(values) - below - above
-    ax.margins(y=0.15)
-    top = ax.get_xaxis_transform()
     middle = f"{inside:,} of {len(values):,} grids in the band {low:,}–{high:,}"
     middle += f"; median {np.median(values):,.0f}"
-    ax.text((low + high) / 2, 0.97, middle, transform=top, ha="center", va="top", fontsize=8)
-    style: dict[str, Any] = {"transform": top, "va": "top", "fontsize": 8}
-    if below:
-        ax.text(low, 0.9, f"{below:,} below ", ha="right", **style)
-    if above:
-        ax.text(high, 0.9, f" {above:,} above", ha="left", **style)
+    notes = [(middle, 0.5, 14, "center")]
+    notes += [(f"{below:,} below {low:,}", 0.0, 3, "left")] if below else []
+    notes += [(f"{above:,} above {high:,}", 1.0, 3, "right")] if above else []
+    for text, across, points, side in notes:
+        ax.annotate(
+            text,
+            (across, 1.0),
+            (0, points),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha=side,
+            va="bottom",
+            fontsize=8,
+        )

@@ -165,8 +165,8 @@ def _grid_totals(
     total: dict[str, Any] = {"grid": TOTAL, "households": covered + bare, "workers": n_workers}
     for row in staffing.summary.to_dict("records"):
         if row["role"] in headings:
-            text = f"{plural(row['posts'], 'post')} on {plural(row['grids'], 'grid')}: "
-            total[headings[row["role"]]] = text + f"{row['mean_load']:,.0f} households per post"
+            text = f"{plural(row['posts'], 'post')}, {plural(row['grids'], 'grid')}: "
+            total[headings[row["role"]]] = text + f"{row['mean_load']:,.0f} households each"
     if not n_workers:
         return [total]
     per_worker = {"workers": n_workers, "households_per_worker": covered / n_workers}
