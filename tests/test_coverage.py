@@ -783,6 +783,8 @@ def test_what_cannot_be_checked_as_asked_is_an_error(zones) -> None:
         InputError, match=r"band 200-500 .* no households .* leave low and high out"
     ):
         audit(zones, units=zones, low=200, high=500)
+    with pytest.raises(InputError, match=r"(?s)low must be .* got 'x'.*high must be .* got -1"):
+        audit(zones, units=zones.assign(households=1), low="x", high=-1)
     with pytest.raises(InputError, match="households 'hh' names a column of units, but no units"):
         audit(zones, households="hh")
     with pytest.raises(InputError, match=r"(?s)units: no column 'b'.*units: no column 'a'"):

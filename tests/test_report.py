@@ -192,8 +192,70 @@ def test_the_summary_fits_a_screen(findings, capsys) -> None:
     assert capsys.readouterr().out == audit_text(findings) + "\n"
 
 
-def test_a_clean_summary_is_one_line(nothing) -> None:
-    assert audit_text(nothing) == "OK: 0 errors, 0 warnings, 0 notes"
+def test_a_clean_summary_says_what_was_not_looked_for(nothing) -> None:
+    verdict, checked, *left = audit_text(nothing).splitlines()
+    assert verdict == "OK: 0 errors, 0 warnings, 0 notes"
+    assert checked == "  checked: shapes and ids, overlaps and parts, enclosed holes"
+    assert left[0].startswith("  not checked: gaps at the rim (no boundary), units")
+    assert len(left) <= 2
+
+
+def test_a_summary_with_a_boundary_names_it_and_the_band(findings) -> None:
+    text = audit_text(findings)
+    assert "enclosed holes, " not in text
+    assert "whole boundary, band 200-500" in text
+    assert "gaps at the rim" not in text
+    lost = findings.copy()
+    lost.attrs = {}
+    assert "checked" not in audit_text(lost)
+
+
+def test_the_page_says_what_was_not_checked_in_both_languages(tmp_path, nothing, findings) -> None:
+    text, _ = page_of(tmp_path, nothing)
+    assert "no boundary was given: gaps at the rim" in text
+    assert "未提供边界" in text
+    text, _ = page_of(tmp_path, findings)
+    assert "no boundary was given" not in text
+    assert "网格规模标准（户数上下限） 200-500" in text
+    findings.attrs = {}
+    text, _ = page_of(tmp_path, findings)
+    assert "Not checked" not in text
+
+
+def test_an_accepted_exception_is_not_told_to_merge_in_chinese(tmp_path) -> None:
+    zones = gpd.GeoDataFrame({"households": [20]}, geometry=[box(0, 0, 9, 9)], crs=CRS)
+    table = pd.DataFrame({"grid": ["0"], "reason": ["component_below_band"], "households": [20]})
+    text, _ = page_of(tmp_path, audit(zones, low=200, exceptions=table))
+    assert "nothing to do" in text
+    assert "无需整改" in text
+    assert "与相邻网格合并" not in text
+
+
+def test_labels_are_serials_and_hidden_where_they_do_not_fit(tmp_path) -> None:
+    zones = gpd.GeoDataFrame(
+        {
+            "grid": ["420583001001-001", "420583001001-002", "东门_网格3"],
+            "grid_code": ["420583001001017", None, None],
+        },
+        geometry=[box(0, 0, 100, 100), box(100, 0, 101, 100), box(101, 0, 200, 100)],
+        crs=CRS,
+    )
+    _, page = page_of(tmp_path, audit(zones, boundary=zones), zones=zones)
+    labels = [tag for name, tag in page.tags if name == "text"]
+    assert ["hidden" in (tag["class"] or "") for tag in labels] == [False, True, False]
+    drawn = [word for word in page.words if word in ("017", "002", "网格3")]
+    assert drawn == ["017", "002", "网格3"]
+    titles = [word for word in page.words if word == "420583001001-001"]
+    assert titles == ["420583001001-001"]
+
+
+def test_places_beyond_the_first_are_said_to_be_left_out(tmp_path) -> None:
+    cells = [box(x, y, x + 1, y + 1) for x in range(12) for y in range(12)]
+    zones = gpd.GeoDataFrame(geometry=cells, crs=CRS)
+    text, page = page_of(tmp_path, audit(zones), zones=zones)
+    assert page.count("circle") == 200
+    assert "only the first 200 of 242 places are ringed" in text
+    assert "仅标出前200处，共242处" in text
 
 
 @pytest.mark.parametrize("write", [write_audit_json, write_audit_html, write_findings])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from gridpart.coverage.rules import Band
@@ -79,7 +80,14 @@ def _band(
     """Say why a band cannot be held against the zones."""
     if band == Band():
         return
-    if band.low is not None and band.high is not None and band.low > band.high:
+    bounds = {"low": band.low, "high": band.high}
+    wrong = [
+        name for name, n in bounds.items() if not (n is None or (isinstance(n, Real) and n >= 0))
+    ]
+    for name in wrong:
+        said = f"{name} must be a number of households, not below 0, got {bounds[name]!r}"
+        yield Problem("bad_band", said)
+    if not wrong and band.low is not None and band.high is not None and band.low > band.high:
         yield Problem("empty_band", f"the band is empty: low {band.low} is above high {band.high}")
     named = columns.get("households") or columns.get("zone_households")
     counted = units is not None and "households" in units.columns

@@ -28,11 +28,13 @@ class Topic:
     checks : tuple of str
         Their ids.
     short : str
-        What was not looked for and why, in a few words.
+        What is looked for, in a word or two.
     name, chinese : str
         What is looked for.
     missing, missing_chinese : str
         Why it could not be; empty where nothing more than the zones is needed.
+    undone : str
+        What was not looked for, in a few words, where that is not `short`.
     """
 
     id: str
@@ -42,6 +44,12 @@ class Topic:
     chinese: str
     missing: str = ""
     missing_chinese: str = ""
+    undone: str = ""
+
+    @property
+    def short_undone(self) -> str:
+        """What was not looked for, in a few words."""
+        return self.undone or self.short
 
 
 _ENTRIES = (
@@ -65,11 +73,12 @@ _ENTRIES = (
     Topic(
         "territory",
         ("gap", "sliver_gap", "spill"),
-        "gaps at the rim (no boundary)",
+        "whole boundary",
         "Gaps anywhere inside the boundary, zones that reach outside it",
         "边界内的盲区、超出边界的网格",
         "no boundary was given: gaps at the rim, and zones that reach outside, were not looked for",
         "未提供边界：外缘盲区与越界网格未检查",
+        "gaps at the rim (no boundary)",
     ),
     Topic(
         "units",

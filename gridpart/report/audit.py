@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ import shapely
 from gridpart._io import PathLike, write_bytes, write_layers
 from gridpart.coverage import audit_counts, audit_ok
 from gridpart.coverage.catalogue import CATALOGUE, COLUMNS, SEVERITIES, Check
+from gridpart.coverage.scope import TOPICS
 from gridpart.report.audit_map import draw_map
 
 if TYPE_CHECKING:
@@ -214,6 +217,9 @@ def _verdict(findings: gpd.GeoDataFrame) -> str:
 def audit_text(findings: gpd.GeoDataFrame) -> str:
     """Summarise an audit in at most 20 lines of at most 100 columns.
 
+    Below the verdict stands what was checked and what was not: nothing found is no news of what
+    was not looked for. It is left out if `findings` have lost it (``attrs["scope"]``).
+
     Parameters
     ----------
     findings : GeoDataFrame
@@ -227,11 +233,15 @@ def audit_text(findings: gpd.GeoDataFrame) -> str:
     >>> zones = gpd.GeoDataFrame(geometry=[box(0, 0, 9, 9), box(8, 0, 20, 9)], crs="EPSG:4547")
     >>> print(audit_text(audit(zones)))
     NOT OK: 1 error, 0 warnings, 0 notes
+      checked: shapes and ids, overlaps and parts, enclosed holes
+      not checked: gaps at the rim (no boundary), units, assignment, household sums, band, community
+        borders, exceptions, codes, codes' parents
       error   overlap                    1  zones 0 and 1 overlap by 9.00 m²
     """
-    lines = [_verdict(findings)]
+    lines = [_verdict(findings), *_scope_lines(findings)]
     summaries = _summaries(findings)
-    for item in summaries[: SCREEN_LINES - 2]:
+    room = SCREEN_LINES - len(lines) - 1
+    for item in summaries[:room]:
         rows = findings[
             (findings["severity"] == item.severity) & (findings["check"] == item.check.id)
         ]
@@ -239,11 +249,38 @@ def audit_text(findings: gpd.GeoDataFrame) -> str:
         if len(rows) > 1:
             example = f"such as: {example}"
         lines.append(f"  {item.severity:<7} {item.check.id:<22} {item.n:>5}  {example}")
-    if len(summaries) > SCREEN_LINES - 2:
-        lines.append(f"  and {len(summaries) - SCREEN_LINES + 2} more kinds")
+    if len(summaries) > room:
+        lines.append(f"  and {len(summaries) - room} more kinds")
     return "\n".join(
         line if len(line) <= SCREEN_COLUMNS else line[: SCREEN_COLUMNS - 1] + "…" for line in lines
     )
+
+
+def _scope_lines(findings: gpd.GeoDataFrame) -> list[str]:
+    """Say in a few words what was checked and what was not."""
+    scope = findings.attrs.get("scope")
+    if scope is None:
+        return []
+    done = [_checked(topic, scope, TOPICS[topic].short) for topic in scope["topics"]]
+    texts = [f"checked: {', '.join(done)}"]
+    if scope["not_checked"]:
+        left = ", ".join(TOPICS[topic].short_undone for topic in scope["not_checked"])
+        texts.append(f"not checked: {left}")
+    return [
+        line
+        for text in texts
+        for line in textwrap.wrap(
+            text, SCREEN_COLUMNS, initial_indent="  ", subsequent_indent="    "
+        )
+    ]
+
+
+def _checked(topic: str, scope: Mapping[str, Any], words: str) -> str:
+    """Words for what was checked, with the band."""
+    if topic != "band":
+        return words
+    low, high = scope["band"]
+    return f"{words} {0 if low is None else low}-{'' if high is None else high}"
 
 
 def print_audit(findings: gpd.GeoDataFrame) -> None:
@@ -322,11 +359,52 @@ def _page(
         severities=_by_severity(findings),
         severity_chinese=SEVERITY_CHINESE,
         summaries=_summaries(findings),
-        rows=[_table_row(row) for row in findings[list(COLUMNS)].to_dict("records")],
-        map=draw_map(findings, zones, boundary, names=names),
+        rows=[
+            _table_row(row)
+            for row in findings.drop(columns=findings.geometry.name).to_dict("records")
+        ],
+        scope=_scope_lists(findings),
+        map=draw_map(findings, zones, boundary, names=names, labels=_labels(zones, id, names)),
         zone_count=None if zones is None else len(zones),
         crs="" if findings.crs is None else findings.crs.name,
     )
+
+
+def _scope_lists(findings: gpd.GeoDataFrame) -> dict[str, Any] | None:
+    """What was checked, and what was not and why, as pairs of English and Chinese."""
+    scope = findings.attrs.get("scope")
+    if scope is None:
+        return None
+    done = [TOPICS[topic] for topic in scope["topics"]]
+    left = [TOPICS[topic] for topic in scope["not_checked"]]
+    return {
+        "checked": [
+            (_checked(t.id, scope, t.name), _checked(t.id, scope, t.chinese)) for t in done
+        ],
+        "not_checked": [
+            (f"{t.name}: {t.missing}", f"{t.chinese}：{t.missing_chinese}") for t in left
+        ],
+    }
+
+
+def _labels(zones: gpd.GeoDataFrame | None, id: str | None, names: list[str]) -> list[str]:
+    """Short names for the map: the serial of a code, else the last part of an id."""
+    if zones is None:
+        return []
+    codes: list[Any] = [""] * len(names)
+    if id in (None, "grid", "grid_code") and "grid_code" in zones.columns:
+        codes = zones["grid_code"].tolist()
+    return [
+        _serial(str(code) if isinstance(code, str) and code else name)
+        for code, name in zip(codes, names, strict=True)
+    ]
+
+
+def _serial(name: str) -> str:
+    """Serial of a 15-digit code, or what follows the last mark between the parts of an id."""
+    if re.fullmatch(r"[0-9A-Z]{15}", name):
+        return name[12:]
+    return re.split(r"[-_/.:\s]+", name.strip())[-1] or name
 
 
 def _table_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -338,6 +416,7 @@ def _table_row(row: Mapping[str, Any]) -> dict[str, Any]:
         **row,
         "ids": "; ".join(ids[:IDS_SHOWN]) + (f" and {hidden} more" if hidden > 0 else ""),
         "check_data": CATALOGUE[row["check"]],
+        "advice_chinese": row.get("advice_chinese") or CATALOGUE[row["check"]].advice_chinese,
         "area": f"{area:,.1f}" if math.isfinite(area) else "",
         "area_key": area if math.isfinite(area) else -1,
         "households": "" if _is_missing(row["households"]) else int(row["households"]),

@@ -16,18 +16,27 @@ __all__ = ["AuditMap", "Mark", "Shape", "draw_map"]
 
 WIDTH = 1000.0
 MARGIN = 16.0
-MOST_LABELS = 160
+MOST_LABELS = 2000
+WIDE, NARROW, PADDING = 1.0, 0.6, 0.4  # of the font size
 MOST_MARKS = 200  # rings of one finding; a group may have thousands of places
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A path of the drawing with the name it shows."""
+    """A path of the drawing with its name, and a short label with the room it has there."""
 
     path: str
     name: str = ""
+    label: str = ""
     x: float = 0.0
     y: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+
+    @property
+    def ems(self) -> float:
+        """Width of the label in units of its font size: Chinese characters are square."""
+        return sum(WIDE if ord(letter) > 0x2E7F else NARROW for letter in self.label) + PADDING
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Mark:
     path: str
     lines: bool
     rings: tuple[tuple[float, float], ...]
+    places: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,7 @@ def draw_map(
     boundary: Any,
     *,
     names: list[str],
+    labels: list[str],
 ) -> AuditMap | None:
     """Lay out the drawing; None if there is nothing that has a place.
 
@@ -102,6 +113,8 @@ def draw_map(
         Drawn below the findings, projected if need be.
     names : list of str
         What each zone is called.
+    labels : list of str
+        What is written on each zone where it fits.
     """
     ground = _shapes(zones, findings.crs)
     border = _shapes(boundary, findings.crs)
@@ -115,7 +128,7 @@ def draw_map(
     return AuditMap(
         width=frame.width,
         height=frame.height,
-        zones=tuple(_zone(frame, *pair) for pair in zip(ground, names, strict=True)),
+        zones=tuple(_zone(frame, *zone) for zone in zip(ground, names, labels, strict=True)),
         boundary=frame.path(shapely.union_all(shapely.make_valid(border))) if len(border) else "",
         marks=tuple(_marks(frame, findings, places)),
         labelled=len(names) <= MOST_LABELS,
@@ -138,12 +151,40 @@ def _shapes(layer: Any, crs: Any) -> NDArray[np.object_]:
     return shapes
 
 
-def _zone(frame: _Frame, shape: Any, name: str) -> Shape:
-    if shape.is_empty:
-        return Shape("", name)
-    spot = frame.pixels(shapely.get_coordinates(shapely.point_on_surface(shape)))[:1]
-    x, y = spot[0] if len(spot) else (0.0, 0.0)
-    return Shape(frame.path(shape), name, round(float(x), 1), round(float(y), 1))
+def _zone(frame: _Frame, shape: Any, name: str, label: str) -> Shape:
+    if shape.is_empty or not shapely.area(shape):
+        return Shape("" if shape.is_empty else frame.path(shape), name)
+    spot = shapely.point_on_surface(shapely.make_valid(shape))
+    middle, width, height = _room(shape, spot.x, spot.y)
+    x, y = frame.pixels(np.array([[middle, spot.y]]))[0]
+    return Shape(
+        frame.path(shape),
+        name,
+        label,
+        round(float(x), 1),
+        round(float(y), 1),
+        round(width * frame.scale, 1),
+        round(height * frame.scale, 1),
+    )
+
+
+def _room(shape: Any, x: float, y: float) -> tuple[float, float, float]:
+    """Middle and width of the ground along the row through a point, and its height there."""
+    west, south, east, north = shapely.bounds(shape)
+    shape = shapely.make_valid(shape)
+    row = _piece(shape, shapely.LineString([(west - 1, y), (east + 1, y)]), shapely.Point(x, y))
+    left, _, right, _ = shapely.bounds(row)
+    middle = (left + right) / 2
+    column = shapely.LineString([(middle, south - 1), (middle, north + 1)])
+    _, bottom, _, top = shapely.bounds(_piece(shape, column, shapely.Point(middle, y)))
+    # the label is centred, so the nearer edge counts twice
+    return middle, right - left, 2 * min(top - y, y - bottom)
+
+
+def _piece(shape: Any, line: Any, point: Any) -> Any:
+    """Part of a line inside a shape that is nearest to a point."""
+    parts = shapely.get_parts(shapely.intersection(shape, line))
+    return parts[np.argmin(shapely.distance(parts, point))]
 
 
 def _marks(frame: _Frame, findings: Any, shapes: NDArray[np.object_]) -> list[Mark]:
@@ -153,7 +194,8 @@ def _marks(frame: _Frame, findings: Any, shapes: NDArray[np.object_]) -> list[Ma
     for row, (severity, check, shape) in enumerate(columns):
         if shape.is_empty:
             continue
-        parts = shapely.get_parts(shape)[:MOST_MARKS]
+        places = shapely.get_parts(shape)
+        parts = places[:MOST_MARKS]
         spots = frame.pixels(shapely.get_coordinates(shapely.point_on_surface(parts)))
         flat = shapely.get_dimensions(shape) == 0
         marks.append(
@@ -164,6 +206,7 @@ def _marks(frame: _Frame, findings: Any, shapes: NDArray[np.object_]) -> list[Ma
                 path="" if flat else frame.path(shape, detail=0.1),
                 lines=shapely.get_dimensions(shape) == 1,
                 rings=tuple((round(float(x), 1), round(float(y), 1)) for x, y in spots),
+                places=len(places),
             )
         )
     return marks[::-1]
