@@ -84,14 +84,8 @@ class Rules:
     @classmethod
     def from_text(cls, values: Mapping[str, str]) -> Rules:
         """Rules from what :meth:`as_text` wrote; other keys are passed over."""
-        numbers = {"low", "high", "target", "seed", "balance", "bounds"}
         known = {field.name for field in dataclasses.fields(cls)}
-        chosen: dict[str, Any] = {}
-        for key, value in values.items():
-            if key in known:
-                words = key == "n_grids" and value in ("fewest", "most")
-                chosen[key] = _from_text(value, (key in numbers or key == "n_grids") and not words)
-        return cls(**chosen)
+        return cls(**{key: _from_text(key, text) for key, text in values.items() if key in known})
 
 
 def _as_text(value: Any) -> str:
@@ -102,11 +96,12 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
-def _from_text(text: str, is_number: bool) -> Any:
+def _from_text(rule: str, text: str) -> Any:
     """Value of a rule; numbers and mappings are JSON."""
     if not text:
         return None
-    return json.loads(text) if is_number else text
+    numeric = rule in ("low", "high", "target", "seed", "balance", "bounds", "n_grids")
+    return json.loads(text) if numeric and text not in ("fewest", "most") else text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
