@@ -182,9 +182,10 @@ def _room(shape: Any, x: float, y: float) -> tuple[float, float, float]:
 
 
 def _piece(shape: Any, line: Any, point: Any) -> Any:
-    """Part of a line inside a shape that is nearest to a point."""
+    """Part of a line inside a shape that is nearest to a point; the point where there is none."""
+    # rounding may leave nothing of a line in a shape of almost no width
     parts = shapely.get_parts(shapely.intersection(shape, line))
-    return parts[np.argmin(shapely.distance(parts, point))]
+    return parts[np.argmin(shapely.distance(parts, point))] if len(parts) else point
 
 
 def _marks(frame: _Frame, findings: Any, shapes: NDArray[np.object_]) -> list[Mark]:
