@@ -646,6 +646,21 @@ def test_a_zone_across_a_community_border_is_found(zones, boundary, assignment) 
     assert finding["area_m2"] == pytest.approx(zones.area[9], abs=0.01)
 
 
+def test_a_zone_drawn_across_a_border_is_found_whatever_its_units_are_assigned_to(zones) -> None:
+    units = in_halves(zones)
+    taken = units.geometry[36:38].union_all()  # two of the four units of Z09
+    drawn = replaced(zones, 8, zones.geometry[8].union(taken))
+    drawn = replaced(drawn, 9, zones.geometry[9].difference(taken))
+    findings = audit(
+        drawn, id="name", units=units, unit_id="unit", assignment="zone", unit_within="shequ"
+    )
+    finding = only(findings, "crosses_community")
+    assert ids(finding) == {"Z08"}
+    assert finding["geometry"].equals(taken)
+    assert finding["households"] == 160
+    assert audit_counts(findings)["unit_elsewhere"] == 2
+
+
 def test_a_zone_that_names_another_community_is_found(zones) -> None:
     units = in_halves(zones)
     zones["within"] = units["shequ"].to_numpy()[::4].astype(object)

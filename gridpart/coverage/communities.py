@@ -17,24 +17,27 @@ __all__ = ["check_communities"]
 def check_communities(scene: Scene) -> Iterator[Finding]:
     """Find zones whose units belong to several communities, or to another than the zone names.
 
-    A unit counts in the zone it is assigned to, else where most of it lies. Units and zones that
-    name no community are passed over: a missing name is not another community.
+    A unit counts in the zone it is assigned to and in the one that holds most of it: a zone may
+    cross a border on paper or on the ground. Units and zones that name no community are passed
+    over: a missing name is not another community.
     """
     if scene.unit_communities is None:
         return
-    units = pd.DataFrame({"zone": scene.home, "community": scene.unit_communities})
+    names = scene.unit_communities
+    both = (pd.DataFrame({"zone": z, "community": names}) for z in (scene.home, scene.located.main))
+    units = pd.concat(both).reset_index(names="unit").drop_duplicates().set_index("unit")
     units = units[(units["zone"] >= 0) & (units["community"] != "")]
-    for zone, names in units.groupby("zone")["community"]:
-        sizes = names.value_counts(sort=False).sort_index()
+    for zone, held in units.groupby("zone")["community"]:
+        sizes = held.value_counts(sort=False).sort_index()
         own = "" if scene.own_communities is None else scene.own_communities[int(zone)]
         # the units of the community that a zone names are at home, else those of the largest
         home = own if own in sizes.index else sizes.idxmax()
         if len(sizes) > 1:
-            rows = names.index[names != home].to_numpy()
+            rows = held.index[held != home].to_numpy()
             listed = ", ".join(f"{name} ({_units(n)})" for name, n in sizes.items())
             yield _crossing(scene, int(zone), rows, f"lies in {len(sizes)} communities: {listed}")
         elif own and own != home:
-            rows = names.index.to_numpy()
+            rows = held.index.to_numpy()
             said = f"is said to lie in {own}, but its units belong to {home}"
             yield _crossing(scene, int(zone), rows, said)
 
