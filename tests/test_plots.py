@@ -16,8 +16,8 @@ from matplotlib import pyplot as plt
 
 import gridpart as gp
 from gridpart.plots import fonts, sheet
-from gridpart.plots.cartography import LABEL_SIZES, place_labels, round_length
-from gridpart.plots.classes import band_classes, bars, class_of, plain_classes
+from gridpart.plots.cartography import LABEL_SIZES, place_labels, round_length, wrapped
+from gridpart.plots.classes import band_classes, bar_width, bars, class_of, plain_classes
 from gridpart.plots.fonts import Lettering, font_for, is_outline_cff
 from gridpart.plots.grids import grid_legend, plot_grids, plot_sizes
 
@@ -158,6 +158,45 @@ def test_labels_without_room_are_left_out_and_said(grids):
     ax = plot_grids(Drawn(grids), ax=tiny, label="code", legend=False)
     assert "12 of 12 labels left out for want of room" in written(ax)
     assert not any(text.startswith("420583") for text in written(ax))
+
+
+def boxes_on_paper(ax, texts):
+    ax.figure.canvas.draw()
+    found = [text.get_window_extent() for text in ax.texts if text.get_text() in texts]
+    # the extent of a line has room for letters that hang down; figures have none
+    return [box.expanded(1.0, 0.75) for box in found]
+
+
+def test_community_names_keep_off_labels_and_off_each_other(grids):
+    names = {"Neucheng Garden Community": "n", "Old Harbour Quarter North": "o"}
+    grids["within"] = [list(names)[i // 6] for i in range(12)]
+    ax = plot_grids(Drawn(grids), ax=plt.figure(figsize=(2.6, 2.4)).add_subplot(), legend=False)
+    shown = {" ".join(text.split()): text for text in written(ax)}
+    assert set(names) <= set(shown)
+    assert any("\n" in text for text in shown.values())
+    labels = {f"{i:03d}" for i in range(1, 13)} & set(shown)
+    drawn = boxes_on_paper(ax, {shown[name] for name in names})
+    others = boxes_on_paper(ax, labels)
+    assert len(drawn) == 2
+    assert len(others) > 6
+    assert not drawn[0].overlaps(drawn[1])
+    assert not any(name.overlaps(label) for name in drawn for label in others)
+
+
+def test_community_names_without_room_are_counted(grids):
+    grids["within"] = ["AverylongnameofaplaceA"] * 11 + ["AverylongnameofaplaceB"]
+    tiny = plt.figure(figsize=(1.0, 1.0)).add_subplot()
+    notes = written(plot_grids(Drawn(grids), ax=tiny, label=None, legend=False))
+    assert "2 of 2 community names left out for want of room" in notes
+
+
+def test_names_are_wrapped_evenly():
+    assert wrapped("东湖") == ["东湖"]
+    assert wrapped("东湖社区")[1:] == ["东湖\n社区"]
+    assert wrapped("429999001003") == ["429999001003"]
+    assert wrapped("a bb cc d")[1] == "a bb\ncc d"
+    assert wrapped("东湖花园社区居")[2].count("\n") == 2
+    assert all("".join(form.split()) == "东湖花园社区居" for form in wrapped("东湖花园社区居"))
 
 
 def test_every_label_lies_in_its_grid():
@@ -313,10 +352,32 @@ def test_bars_count_every_grid_on_its_side_of_the_band(band):
         assert counts[lefts >= max(high, low + 1)].sum() == (values > high).sum()
 
 
+@pytest.mark.parametrize("band", [(100, 120), (200, 500), (300, 300), (200, 307), (1, 90000)])
+def test_bars_are_neither_too_many_nor_too_thin(band):
+    low, high = band
+    values = np.random.default_rng(0).integers(60, 720, 300).astype(float)
+    width = bar_width(low, high, values)
+    lefts, rights, counts = bars(values, low, high, width)
+    assert counts.sum() == len(values)
+    assert len(lefts) <= 64
+    assert (lefts[1:] == rights[:-1]).all()
+
+
+@pytest.mark.parametrize("band", [(100, 120), (300, 300), (200, 500)])
+def test_texts_of_the_chart_cross_no_line_and_no_other_text(grids, band):
+    ax = plot_sizes(grids, low=band[0], high=band[1], title="Sizes")
+    ax.figure.canvas.draw()
+    texts = [text.get_window_extent() for text in [*ax.texts, ax.title]]
+    assert len(texts) >= 3
+    assert min(text.y0 for text in texts) >= ax.get_window_extent().y1
+    for i, text in enumerate(texts):
+        assert not any(text.overlaps(other) for other in texts[:i])
+
+
 def test_sizes_chart(plan):
     ax = plot_sizes(plan, title="Sizes")
     assert "9 of 11 grids in the band 200–500; median 333" in written(ax)
-    assert {"1 below ", " 1 above"} <= written(ax)
+    assert {"1 below 200", "1 above 500"} <= written(ax)
     heights = [patch.get_height() for patch in ax.patches if patch.get_zorder() == 2]
     assert sum(heights) == 11
     assert ax.get_title() == "Sizes"
@@ -381,6 +442,73 @@ def test_sheet_is_laid_so_that_the_map_is_large(grids):
     assert wide.get_size_inches() == pytest.approx((11.69, 8.27))
     assert tall.get_size_inches() == pytest.approx((11.69, 16.54))
     assert "12 grids, 3,715 households" in "".join(t.get_text() for t in wide.axes[1].texts)
+
+
+@pytest.mark.parametrize("words", [10, 40, 400])
+def test_a_long_heading_stays_on_the_page(grids, words):
+    grids["within"] = "one"
+    title = " ".join(["heading"] * words)
+    figure = sheet.draw_sheet(Drawn(grids), title=title, source=title)
+    page = figure.bbox
+    for text in figure.texts:
+        drawn = text.get_window_extent()
+        assert drawn.x1 < page.x1
+        assert drawn.y0 > page.y0
+        assert drawn.y1 < page.y1
+        assert text.get_text().count("\n") <= 2
+        assert words == 40 or text.get_text().endswith("…") == (words == 400)
+    assert figure.texts[0].get_text().endswith("…") == (words == 400)
+    assert figure.texts[0].get_window_extent().y0 > figure.axes[0].get_window_extent().y1
+
+
+@needs_cjk
+def test_a_long_chinese_heading_breaks_anywhere(grids):
+    grids["within"] = "one"
+    figure = sheet.draw_sheet(Drawn(grids), title="全县城乡社区服务网格划分方案" * 6)
+    lines = figure.texts[0].get_text().split("\n")
+    assert "".join(lines) == "全县城乡社区服务网格划分方案" * 6
+    assert len(lines) == 2
+
+
+@needs_cjk
+def test_one_community_by_itself(plan, grids):
+    around = gpd.GeoSeries([grids.union_all()], crs=grids.crs)
+    figure = sheet.draw_sheet(plan, within="德洪", boundary=around)
+    assert figure.texts[0].get_text() == "德洪: Service grids"
+    page, panel = figure.axes
+    assert {"001", "006"} <= written(page)
+    assert "007" not in written(page)
+    assert "6 grids, 1,870 households" in panel.texts[0].get_text()
+    shown = grids[grids["within"] == "德洪"].total_bounds
+    assert page.get_ylim()[1] < shown[3] + 100
+    assert entries(panel)[-1] == "boundary"
+    titled = sheet.draw_sheet(plan, within="Neucheng", title="Grids of Neucheng")
+    assert titled.texts[0].get_text() == "Grids of Neucheng"
+
+
+def test_the_boundary_away_from_a_community_is_left_out(plan, grids):
+    wide = gpd.GeoSeries([grids.union_all().buffer(900)], crs=grids.crs)
+    figure = sheet.draw_sheet(plan, within="Neucheng", boundary=wide.to_crs("EPSG:4490"))
+    assert "boundary" not in entries(figure.axes[1])
+
+
+def test_unknown_community_is_refused(plan, grids):
+    with pytest.raises(gp.InputError, match=r"'Neuchen' is no community.*did you mean 'Neucheng'"):
+        sheet.draw_sheet(plan, within="Neuchen")
+    with pytest.raises(gp.InputError, match="no column 'within'"):
+        sheet.draw_sheet(Drawn(grids.drop(columns="within")), within="x")
+
+
+@needs_cjk
+def test_the_boundary_is_seen_upon_a_community_border(plan, grids):
+    around = gpd.GeoSeries([grids.union_all()], crs=grids.crs)
+    ax = plot_grids(plan, boundary=around, label=None)
+    lines = [c for c in ax.collections if isinstance(c, mpl.collections.LineCollection)]
+    below, dashed = (c for c in lines if 4 <= c.get_zorder() < 5)
+    border = next(c for c in lines if c.get_zorder() == 3)
+    assert mpl.colors.to_hex(below.get_edgecolor()[0]) == "#ffffff"
+    assert below.get_linewidth()[0] > border.get_linewidth()[0]
+    assert dashed.get_linestyle()[0][1] is not None
 
 
 def test_sheet_refusals(plan, tmp_path):

@@ -40,11 +40,16 @@ INK = "#222222"
 LABELS = ("auto", "serial", "code", "grid")
 SERIAL_DIGITS = 3
 LABEL_SIZES = (8.0, 7.0, 6.0, 5.0)  # points; smaller cannot be read on paper
-NAME = "#123a5c"
-NAME_SIZES = (10.0, 8.5, 7.0, 6.0)
+NAME_STYLE: dict[str, Any] = {
+    "color": "#123a5c",
+    "weight": "bold",
+    "linespacing": 1.0,
+    "zorder": 7,
+}
+NAME_SIZES = (10.0, 8.5, 7.0, 6.0, 5.0)
 NAME_INSIDE = 0.75  # share of a name that must lie in its community where it finds no room inside
 WIDE_SIGNS = 0x2E7F  # from here on, letters are as wide as high
-MOST_CUTS = 300
+MOST_LINES, MOST_CUTS = 4, 500
 FITS = 0.93  # share of a label's box that must lie inside its grid
 
 
@@ -222,16 +227,16 @@ def draw_community_names(
 ) -> int:
     """Write each community's name where it hides no label; return how many found no room."""
     scale = points_per_unit(ax)
-    style: dict[str, Any] = {"color": NAME, "weight": "bold", "linespacing": 1.0, "zorder": 7}
     left_out = 0
     for name, shape in communities.items():
-        spot = _free_spot(shape, str(name), taken, scale)
+        forms = [(form, _name_box(ax, form, letters)) for form in wrapped(str(name))]
+        spot = _free_spot(shape, forms, taken, scale)
         if spot is None:
             left_out += 1
             continue
         point, size, box, text = spot
         taken = np.append(taken, box)
-        _write(ax, point, text, letters, fontsize=size, **style)
+        _write(ax, point, text, letters, fontsize=size, **NAME_STYLE)
     return left_out
 
 
@@ -246,26 +251,42 @@ def wrapped(text: str) -> list[str]:
     '东湖花\n园社区'
     """
     words = text.split()
-    joint = " "
-    if len(words) == 1 and len(text) > 3 and max(map(ord, text)) > WIDE_SIGNS:
-        words, joint = list(text), ""
     forms = [text]
-    for lines in range(2, min(3, len(words)) + 1):
+    if len(words) == 1 and max(map(ord, text)) > WIDE_SIGNS:
+        counts = range(2, min(MOST_LINES, len(text) // 2) + 1)
+        sizes = [math.ceil(len(text) / lines) for lines in counts]
+        return forms + ["\n".join(_pieces(text, size)) for size in sizes]
+    for lines in range(2, min(MOST_LINES, len(words)) + 1):
         cuts = combinations(range(1, len(words)), lines - 1)
         ways = ([0, *cut, len(words)] for cut in islice(cuts, MOST_CUTS))
-        parts = ([joint.join(words[i:j]) for i, j in pairwise(way)] for way in ways)
+        parts = ([" ".join(words[i:j]) for i, j in pairwise(way)] for way in ways)
         forms.append("\n".join(min(parts, key=lambda part: max(map(len, part)))))
     return forms
 
 
-def _name_box(text: str) -> NDArray[np.float64]:
-    """Width and height of a name in bold, on its lines, in multiples of the font size."""
-    lines = _box_size(text.split("\n"))
-    return np.array([lines[:, 0].max() * 1.1 + 0.3, 1.15 * len(lines)])
+def _pieces(text: str, size: int) -> list[str]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _name_box(ax: Axes, text: str, letters: Lettering) -> NDArray[np.float64]:
+    """Width and height of a name on its lines in multiples of the font size, as it is drawn."""
+    artist = ax.text(0, 0, text, **NAME_STYLE, **letters.style(text))
+    artist.set_fontsize(10)
+    with warnings.catch_warnings():
+        # A letter that the font lacks is said when the map is drawn.
+        warnings.simplefilter("ignore", UserWarning)
+        extent = artist.get_window_extent()
+    artist.remove()
+    figure: Any = ax.get_figure()
+    # half a letter's room at the sides, none above and below the ink
+    return np.array([extent.width, extent.height]) * 72 / figure.dpi / 10 + (0.4, 0.0)
 
 
 def _free_spot(
-    shape: Any, text: str, taken: NDArray[Any], scale: float
+    shape: Any,
+    forms: Sequence[tuple[str, NDArray[np.float64]]],
+    taken: NDArray[Any],
+    scale: float,
 ) -> tuple[NDArray[Any], float, Any, str] | None:
     """Where a name stands inside its community, or a little across its border, off all labels."""
     west, south, east, north = shape.bounds
@@ -274,10 +295,15 @@ def _free_spot(
     centre = _inner_points(np.array([shape]))[0]
     spots = spots[np.argsort(np.hypot(*(spots - centre).T), kind="stable")]
     tree = shapely.STRtree(taken)
-    tries = [(1.0, size, form) for size in NAME_SIZES for form in wrapped(text)]
-    tries += [(NAME_INSIDE, size, form) for size in NAME_SIZES[-2:] for form in wrapped(text)]
-    for inside, size, form in tries:
-        sizes = np.tile(_name_box(form) * size / scale, (len(spots), 1))
+    tries = [(1.0, size, form) for size in NAME_SIZES for form in forms]
+    tries += [(NAME_INSIDE, size, form) for size in NAME_SIZES[-2:] for form in forms]
+    for inside, size, (form, extent) in tries:
+        wide, high = extent * size / scale
+        if wide * high * inside > shape.area or (
+            inside == 1 and (wide > east - west or high > north - south)
+        ):
+            continue
+        sizes = np.tile((wide, high), (len(spots), 1))
         boxes = _boxes(spots, sizes)
         free = np.ones(len(spots), dtype=bool)
         free[np.unique(tree.query(boxes, predicate="intersects")[0])] = False

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.font_manager import FontProperties
     from numpy.typing import NDArray
 
-__all__ = ["grid_legend", "plot_grids", "plot_sizes"]
+__all__ = ["boundary_outline", "grid_legend", "plot_grids", "plot_sizes"]
 
 BOUNDARY: dict[str, Any] = {"color": carto.INK, "linestyle": (0, (3.5, 1.8))}
 
@@ -205,7 +205,7 @@ def _draw_lines(
         lines.plot(ax=ax, color=color, linewidth=linewidth, aspect=None, **style)
 
 
-def _outline(boundary: Any, crs: Any) -> gpd.GeoSeries | None:
+def boundary_outline(boundary: Any, crs: Any) -> gpd.GeoSeries | None:
     """Boundary of the territory in the CRS of the map."""
     if boundary is None:
         return None
@@ -353,7 +353,7 @@ def plot_grids(
     grids, metres = carto.in_metres(grids)
     texts = carto.label_texts(grids, label)
     classes = _classes(grids, column, cmap, low, high)
-    outline = _outline(boundary, grids.crs)
+    outline = boundary_outline(boundary, grids.crs)
     if ax is None:
         ax = _new_map(_extent(grids, outline))
     shapes = _communities(grids) if communities else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,15 +12,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from shapely import box
 
 from gridpart import __version__
 from gridpart._io import writing
 from gridpart.errors import InputError
 from gridpart.plots.cartography import INK
 from gridpart.plots.fonts import Lettering, is_outline_cff
-from gridpart.plots.grids import grid_legend, legend_title, plot_grids
+from gridpart.plots.grids import boundary_outline, grid_legend, legend_title, plot_grids
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     from matplotlib.artist import Artist
     from matplotlib.font_manager import FontProperties
 
@@ -36,6 +40,8 @@ METADATA: Mapping[str, Mapping[str, str | None]] = {
 }
 BESIDE, BELOW = 2.6, 1.45  # inches for legend and figures at the right of the map, or under it
 MARGIN, HEAD = 0.4, 0.45  # inches
+TITLE_SIZES = (16, 14, 12.5, 11.5)  # points
+TITLE_BREAKS = ((12.5, 2), (11.5, 2), (9, 3))  # points, lines
 
 
 def _figures(plan: PlanLike) -> list[str]:
@@ -132,16 +138,90 @@ def _fill_panel(
     )
 
 
-def _write(figure: Figure, place: tuple[float, float], text: str, **style: Any) -> None:
-    letters, size = style.pop("letters"), style.pop("size")
+def _write(
+    figure: Figure,
+    place: tuple[float, float],
+    text: str,
+    *,
+    sizes: Sequence[float],
+    letters: Lettering,
+    breaks: Sequence[tuple[float, int]],
+    **style: Any,
+) -> None:
+    """Write a text inside the margins: smaller, then on more lines, at last cut short.
+
+    `breaks` are the sizes at which it may break, each with its number of lines.
+    """
     style |= letters.style(text)
-    artist = figure.text(place[0], place[1], text, ha="left", **style)
-    artist.set_fontsize(size)
+    artist = figure.text(place[0], place[1], "", ha="left", linespacing=1.1, **style)
+    # Letters are a little wider at other resolutions than at the one they are measured at.
+    room = 0.95 * figure.bbox.width * (1 - 2 * place[0])
+
+    def width(words: str) -> float:
+        artist.set_text(words)
+        return float(artist.get_window_extent().width)
+
+    for size in sizes:
+        artist.set_fontsize(size)
+        if width(text) <= room:
+            return
+    for size, lines in breaks:
+        artist.set_fontsize(size)
+        filled, rest = _fill(text, lines, lambda words: width(words) <= room)
+        artist.set_text("\n".join(filled))
+        if not rest:
+            return
+    artist.set_text("\n".join(filled)[:-1] + "…")
+
+
+def _fill(text: str, lines: int, fits: Callable[[str], bool]) -> tuple[list[str], str]:
+    """Break a text into lines as full as fit, and what is left over; Chinese breaks anywhere."""
+    filled: list[str] = []
+    while text and len(filled) < lines:
+        end = bisect_right(range(1, len(text) + 1), 0, key=lambda n: 0 if fits(text[:n]) else 1)
+        end = max(end, 1)
+        if end < len(text) and " " in text[1 : end + 1]:
+            end = text.rindex(" ", 1, end + 1)
+        filled.append(text[:end].rstrip())
+        text = text[end:].lstrip()
+    return filled, text
+
+
+class Part(NamedTuple):
+    """One community of a plan, as much as a map needs."""
+
+    grids: gpd.GeoDataFrame
+    rules: Any
+
+
+def _community(plan: PlanLike, within: str) -> Part:
+    grids = plan.grids
+    if "within" not in grids.columns:
+        raise InputError(f"within={within!r}: the grids have no column 'within'")
+    rows = grids["within"].astype(str) == str(within)
+    if not rows.any():
+        names = sorted(grids["within"].dropna().astype(str).unique())
+        near = get_close_matches(str(within), names, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20])}"
+        raise InputError(f"within={within!r} is no community of the plan; {advice}")
+    return Part(grids[rows], plan.rules)
+
+
+def _in_view(boundary: Any, grids: gpd.GeoDataFrame) -> gpd.GeoSeries | None:
+    """The lines of the boundary beside these grids, so that the map shows no more than them."""
+    outline = boundary_outline(boundary, grids.crs)
+    if outline is None:
+        return None
+    lines = outline.boundary.intersection(box(*grids.total_bounds))
+    pieces = lines.explode(ignore_index=True)
+    pieces = pieces[(pieces.geom_type == "LineString") & ~pieces.is_empty]
+    return pieces if len(pieces) else None
 
 
 def draw_sheet(
     plan: PlanLike,
     *,
+    within: str | None = None,
     boundary: Any = None,
     paper: str = "A4",
     title: str | None = None,
@@ -153,10 +233,15 @@ def draw_sheet(
     """Lay out one sheet; see :func:`write_map` for the parameters."""
     if paper not in PAGES:
         raise InputError(f"paper={paper!r}: choose one of {', '.join(PAGES)}")
+    title = title or "Service grids"
+    if within is not None:
+        plan = _community(plan, within)
+        boundary = _in_view(boundary, plan.grids)
+        title = title if str(within) in title else f"{within}: {title}"
     sheet = _sheet(plan.grids.total_bounds, paper)
     figure = Figure(figsize=(sheet.width, sheet.height))
     FigureCanvasAgg(figure)
-    title, source = title or "Service grids", source or ""
+    source = source or ""
     heading = legend_title(column)
     letters = Lettering([title, source, heading], font=font)
     page, panel = _axes(figure, sheet)
@@ -168,9 +253,24 @@ def draw_sheet(
     handles = grid_legend(plan, column=column, boundary=boundary is not None)
     _fill_panel(panel, plan, sheet, handles=handles, title=heading, letters=letters)
     left, top = MARGIN / sheet.width, 1 - MARGIN / sheet.height
-    _write(figure, (left, top), title, va="top", size=16, letters=letters)
+    _write(
+        figure,
+        (left, top),
+        title,
+        va="top",
+        sizes=TITLE_SIZES,
+        breaks=TITLE_BREAKS,
+        letters=letters,
+    )
     foot = MARGIN / 2 / sheet.height
-    _write(figure, (left, foot), source, color="#555555", size=7, letters=letters)
+    _write(
+        *(figure, (left, foot), source),
+        sizes=(7, 6),
+        breaks=((6, 2), (5, 2)),
+        letters=letters,
+        color="#555555",
+        va="center",
+    )
     return figure
 
 
@@ -188,6 +288,7 @@ def write_map(
     plan: PlanLike,
     path: PathLike,
     *,
+    within: str | None = None,
     boundary: Any = None,
     paper: str = "A4",
     dpi: int = 200,
@@ -208,6 +309,9 @@ def write_map(
         With `grids` and `rules`.
     path : str or path
         Ends in ``.png``, ``.pdf`` or ``.svg``.
+    within : str, optional
+        Draw this community only, and say so in the heading. Of the boundary, only the part
+        beside it is drawn.
     boundary : GeoDataFrame, GeoSeries or shapely geometry, optional
         Outline of the territory.
     paper : {"A4", "A3"}, default "A4"
@@ -215,14 +319,16 @@ def write_map(
     dpi : int, default 200
         Dots per inch of a PNG.
     title, source : str, optional
-        Heading (default "Service grids") and the line that names the source of the data.
+        Heading (default "Service grids") and the line that names the source of the data. What is
+        too long is written smaller, then on two or three lines, and only then cut short.
     label, column, font
         As for :func:`gridpart.plot_grids`.
 
     Raises
     ------
     InputError
-        For another kind of file or paper, or what :func:`gridpart.plot_grids` refuses.
+        For another kind of file or paper, an unknown community, or what
+        :func:`gridpart.plot_grids` refuses.
     OutputError
         If the file cannot be written.
 
@@ -249,6 +355,7 @@ def write_map(
         label=label,
         column=column,
         font=font,
+        within=within,
     )
     with mpl.rc_context(_settings(figure)), writing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, metadata=dict(METADATA[suffix]))
