@@ -30,6 +30,7 @@ LONGEST_NAME = 31
 MOST_ROWS = 1_048_576
 LONGEST_TEXT = 32_767
 WIDEST = 48
+LINE_HEIGHT, HIGHEST = 15, 409  # points; Excel knows no higher row
 TEXT, ANYTHING, COUNT = "@", "General", "0"
 WHOLE, DECIMAL = "0_._0", "0.0"
 ROWS_MEASURED = 500
@@ -219,7 +220,10 @@ def _fill(
     make = _CellMaker(sheet)
     percent = [name in style.percent_columns for name in header]
     sheet.append([make.cell(_printable(name), bold=True) for name in header])
-    for row in zip(*columns, strict=True):
+    for number, row in enumerate(zip(*columns, strict=True), start=2):
+        lines = max((_lines(value) for value in row if isinstance(value, str)), default=1)
+        if lines > 1:
+            sheet.row_dimensions[number].height = min(lines * LINE_HEIGHT, HIGHEST)
         bold = any(isinstance(value, str) and value in style.bold_where for value in row)
         sheet.append(
             [
@@ -295,6 +299,12 @@ def _column_width(header: str, values: list[Any]) -> float:
             # numbers are indented by about two characters
             longest = max(longest, _display_width(text) + (1 if isinstance(value, str) else 3))
     return float(min(longest, WIDEST))
+
+
+def _lines(text: str) -> int:
+    """Lines that a text takes where it is wrapped; words leave a third of a line empty."""
+    width = _display_width(text)
+    return 1 if width <= WIDEST else math.ceil(width / (WIDEST * 2 / 3))
 
 
 def _display_width(text: str) -> int:

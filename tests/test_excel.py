@@ -82,6 +82,7 @@ def test_chinese_text_counts_double_in_the_width(tmp_path):
     assert wide - narrow == 9
     assert longest < 60
     assert [cell.alignment.wrap_text for cell in sheet[2]] == [None, None, True]
+    assert sheet.row_dimensions[2].height == 13 * 15
 
 
 def test_what_excel_does_not_know(tmp_path):
