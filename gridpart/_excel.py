@@ -263,9 +263,11 @@ class _CellMaker:
         from openpyxl.styles import Alignment, Font
 
         cell.number_format = form
+        # A row with a long cell is read from its top.
+        cell.alignment = Alignment(vertical="top")
         if form not in (TEXT, ANYTHING):
             # Numbers stand at the right edge, where the text of the next column begins.
-            cell.alignment = Alignment(horizontal="right", indent=1)
+            cell.alignment = Alignment(horizontal="right", indent=1, vertical="top")
         if wrapped:
             cell.alignment = Alignment(wrap_text=True, vertical="top")
         if bold:
