@@ -363,6 +363,7 @@ def staff(plan: Path, roster: Path, output: Path) -> None:
 @_output("MAP.(png|pdf|svg)")
 @click.option("--boundary", type=_FILE, metavar="FILE", help="Outline of the territory.")
 @click.option("--boundary-layer", help="Layer of the boundary file.")
+@click.option("--within", metavar="NAME", help="Draw this community only.")
 @click.option("--title", help="Heading of the map.")
 @click.option("--paper", type=click.Choice(["A4", "A3"]), default="A4", show_default=True)
 def map_(

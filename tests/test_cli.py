@@ -548,6 +548,22 @@ def test_a_grid_over_a_community_border_is_an_error(units, tmp_path):
     assert json.loads((tmp_path / "a.json").read_text())["counts"]["code_wrong_parent"] == 1
 
 
+def test_maps_of_one_community_and_of_boundaries_in_files_of_many_layers(units, tmp_path, capsys):
+    units["ward"] = np.where(units.geometry.centroid.x < 400, "east", "west")
+    source = tmp_path / "units.gpkg"
+    units.to_file(source, layer="units")
+    units.dissolve().to_file(source, layer="rim")
+    plan = planned(source, "--within", "ward")
+    picture = tmp_path / "map.png"
+    rim = ["--boundary", source, "--boundary-layer", "rim"]
+    assert run("map", plan, "-o", picture, "--within", "west", *rim) == 0
+    assert picture.stat().st_size > 5_000
+    assert run("map", plan, "-o", picture, "--boundary", source) == 2
+    assert "choose a layer with --boundary-layer: units, rim" in capsys.readouterr().err
+    assert run("map", plan, "-o", picture, "--within", "north") == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_many_communities_under_one_code_are_noted(units, tmp_path, capsys):
     units["ward"] = np.where(units.geometry.centroid.x < 400, "a", "b")
     units.to_file(tmp_path / "units.gpkg", layer="units")
