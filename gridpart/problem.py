@@ -164,8 +164,9 @@ def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], exclusive: str | Non
     alone = marked & (names == "")
     site[alone] = np.arange(alone.sum())
     named = marked & ~alone
-    pairs = pd.MultiIndex.from_arrays([keys[named], names[named]])
-    site[named] = pd.factorize(pairs)[0] + alone.sum()
+    # a site ends at the border of its community; NUL stands in no name
+    pairs = [f"{key}\0{name}" for key, name in zip(keys[named], names[named], strict=True)]
+    site[named] = pd.factorize(np.array(pairs, dtype=object))[0] + alone.sum()
     return site
 
 
