@@ -11,7 +11,7 @@ found by sorting segments, not by intersecting polygons:
 4. micrometres are summed per pair as integers and rounded once, to millimetres.
 
 All of it is array code, in three layers: :func:`build_contiguity` (frame, CRS, messages), and in
-``_segments`` a positional helper on geometry arrays above kernels on integer arrays.
+``_geometry.segments`` a positional one on geometry arrays above kernels on integer arrays.
 ``docs/decisions/0004-contiguity.md`` says why.
 """
 
