@@ -212,7 +212,7 @@ def solve_communities(
     spent = effort if isinstance(effort, Effort) else EFFORTS[effort]
     control = np.zeros(2, np.int64)
     if not is_compiled():
-        say("compiling the engine, once: this takes about 30 seconds")
+        say("compiling the engine, once: this takes about 20 seconds")
     warm_up()
     bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
     counts = _counts(communities, rules)
