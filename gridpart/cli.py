@@ -161,14 +161,21 @@ def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> Non
     frame = gp.read_units(units, layer=layer)
     _io.check_names(frame)
     plan = gp.partition(frame, **rules)
-    facts = {
-        "input": units.name,
-        "input_layer": layer or "",
-        "input_sha256": _io.file_sha256(units),
-    }
-    plan = plan.replace(provenance={**plan.provenance, **facts})
+    plan = with_source(plan, units, layer)
     plan.save(output)
     _report_plan(plan, output)
+
+
+def with_source(plan: Plan, path: Path, layer: str | None) -> Plan:
+    """The plan with the name and the checksum of the file that its units come from."""
+    from gridpart import _io
+
+    facts = {
+        "input": path.name,
+        "input_layer": layer or "",
+        "input_sha256": _io.file_sha256(path),
+    }
+    return plan.replace(provenance={**plan.provenance, **facts})
 
 
 def _bound(text: str) -> tuple[str, tuple[int, int]]:
@@ -300,8 +307,14 @@ def _zones(path: Path, layer: str | None) -> tuple[gpd.GeoDataFrame, dict[str, A
         return _read_one(path, layer, "--layer"), {}
     if layer == "grids" and not set(LAYERS) <= set(layers):
         return _read_one(path, layer, "--layer"), {}
-    plan = read_plan(path)
-    known = {
+    known = audit_inputs(read_plan(path))
+    # the zones as they stand in the file, for they may have been edited since
+    return _io.read_vector(path, layer="grids"), known
+
+
+def audit_inputs(plan: Plan) -> dict[str, Any]:
+    """What a plan knows that its audit asks for: units, band, exceptions, communities."""
+    known: dict[str, Any] = {
         "id": "grid",
         "units": plan.units,
         "unit_id": plan.rules.id,
@@ -314,8 +327,7 @@ def _zones(path: Path, layer: str | None) -> tuple[gpd.GeoDataFrame, dict[str, A
     }
     if plan.rules.within is not None and _are_parents(plan):
         known["parent"] = "within"
-    # the zones as they stand in the file, for they may have been edited since
-    return _io.read_vector(path, layer="grids"), known
+    return known
 
 
 def _are_parents(plan: Plan) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import gridpart as gp
-from gridpart import _io, report
+from gridpart import report
+from gridpart.cli import audit_inputs, with_source
 from gridpart.errors import OutputError
 from gridpart.plan import Plan
 from gridpart.plots.sheet import write_map
@@ -46,29 +47,9 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> Plan:
 
     plan = gp.partition(units, id="unit_id", within="community", exclusive="exclusive")
     plan = gp.assign_codes(plan, parent="community")
-    plan = plan.replace(
-        provenance={
-            **plan.provenance,
-            "input": source.name,
-            "input_layer": "units",
-            "input_sha256": _io.file_sha256(source),
-        }
-    )
+    plan = with_source(plan, source, "units")
     say(str(plan))
-    findings = gp.audit(
-        plan.grids,
-        id="grid",
-        boundary=boundary,
-        units=plan.units,
-        unit_id="unit_id",
-        households="households",
-        assignment="grid",
-        low=plan.rules.low,
-        high=plan.rules.high,
-        exceptions=plan.exceptions,
-        unit_within="community",
-        parent="within",
-    )
+    findings = gp.audit(plan.grids, boundary=boundary, **audit_inputs(plan))
     say(report.audit_text(findings))
     staffing = gp.assign_posts(plan.grids, read_roster(sample_path("roster")))
     say(str(staffing))

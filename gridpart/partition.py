@@ -327,6 +327,7 @@ def _exceptions(
     within = np.full(names.size, None, dtype=object)
     if rules.within is not None:
         within[labels] = units[rules.within].astype(str).to_numpy()
+    pieces = [*pieces, *range(len(pieces), names.size)]
     of_piece: dict[int, tuple[int, int]] = {}
     for g, piece in enumerate(pieces):
         households, count = of_piece.get(piece, (0, 0))
@@ -334,8 +335,7 @@ def _exceptions(
     unit_name = units.index if rules.id is None else pd.Index(units[rules.id])
     rows = [
         (names[g], within[g], total[g], why[int(g)], why[int(g)] != "not_found",
-         _advice(why[int(g)], int(total[g]), rules, of_piece.get(pieces[g], (0, 0))
-                 if g < len(pieces) else (0, 0)))
+         _advice(why[int(g)], int(total[g]), rules, of_piece[pieces[g]]))
         for g in np.flatnonzero(outside | broken)
     ]  # fmt: skip
     for g in np.unique(labels[attached]):

@@ -152,15 +152,12 @@ def search(
         Groups outside the band.
     """
     if wanted == 1:
-        load, extra = part.loads.sum(keepdims=True), part.extra.sum(axis=0, keepdims=True)
-        outside = kernels.count_outside(
-            load, extra, 1, bounds.low, bounds.high, bounds.extra_low, bounds.extra_high
-        )
-        return np.zeros(len(part), np.int64), 1, int(outside)
+        labels = np.zeros(len(part), np.int64)
+        return labels, 1, _outside(part, bounds, labels, 1)
     run = _Run(part, wanted, bounds, balance, control)
     best: tuple[tuple[int, Fraction], Ints, int] | None = None
     for labels, n_groups in _runs(run, effort, seed, free_count):
-        outside = run.outside(labels, n_groups)
+        outside = _outside(part, bounds, labels, n_groups)
         # cuts of different numbers of groups compare when scaled by the root of the number
         rank = (outside, Fraction(run.cost(labels, n_groups) ** 2, n_groups))
         if best is None or rank < best[0]:
@@ -183,6 +180,18 @@ def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[t
         starts = effort.starts if len(run.part) <= effort.starts_up_to else 1
         for turn in range(starts):
             yield run.wide(_generator(seed, turn), turn, effort.sweeps, free_count)
+
+
+def _outside(part: Part, bounds: Bounds, labels: Ints, n_groups: int) -> int:
+    """Groups outside any of their bands."""
+    load, _ = kernels.group_sums(labels, part.loads, n_groups)
+    extra = np.zeros((n_groups, part.extra.shape[1]), np.int64)
+    np.add.at(extra, labels, part.extra)
+    return int(
+        kernels.count_outside(
+            load, extra, n_groups, bounds.low, bounds.high, bounds.extra_low, bounds.extra_high
+        )
+    )
 
 
 def _generator(seed: Bits, turn: int) -> Bits:
@@ -296,7 +305,9 @@ class _Run:
         )  # fmt: skip
         if outside == 0:
             best = labels.copy()
-            hard = np.full(QUENCH_SWEEPS, (int(self.borders.sum()) + 1) << 16)
+            # more than any single move can gain, and no more: far larger would leave 64 bits
+            gain = int(self.borders.max()) * int(np.diff(part.indptr).max())
+            hard = np.full(QUENCH_SWEEPS, (gain + 1) << 16)
             found = self._moves(labels, n_groups, state, _zeros(QUENCH_SWEEPS), hard, steady, best)
             return (best if found >= 0 else labels), int(n_groups)
         return labels, int(n_groups)
@@ -314,18 +325,6 @@ class _Run:
             np.empty(0, np.int64) if best is None else best,
         )  # fmt: skip
         return int(found)
-
-    def outside(self, labels: Ints, n_groups: int) -> int:
-        """Groups outside any of their bands."""
-        part, bounds = self.part, self.bounds
-        load, _ = kernels.group_sums(labels, part.loads, n_groups)
-        extra = np.zeros((n_groups, part.extra.shape[1]), np.int64)
-        np.add.at(extra, labels, part.extra)
-        return int(
-            kernels.count_outside(
-                load, extra, n_groups, bounds.low, bounds.high, bounds.extra_low, bounds.extra_high
-            )
-        )
 
     def cost(self, labels: Ints, n_groups: int) -> int:
         """What runs are compared by: the cut, and unevenness as the search weighs it."""
