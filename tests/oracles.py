@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import networkx as nx
@@ -81,3 +81,51 @@ def best_division(graph: nx.Graph, loads, low: int, high: int) -> int | None:
 
     most = kept((1 << n) - 1)
     return None if most < 0 else sum(border.values()) - most
+
+
+def least_cuts(graph: nx.Graph, loads, low, high) -> dict[int, int]:
+    """Shortest cut for every number of groups with which a division in all bands exists.
+
+    `loads` has one row a unit and one or more columns, `low` and `high` one bound a column. Every
+    subset of the units is weighed and flooded at once; then the subsets are divided in increasing
+    order, always by the group of their first unit. For some 12 units at most.
+    """
+    n = graph.number_of_nodes()
+    masks = np.arange(1 << n)
+    holds = (masks[:, None] >> np.arange(n)) & 1
+    sums = holds @ np.asarray(loads).reshape(n, -1)
+    possible = ((sums >= low) & (sums <= high)).all(axis=1)
+    reached, before = masks & -masks, np.zeros_like(masks)
+    while (reached != before).any():
+        before = reached.copy()
+        for u in range(n):
+            near = sum(1 << v for v in graph[u])
+            reached |= np.where(reached >> u & 1, near, 0) & masks
+    possible &= reached == masks
+    inside = np.zeros_like(masks)
+    for u, v, border in graph.edges(data="border"):
+        inside += border * holds[:, u] * holds[:, v]
+    groups = [masks[possible & (masks & -masks == 1 << u)] for u in range(n)]
+    nothing = -(1 << 60)
+    kept = np.full((n + 1, 1 << n), nothing)  # by number of groups and subset
+    kept[0, 0] = 0
+    for mask in range(1, 1 << n):
+        group = groups[(mask & -mask).bit_length() - 1]
+        group = group[group & mask == group]
+        if group.size:
+            kept[1:, mask] = (kept[:-1, mask ^ group] + inside[group]).max(axis=1)
+    total = int(inside[-1])
+    return {k: total - int(kept[k, -1]) for k in range(1, n + 1) if kept[k, -1] >= 0}
+
+
+def set_partitions(n: int) -> Iterator[list[int]]:
+    """Labels of every way to divide `n` things, groups numbered by their first."""
+
+    def extended(labels: list[int], used: int) -> Iterator[list[int]]:
+        if len(labels) == n:
+            yield labels
+            return
+        for group in range(used + 1):
+            yield from extended([*labels, group], max(used, group + 1))
+
+    return extended([], 0)
