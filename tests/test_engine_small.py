@@ -285,3 +285,67 @@ def test_two_bounded_quantities(kind):
         assert inside.all() == bool(cuts), (seed, solution.reasons, cuts)
         # beside a proof that holds for the part, a group may honestly be `not_found`
         assert any(solution.proven) == (not cuts), seed
+
+
+# ---------------------------------------------------------------- planted plans
+
+HOUSEHOLDS = 350
+
+
+def plant(graph: nx.Graph, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Labels of k connected groups: always the smallest that still can grow takes a unit."""
+    labels = np.full(len(graph), -1)
+    labels[rng.permutation(len(graph))[:k]] = np.arange(k)
+    growing = set(range(k))
+    while (labels < 0).any():
+        size = np.bincount(labels[labels >= 0], minlength=k)
+        g = min(growing, key=lambda g: (size[g], g))
+        own = np.flatnonzero(labels == g).tolist()
+        near = sorted({v for u in own for v in graph[u] if labels[v] < 0})
+        if near:
+            labels[near[int(rng.integers(len(near)))]] = g
+        else:
+            growing.remove(g)
+    return labels
+
+
+def planted(kind: str, n: int, per_cent: int, seed: int):
+    """A graph whose loads allow a plan in a band of HOUSEHOLDS and so many per cent around it."""
+    rng = np.random.default_rng([KINDS.index(kind), n, per_cent, seed])
+    graph = build(kind, n, rng)
+    n = len(graph)
+    labels = plant(graph, max(n // 10, 2), rng)
+    low = -(-HOUSEHOLDS * (100 - per_cent) // 100)
+    high = HOUSEHOLDS * (100 + per_cent) // 100
+    weight = np.where(rng.random(n) < 0.1, 0, rng.lognormal(2.5, 0.9, n) + 1)
+    loads = np.zeros(n, np.int64)
+    for g in range(labels.max() + 1):
+        own = np.flatnonzero(labels == g)
+        share = weight[own] + 1e-3
+        loads[own] = share / share.sum() * rng.integers(low, high + 1)
+        loads[own[0]] += max(low - loads[own].sum(), 0)  # what rounding down has lost
+    sums = np.bincount(labels, loads)
+    assert ((sums >= low) & (sums <= high)).all()
+    return graph, loads, low, high
+
+
+NARROW = [(kind, 60, p) for kind in ("path", "tree", "caterpillar", "ring") for p in (0, 1, 2, 5)]
+WIDER = [
+    (kind, n, p)
+    for kind in ("triangles", "lattice")
+    for n, p in ((30, 1), (30, 5), (100, 5), (400, 10))
+]
+
+
+@pytest.mark.parametrize(("kind", "n", "per_cent"), NARROW + WIDER)
+def test_a_planted_plan_is_found(kind, n, per_cent):
+    for seed in range(3):
+        graph, loads, low, high = planted(kind, n, per_cent, seed)
+        # the longer efforts take seconds: one of each
+        efforts = ["fast"] if seed else ["fast", "default"]
+        if (n, per_cent, seed) == (30, 1, 0):
+            efforts.append("best")
+        for effort in efforts:
+            solution = solve(*to_arrays(graph), loads, low, high, effort=effort)
+            assert_connected(graph, solution)
+            assert not any(solution.reasons), (seed, effort, solution)
