@@ -134,8 +134,8 @@ def test_every_sweep_equals_a_slow_one(n, seed, k, others):
     for _ in range(3):
         kernels.anneal(
             indptr, indices, borders, masks, loads, work, extra, fast, k, 100, 300, extra_low,
-            extra_high, scale, np.array([temperature]), np.array([penalty]), np.array([even]),
-            chances, state, control, NONE,
+            extra_high, scale, np.zeros((n, 0), np.int64), 0, np.array([temperature]),
+            np.array([penalty]), np.array([even]), chances, state, control, NONE,
         )  # fmt: skip
         for u in range(n):
             bits = int(kernels.draw(draws))
@@ -165,6 +165,7 @@ def test_best_labels_are_in_the_band_and_shortest():
     found = kernels.anneal(
         indptr, indices, borders, kernels.neighbour_masks(indptr, indices), loads, loads,
         np.zeros((80, 0), np.int64), labels, 8, 180, 400, NONE, NONE, NONE,
+        np.zeros((80, 0), np.int64), 0,
         np.full(sweeps, 40_000), np.full(sweeps, 5_000 << 16), np.zeros(sweeps, np.int64),
         np.arange(1, 4097)[::-1] * 16, np.array([1], np.uint64), np.zeros(2, np.int64), best,
     )  # fmt: skip
@@ -183,10 +184,10 @@ def test_repair_keeps_groups_connected_and_never_adds_violations(n, seed, free_c
     low, high = 70, 140
     before = kernels.group_sums(labels, loads, k)[0]
     violations = int(((before < low) | (before > high)).sum())
-    state, control = np.array([seed], np.uint64), np.zeros(2, np.int64)
+    state = np.array([seed], np.uint64)
     groups, left = kernels.repair(
         indptr, indices, borders, loads, labels, k, low, high, np.zeros((n, 0), np.int64), NONE,
-        NONE, 7, 10, 20, free_count, state, control,
+        NONE, np.zeros((n, 0), np.int64), 0, 7, 10, 20, free_count, state,
     )  # fmt: skip
     after = kernels.group_sums(labels, loads, groups)[0]
     assert sorted(set(labels)) == list(range(groups))
@@ -228,7 +229,7 @@ def test_every_division_like_brute_force(n, seed, low, width):
     for wanted in range(1, n + 1):
         labels, count = kernels.best_division(
             indptr, indices, borders, loads, low, low + width, np.zeros((n, 0), np.int64), NONE,
-            NONE, n, wanted,
+            NONE, np.zeros((n, 0), np.int64), 0, loads, 0, n, wanted,
         )  # fmt: skip
         if labels.size:
             assert sorted(set(labels)) == list(range(count))

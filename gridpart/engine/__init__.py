@@ -4,14 +4,25 @@ It knows no GeoDataFrame, no file and no progress bar; what it minimises and res
 """
 
 from gridpart.engine.search import EFFORTS, Effort
-from gridpart.engine.solve import REASONS, Solution, is_compiled, share_out, solve, warm_up
+from gridpart.engine.solve import (
+    REASONS,
+    Relaxation,
+    Solution,
+    is_compiled,
+    regions,
+    share_out,
+    solve,
+    warm_up,
+)
 
 __all__ = [
     "EFFORTS",
     "REASONS",
     "Effort",
+    "Relaxation",
     "Solution",
     "is_compiled",
+    "regions",
     "share_out",
     "solve",
     "warm_up",

@@ -183,6 +183,45 @@ def subgraph(
 
 
 @njit(cache=True, nogil=True)
+def contracted(
+    indptr: Ints, indices: Ints, borders: Ints, node: Ints, count: int
+) -> tuple[Ints, Ints, Ints]:
+    """Rows of the graph in which all units of equal `node` are one; borders add up."""
+    n = node.size
+    first = np.full(count, -1, np.int64)
+    following = np.full(n, -1, np.int64)
+    for u in range(n - 1, -1, -1):
+        following[u] = first[node[u]]
+        first[node[u]] = u
+    rows = np.zeros(count + 1, np.int64)
+    columns = np.empty(indices.size, np.int64)
+    lengths = np.empty(indices.size, np.int64)
+    place = np.full(count, -1, np.int64)
+    at = 0
+    for a in range(count):
+        start = at
+        u = first[a]
+        while u >= 0:
+            for e in range(indptr[u], indptr[u + 1]):
+                b = node[indices[e]]
+                if b == a:
+                    continue
+                if place[b] < start:
+                    place[b] = at
+                    columns[at] = b
+                    lengths[at] = 0
+                    at += 1
+                lengths[place[b]] += borders[e]
+            u = following[u]
+        rows[a + 1] = at
+    for a in range(count):
+        order = np.argsort(columns[rows[a] : rows[a + 1]])
+        columns[rows[a] : rows[a + 1]] = columns[rows[a] : rows[a + 1]][order]
+        lengths[rows[a] : rows[a + 1]] = lengths[rows[a] : rows[a + 1]][order]
+    return rows, columns[:at].copy(), lengths[:at].copy()
+
+
+@njit(cache=True, nogil=True)
 def group_sums(labels: Ints, loads: Ints, n_groups: int) -> tuple[Ints, Ints]:
     """Load and number of units of every group."""
     group_load = np.zeros(n_groups, np.int64)
@@ -466,6 +505,82 @@ def count_outside(
     return count
 
 
+@njit(cache=True, nogil=True, inline="always")
+def too_far(u: int, v: int, reach: Ints, widest: int) -> bool:
+    """Whether two units are too far apart for one group.
+
+    ``reach[u, d]`` is how far the unit reaches in direction d (its support function); the second
+    half of the columns are the opposite directions of the first. A set is as wide in a direction
+    as the sum of how far it reaches both ways, and its diameter is its greatest width.
+    """
+    half = reach.shape[1] // 2
+    for d in range(half):
+        if reach[u, d] + reach[v, d + half] > widest or reach[v, d] + reach[u, d + half] > widest:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def far_from(u: int, start: int, following: Ints, reach: Ints, widest: int) -> int:
+    """How many units of the chain that begins with `start` are too far from `u`."""
+    count = 0
+    v = start
+    while v >= 0:
+        if v != u and too_far(u, v, reach, widest):
+            count += 1
+        v = following[v]
+    return count
+
+
+@njit(cache=True, nogil=True)
+def chains(labels: Ints, n_groups: int) -> tuple[Ints, Ints, Ints]:
+    """Members of every group as a chain in ascending order: first, following, previous."""
+    first = np.full(n_groups, -1, np.int64)
+    following = np.full(labels.size, -1, np.int64)
+    previous = np.full(labels.size, -1, np.int64)
+    for u in range(labels.size - 1, -1, -1):
+        g = labels[u]
+        following[u] = first[g]
+        if first[g] >= 0:
+            previous[first[g]] = u
+        first[g] = u
+    return first, following, previous
+
+
+@njit(cache=True, nogil=True)
+def relink(u: int, own: int, target: int, first: Ints, following: Ints, previous: Ints) -> None:
+    """Move a unit from one chain to the head of another."""
+    before, after = previous[u], following[u]
+    if before >= 0:
+        following[before] = after
+    else:
+        first[own] = after
+    if after >= 0:
+        previous[after] = before
+    previous[u] = -1
+    following[u] = first[target]
+    if first[target] >= 0:
+        previous[first[target]] = u
+    first[target] = u
+
+
+@njit(cache=True, nogil=True)
+def extra_sums(labels: Ints, extra: Ints, n_groups: int, reach: Ints, widest: int) -> Ints:
+    """Other bounded quantities of every group; where `reach` has columns, pairs too far last."""
+    others = extra.shape[1]
+    is_wide = reach.shape[1] > 0
+    sums = np.zeros((n_groups, others + (1 if is_wide else 0)), np.int64)
+    for u in range(labels.size):
+        for q in range(others):
+            sums[labels[u], q] += extra[u, q]
+    if is_wide:
+        _, following, _ = chains(labels, n_groups)
+        for u in range(labels.size):
+            # the chain ascends, so that every pair is met once
+            sums[labels[u], others] += far_from(u, following[u], following, reach, widest)
+    return sums
+
+
 @njit(cache=True, nogil=True)
 def anneal(
     indptr: Ints,
@@ -482,6 +597,8 @@ def anneal(
     extra_low: Ints,
     extra_high: Ints,
     extra_scale: Ints,
+    reach: Ints,
+    widest: int,
     temperatures: Ints,
     penalties: Ints,
     evenness: Ints,
@@ -497,8 +614,9 @@ def anneal(
     the band, plus ``evenness[sweep]`` / 2**28 for every squared unit of work; it is taken if that
     is at most the temperature times -ln(chance), and if the group that loses the unit stays
     connected and is not emptied. Other bounded quantities count as households, `extra_scale` /
-    65536 for each unit of them. `control` is (stop, work done): the caller may set the first, and
-    reads the second.
+    65536 for each unit of them; so do pairs of units that are too far apart (see `too_far`), which
+    the last column of bounds and scales is about where `reach` has columns. `control` is (stop,
+    work done): the caller may set the first, and reads the second.
 
     Where `best` has n entries it receives the labels with the shortest cut among those that had
     every group in the band at the end of a sweep.
@@ -511,10 +629,10 @@ def anneal(
     n = labels.size
     group_load, group_size = group_sums(labels, loads, n_groups)
     group_work = group_sums(labels, work, n_groups)[0]
-    group_extra = np.zeros((n_groups, extra.shape[1]), np.int64)
-    for u in range(n):
-        for q in range(extra.shape[1]):
-            group_extra[labels[u], q] += extra[u, q]
+    group_extra = extra_sums(labels, extra, n_groups, reach, widest)
+    is_wide = reach.shape[1] > 0
+    others = extra.shape[1]
+    first, following, previous = chains(labels, n_groups)
     cut = cut_of(indptr, indices, borders, labels)
     best_cut = -1
     stamp = np.zeros(n, np.int64)
@@ -562,6 +680,12 @@ def anneal(
                     group_extra, own, target, extra, u, extra_low, extra_high, extra_scale
                 )
                 delta += (penalty * (miss >> 16)) >> 16
+            far_own, far_target = 0, 0
+            if is_wide:
+                far_own = far_from(u, first[own], following, reach, widest)
+                far_target = far_from(u, first[target], following, reach, widest)
+                pairs = extra_scale[others] * (far_target - far_own)
+                delta += (penalty * (pairs >> 16)) >> 16
             share = work[u]
             if even != 0 and share != 0:
                 # by how much the sum of the squared work of both groups changes
@@ -581,9 +705,13 @@ def anneal(
             group_work[target] += share
             group_size[own] -= 1
             group_size[target] += 1
-            for q in range(extra.shape[1]):
+            for q in range(others):
                 group_extra[own, q] -= extra[u, q]
                 group_extra[target, q] += extra[u, q]
+            if is_wide:
+                group_extra[own, others] -= far_own
+                group_extra[target, others] += far_target
+                relink(u, own, target, first, following, previous)
             cut += gain
         if (
             best.size == n
@@ -711,7 +839,7 @@ def _split_tree(
 
 
 @njit(cache=True, nogil=True)
-def _gather(
+def gather(
     indptr: Ints,
     indices: Ints,
     labels: Ints,
@@ -723,7 +851,10 @@ def _gather(
     chosen: Ints,
     taken: Flags,
 ) -> int:
-    """Choose up to `wanted` connected groups around group `start`, at random; how many."""
+    """Choose up to `wanted` connected groups around group `start`, at random; how many.
+
+    `taken` is scratch, all false; `chosen` must have room for `wanted` groups.
+    """
     chosen[0] = start
     taken[start] = True
     count = 1
@@ -778,16 +909,17 @@ def repair(
     extra: Ints,
     extra_low: Ints,
     extra_high: Ints,
+    reach: Ints,
     widest: int,
+    width: int,
     regions: int,
     trees: int,
     free_count: bool,
     state: Bits,
-    control: Ints,
 ) -> tuple[int, int]:
     """Bring groups into the band by merging a few neighbours and splitting them again.
 
-    Every group outside the band is merged with 1 to `widest` - 1 random neighbours, and the
+    Every group outside the band is merged with 1 to `width` - 1 random neighbours, and the
     region is split along random spanning trees, cutting only where all sides fit: first into as
     many groups as before, then (if `free_count`) into one fewer or one more. Of the splits found
     the one with the shortest borders is taken, so the number of groups outside only falls.
@@ -801,17 +933,12 @@ def repair(
     n = labels.size
     capacity = n_groups + 1
     group_load = _grown(group_sums(labels, loads, n_groups)[0], capacity, 0)
-    group_extra = np.zeros((capacity, extra.shape[1]), np.int64)
-    for u in range(n):
-        for q in range(extra.shape[1]):
-            group_extra[labels[u], q] += extra[u, q]
+    group_extra = np.zeros((capacity, extra_low.size), np.int64)
+    group_extra[:n_groups] = extra_sums(labels, extra, n_groups, reach, widest)
     first = np.full(capacity, -1, np.int64)
-    following = np.full(n, -1, np.int64)
-    for u in range(n - 1, -1, -1):
-        following[u] = first[labels[u]]
-        first[labels[u]] = u
+    first[:n_groups], following, _ = chains(labels, n_groups)
     taken = np.zeros(capacity, np.bool_)
-    chosen = np.empty(widest + 1, np.int64)
+    chosen = np.empty(width + 1, np.int64)
     place = np.full(n, -1, np.int64)
     left = 0
     g = 0
@@ -821,14 +948,12 @@ def repair(
             continue
         done = False
         for change in range(3 if free_count else 1):
-            for width in range(1 if change > 0 else 2, widest + 1):
+            for joined in range(1 if change > 0 else 2, width + 1):
                 for _ in range(regions):
-                    if control[0] != 0:
-                        break
-                    count = _gather(
-                        indptr, indices, labels, following, first, g, width, state, chosen, taken
+                    count = gather(
+                        indptr, indices, labels, following, first, g, joined, state, chosen, taken
                     )
-                    if count < width:
+                    if count < joined:
                         break
                     # the same number of groups, one fewer, one more
                     wanted = count + (0 if change == 0 else (-1 if change == 1 else 1))
@@ -856,6 +981,8 @@ def repair(
                         extra,
                         extra_low,
                         extra_high,
+                        reach,
+                        widest,
                         trees,
                         place,
                         state,
@@ -867,7 +994,7 @@ def repair(
                             capacity *= 2
                             first = _grown(first, capacity, -1)
                             group_load = _grown(group_load, capacity, 0)
-                            wider = np.zeros((capacity, extra.shape[1]), np.int64)
+                            wider = np.zeros((capacity, extra_low.size), np.int64)
                             wider[:n_groups] = group_extra
                             group_extra = wider
                             taken = np.zeros(capacity, np.bool_)
@@ -876,7 +1003,6 @@ def repair(
                     for c in range(wanted):
                         first[chosen[c]] = -1
                         group_load[chosen[c]] = 0
-                        group_extra[chosen[c]] = 0
                     for i in range(members.size - 1, -1, -1):
                         target = chosen[piece[i]]
                         u = members[i]
@@ -884,8 +1010,9 @@ def repair(
                         following[u] = first[target]
                         first[target] = u
                         group_load[target] += loads[u]
-                        for q in range(extra.shape[1]):
-                            group_extra[target, q] += extra[u, q]
+                    sums = extra_sums(piece, extra[members], wanted, reach[members], widest)
+                    for c in range(wanted):
+                        group_extra[chosen[c]] = sums[c]
                     if wanted < count:
                         gone, last = chosen[count - 1], n_groups - 1
                         if gone != last:
@@ -932,6 +1059,8 @@ def _resplit(
     extra: Ints,
     extra_low: Ints,
     extra_high: Ints,
+    reach: Ints,
+    widest: int,
     trees: int,
     place: Ints,
     state: Bits,
@@ -967,19 +1096,16 @@ def _resplit(
     groups_of = np.empty(wanted + 1, np.int64)
     best = np.empty(0, np.int64)
     best_cut, best_missing = -1, wanted + 1
-    sums = np.zeros((wanted, extra.shape[1]), np.int64)
     inside = np.full(wanted, low, np.int64)
+    own_extra, own_reach = extra[members], reach[members]
     for _ in range(trees):
         _random_tree(indptr, indices, members, place, state, order, parent)
         if _split_tree(
             order, parent, member_load, wanted, low, high, state, piece, groups_of, below
         ):
             missing = 0
-            if extra.shape[1] > 0:
-                sums[:] = 0
-                for i in range(size):
-                    for q in range(extra.shape[1]):
-                        sums[piece[i], q] += extra[members[i], q]
+            if extra_low.size > 0:
+                sums = extra_sums(piece, own_extra, wanted, own_reach, widest)
                 missing = count_outside(inside, sums, wanted, low, high, extra_low, extra_high)
             if missing > best_missing:
                 continue
@@ -1015,6 +1141,152 @@ def tree_start(
             return piece
         slack *= 2
     return np.empty(0, np.int64)
+
+
+# ---------------------------------------------------------------- trees, exactly
+
+
+@njit(cache=True, nogil=True)
+def divide_tree(
+    indptr: Ints,
+    indices: Ints,
+    members: Ints,
+    place: Ints,
+    loads: Ints,
+    low: int,
+    high: int,
+    wanted: int,
+    state: Bits,
+    piece: Ints,
+) -> int:
+    """Cut a random spanning tree of `members` into groups in the band, if that can be done at all.
+
+    Dynamic programming from the leaves: for every subtree, which loads the group of its root can
+    have so far, and how many groups below it can be complete by then (bit j of a word: j groups).
+    Where the graph is a tree, the answer is exact. Compare Ito, Zhou and Nishizeki, *Partitioning
+    a graph of bounded tree-width to connected subgraphs of almost uniform size* (2006).
+
+    Parameters
+    ----------
+    members, place : ndarray of int64
+        Units of a connected region, and the number of each in it.
+    loads : ndarray of int64
+        Of the members.
+    wanted : int
+        Number of groups, below 64; 0 for any.
+    piece : ndarray of int64
+        Receives the group of every member.
+
+    Returns
+    -------
+    int
+        Number of groups; 0 where this tree cannot be divided.
+    """
+    size = members.size
+    order = np.empty(size, np.int64)
+    parent = np.empty(size, np.int64)
+    _random_tree(indptr, indices, members, place, state, order, parent)
+    # open_[i, w]: the group of i can weigh w; before[i]: the same of its parent before i joined it
+    open_ = np.zeros((size, high + 1), np.uint64)
+    before = np.zeros((size, high + 1), np.uint64)
+    shift = np.uint64(1) if wanted > 0 else _ZERO
+    for i in range(size):
+        if loads[i] > high:
+            return 0
+        open_[i, loads[i]] = _ONE
+    for at in range(size - 1, 0, -1):
+        child = order[at]
+        p = parent[child]
+        before[child] = open_[p]
+        closed = _ZERO
+        for w in range(low, high + 1):
+            closed |= open_[child, w]
+        closed = closed << shift
+        for w in range(high + 1):
+            counts = before[child, w]
+            open_[p, w] = _add_counts(counts, closed) if counts != _ZERO else _ZERO
+        for a in range(high + 1):
+            if before[child, a] == _ZERO:
+                continue
+            for b in range(high + 1 - a):
+                if open_[child, b] != _ZERO:
+                    open_[p, a + b] |= _add_counts(before[child, a], open_[child, b])
+    # the state that every member is in, from the root down
+    weight = np.full(size, -1, np.int64)
+    count = np.zeros(size, np.int64)
+    root = order[0]
+    goal = wanted - 1 if wanted > 0 else 0
+    seen = 0
+    for w in range(low, high + 1):
+        if (open_[root, w] >> np.uint64(goal)) & _ONE:
+            seen += 1
+            if draw_below(state, seen) == 0:
+                weight[root] = w
+    if seen == 0:
+        return 0
+    count[root] = goal
+    piece[root] = 0
+    groups = 1
+    for at in range(1, size):
+        child = order[at]
+        p = parent[child]
+        # children of a unit have to be undone in the order opposite to that in which they joined:
+        # they joined last to first in `order`, so the first of them comes first here
+        a, b, j, joins = _undo(
+            before[child], open_[child], weight[p], count[p], low, high, wanted > 0, state
+        )
+        weight[p], count[p] = a, count[p] - j - (0 if joins or wanted == 0 else 1)
+        weight[child], count[child] = b, j
+        if joins:
+            piece[child] = piece[p]
+        else:
+            piece[child] = groups
+            groups += 1
+    return groups
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _add_counts(a: np.uint64, b: np.uint64) -> np.uint64:
+    """Every sum of a number in `a` and a number in `b`, below 64."""
+    sums = _ZERO
+    at = _ZERO
+    while b != _ZERO:
+        if b & _ONE:
+            sums |= a << at
+        b >>= _ONE
+        at += _ONE
+    return sums
+
+
+@njit(cache=True, nogil=True)
+def _undo(
+    before: Bits, child: Bits, w: int, count: int, low: int, high: int, counted: bool, state: Bits
+) -> tuple[int, int, int, bool]:
+    """How a unit came to weigh `w` with `count` groups below it: weights and count before.
+
+    Returns the weight of the parent without the child, the weight and the count of the child, and
+    whether the child belongs to the group of its parent; one of all ways, by chance.
+    """
+    best_a, best_b, best_j, best_joins = -1, -1, 0, False
+    seen = 0
+    for closes in range(2):
+        if closes == 1:
+            first, last, own = low, high, 1
+        else:
+            first, last, own = 0, min(w, high), 0
+        for b in range(first, last + 1):
+            a = w if closes == 1 else w - b
+            if child[b] == _ZERO or before[a] == _ZERO:
+                continue
+            for j in range(count + 1 - own if counted else 1):
+                rest = count - own - j if counted else 0
+                if rest < 0 or rest > 63:
+                    continue
+                if (child[b] >> np.uint64(j)) & _ONE and (before[a] >> np.uint64(rest)) & _ONE:
+                    seen += 1
+                    if draw_below(state, seen) == 0:
+                        best_a, best_b, best_j, best_joins = a, b, j, closes == 0
+    return best_a, best_b, best_j, best_joins
 
 
 # ---------------------------------------------------------------- pockets
@@ -1094,6 +1366,119 @@ def gates(indptr: Ints, indices: Ints, loads: Ints, low: int, high: int) -> Ints
     return found[:n_found]
 
 
+# ---------------------------------------------------------------- every group, every division
+
+
+@njit(cache=True, nogil=True)
+def possible_groups(
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    loads: Ints,
+    low: int,
+    high: int,
+    extra: Ints,
+    extra_low: Ints,
+    extra_high: Ints,
+    reach: Ints,
+    widest: int,
+    most: int,
+    steps: int,
+) -> tuple[Ints, Ints, Ints]:
+    """List every connected group inside all bands, each once (compare Wernicke, 2006).
+
+    From every unit the group grows over units that come later; each unit met is either taken in
+    or ruled out for all that follows.
+
+    Returns
+    -------
+    starts : ndarray of int64, shape (k + 1,)
+        Where the units of each group begin; no entries if there are more than `most` groups, or
+        more than `steps` decisions were needed.
+    units : ndarray of int64
+    inside : ndarray of int64, shape (k,)
+        Length of the borders inside each group.
+    """
+    n = loads.size
+    others = extra.shape[1]
+    nothing = np.empty(0, np.int64)
+    starts = np.zeros(most + 1, np.int64)
+    inside = np.zeros(most, np.int64)
+    units = np.empty(64, np.int64)
+    found, filled, done = 0, 0, 0
+    mark = np.zeros(n, np.int64)  # 0 free, 1 taken in, 2 ruled out
+    chosen = np.empty(n, np.int64)
+    trail = np.empty(n, np.int64)
+    sums = np.zeros(others, np.int64)
+    for root in range(n):
+        mark[:] = 0
+        mark[:root] = 2
+        sums[:] = 0
+        size, depth, load = 0, 0, 0
+        u = root
+        while True:
+            done += 1
+            if done > steps:
+                return nothing, nothing, nothing
+            if u >= 0:
+                fits = load + loads[u] <= high
+                for q in range(others):
+                    fits = fits and sums[q] + extra[u, q] <= extra_high[q]
+                if fits and reach.shape[1] > 0:
+                    for i in range(size):
+                        fits = fits and not too_far(u, chosen[i], reach, widest)
+                if fits:
+                    mark[u] = 1
+                    chosen[size] = u
+                    size += 1
+                    load += loads[u]
+                    for q in range(others):
+                        sums[q] += extra[u, q]
+                else:
+                    mark[u] = 2
+                trail[depth] = u
+                depth += 1
+            else:
+                fits = load >= low
+                for q in range(others):
+                    fits = fits and sums[q] >= extra_low[q]
+                if fits and size > 0:
+                    if found == most:
+                        return nothing, nothing, nothing
+                    while filled + size > units.size:
+                        units = _grown(units, 2 * units.size, 0)
+                    length = 0
+                    for i in range(size):
+                        units[filled + i] = chosen[i]
+                        for e in range(indptr[chosen[i]], indptr[chosen[i] + 1]):
+                            if mark[indices[e]] == 1:
+                                length += borders[e]
+                    inside[found] = length // 2
+                    filled += size
+                    found += 1
+                    starts[found] = filled
+                while depth > 0 and mark[trail[depth - 1]] == 2:
+                    depth -= 1
+                    mark[trail[depth]] = 0
+                if depth <= 1:
+                    break  # without its root there is no group here
+                v = trail[depth - 1]
+                mark[v] = 2
+                size -= 1
+                load -= loads[v]
+                for q in range(others):
+                    sums[q] -= extra[v, q]
+            u = -1
+            for i in range(size):
+                for e in range(indptr[chosen[i]], indptr[chosen[i] + 1]):
+                    if mark[indices[e]] == 0:
+                        u = indices[e]
+                        break
+                if u >= 0:
+                    break
+    return starts[: found + 1].copy(), units[:filled].copy(), inside[:found].copy()
+
+
 # ---------------------------------------------------------------- every division
 
 
@@ -1108,16 +1493,22 @@ def best_division(
     extra: Ints,
     extra_low: Ints,
     extra_high: Ints,
+    reach: Ints,
+    widest: int,
+    work: Ints,
+    even: int,
     most: int,
     wanted: int,
 ) -> tuple[Ints, int]:
     """Try every division of a very small graph: at most some 16 units.
 
     Dynamic programming over subsets of the units: the shortest borders with which a subset can be
-    divided into so many connected groups inside all bands.
+    divided into so many connected groups inside all bands. Unevenness is weighed as in `anneal`.
 
     Parameters
     ----------
+    even : int
+        Millimetres / 2**28 for every squared unit of work of a group.
     most : int
         Most groups to consider.
     wanted : int
@@ -1136,8 +1527,15 @@ def best_division(
     for u in range(n):
         for e in range(indptr[u], indptr[u + 1]):
             adjacent[u] |= 1 << indices[e]
-    # kept[mask]: borders inside a subset that is a possible group, -1 for all others
-    kept = np.full(full + 1, -1, np.int64)
+    apart = np.zeros(n, np.int64)
+    if reach.shape[1] > 0:
+        for u in range(n):
+            for v in range(n):
+                if u != v and too_far(u, v, reach, widest):
+                    apart[u] |= 1 << v
+    # worth[mask]: borders inside a subset that is a possible group less what its work costs
+    never = -(1 << 62)
+    worth = np.full(full + 1, never, np.int64)
     for mask in range(1, full + 1):
         load = 0
         for u in range(n):
@@ -1152,6 +1550,11 @@ def best_division(
                 if (mask >> u) & 1:
                     other += extra[u, q]
             fits = fits and extra_low[q] <= other <= extra_high[q]
+        effort = 0
+        for u in range(n):
+            if (mask >> u) & 1:
+                effort += work[u]
+                fits = fits and (apart[u] & mask) == 0
         reached = mask & -mask
         grown = 0
         while grown != reached and fits:
@@ -1167,9 +1570,9 @@ def best_division(
                 for e in range(indptr[u], indptr[u + 1]):
                     if (mask >> indices[e]) & 1:
                         inside += borders[e]
-        kept[mask] = inside
+        worth[mask] = inside // 2 - ((even * effort * effort) >> 28)
     most = min(most, n)
-    score = np.full((most + 1, full + 1), -1, np.int64)
+    score = np.full((most + 1, full + 1), never, np.int64)
     choice = np.zeros((most + 1, full + 1), np.int64)
     score[0, 0] = 0
     for k in range(1, most + 1):
@@ -1180,8 +1583,8 @@ def best_division(
             part = others
             while True:
                 group = part | lowest
-                if kept[group] >= 0 and score[k - 1, mask ^ group] >= 0:
-                    total = kept[group] + score[k - 1, mask ^ group]
+                if worth[group] > never and score[k - 1, mask ^ group] > never:
+                    total = worth[group] + score[k - 1, mask ^ group]
                     if total > score[k, mask]:
                         score[k, mask] = total
                         choice[k, mask] = group
@@ -1190,7 +1593,7 @@ def best_division(
                 part = (part - 1) & others
     chosen = -1
     for k in range(1, most + 1):
-        if score[k, full] >= 0 and (chosen < 0 or abs(k - wanted) < abs(chosen - wanted)):
+        if score[k, full] > never and (chosen < 0 or abs(k - wanted) < abs(chosen - wanted)):
             chosen = k
     if chosen < 0:
         return np.empty(0, np.int64), 0

@@ -8,6 +8,7 @@ of a group. So towns, mountains and counties need no settings of their own.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,8 +18,9 @@ import numpy.typing as npt
 
 from gridpart.engine import kernels
 from gridpart.engine.kernels import Bits, Ints
+from gridpart.engine.part import Bounds, Part
 
-__all__ = ["EFFORTS", "Bounds", "Effort", "Part", "search"]
+__all__ = ["EFFORTS", "Effort", "search"]
 
 # Borders are scaled up inside the search until their mean has this many millimetres, so that
 # whole-number temperatures are fine enough even where every border counts 1.
@@ -26,6 +28,8 @@ FINE_MEAN = 1 << 14
 HOUSEHOLDS_OF_A_GROUP = 350  # penalties were tuned on groups of this load, and scale with it
 QUENCH_SWEEPS = 20
 NARROW_SWEEPS = 1500
+FIRST_SWEEPS, LONGEST_SWEEPS = 1000, 60_000  # of runs that are given seconds
+EXACT_UNITS = 12  # parts up to this size are solved to the optimum
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
 
 
@@ -43,12 +47,33 @@ class Effort:
         Parts of more units get one run: there the differences between runs average out.
     restarts : int
         Runs for a part that has few groups and a narrow band, where most runs find nothing.
+    seconds : float, optional
+        Go on as long as this instead, for all parts together. The labels then depend on how fast
+        the machine is.
     """
 
     sweeps: int = 5500
     starts: int = 3
     starts_up_to: int = 1000
     restarts: int = 200
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, effort: str | float | Effort) -> Effort:
+        """The effort of a name in `EFFORTS`, or of so many seconds."""
+        if isinstance(effort, Effort):
+            return effort
+        if isinstance(effort, str):
+            if effort not in EFFORTS:
+                raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
+            return EFFORTS[effort]
+        if not 0 < effort < math.inf:
+            raise ValueError(f"effort must be more than 0 seconds, got {effort!r}")
+        return cls(sweeps=FIRST_SWEEPS, starts=1, restarts=100_000, seconds=float(effort))
+
+    def work(self, n: int) -> int:
+        """Units visited by the runs over a part of n units."""
+        return n * self.sweeps * (self.starts if n <= self.starts_up_to else 1)
 
 
 EFFORTS = {
@@ -56,65 +81,6 @@ EFFORTS = {
     "default": Effort(),
     "best": Effort(sweeps=30_000, starts=4, starts_up_to=1500, restarts=2000),
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Bounds:
-    """What a group may hold.
-
-    Attributes
-    ----------
-    low, high : int
-        The band of the load.
-    extra_low, extra_high : ndarray of int64, shape (q,)
-        Bands of other quantities.
-    """
-
-    low: int
-    high: int
-    extra_low: Ints
-    extra_high: Ints
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A connected graph with what the search needs to know of its units.
-
-    Attributes
-    ----------
-    indptr, indices, borders : ndarray of int64
-        The graph.
-    loads, work, x, y : ndarray of int64, shape (n,)
-        Load in the band, work to be evened out, position.
-    extra : ndarray of int64, shape (n, q)
-        Other bounded quantities.
-    """
-
-    indptr: Ints
-    indices: Ints
-    borders: Ints
-    loads: Ints
-    work: Ints
-    extra: Ints
-    x: Ints
-    y: Ints
-
-    def __len__(self) -> int:
-        return int(self.loads.size)
-
-    @property
-    def total(self) -> int:
-        """Sum of the loads."""
-        return int(self.loads.sum())
-
-    def take(self, members: Ints) -> Part:
-        """The part induced by `members`."""
-        place = np.full(len(self), -1, np.int64)
-        rows = kernels.subgraph(self.indptr, self.indices, self.borders, members, place)
-        return Part(
-            *rows, self.loads[members], self.work[members],
-            np.ascontiguousarray(self.extra[members]), self.x[members], self.y[members],
-        )  # fmt: skip
 
 
 def search(
@@ -153,11 +119,15 @@ def search(
     """
     if wanted == 1:
         labels = np.zeros(len(part), np.int64)
-        return labels, 1, _outside(part, bounds, labels, 1)
+        return labels, 1, part.outside(labels, 1, bounds)
     run = _Run(part, wanted, bounds, balance, control)
+    if len(part) <= EXACT_UNITS:
+        exact = run.exact(free_count)
+        if exact is not None:
+            return *exact, 0
     best: tuple[tuple[int, Fraction], Ints, int] | None = None
     for labels, n_groups in _runs(run, effort, seed, free_count):
-        outside = _outside(part, bounds, labels, n_groups)
+        outside = part.outside(labels, n_groups, bounds)
         # cuts of different numbers of groups compare when scaled by the root of the number
         rank = (outside, Fraction(run.cost(labels, n_groups) ** 2, n_groups))
         if best is None or rank < best[0]:
@@ -169,6 +139,8 @@ def search(
 
 
 def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[tuple[Ints, int]]:
+    """Runs of one part, in the order in which they are made."""
+    clock = _Clock(effort.seconds)
     found = False
     if run.is_tight:
         for turn in range(effort.restarts):
@@ -176,22 +148,33 @@ def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[t
             if labels is not None:
                 found = True
                 yield labels, run.wanted
-    if not found:
+            if clock.left() <= 0 or run.control[0]:
+                break
+    if found:
+        return
+    if effort.seconds is None:
         starts = effort.starts if len(run.part) <= effort.starts_up_to else 1
         for turn in range(starts):
             yield run.wide(_generator(seed, turn), turn, effort.sweeps, free_count)
+        return
+    turn, sweeps = 0, effort.sweeps
+    while turn == 0 or sweeps >= effort.sweeps:
+        before = clock.left()
+        yield run.wide(_generator(seed, turn), turn, sweeps, free_count)
+        took = max(before - clock.left(), 1e-6)
+        # one long run goes further than several short ones, up to where it flattens out
+        sweeps = min(int(0.9 * clock.left() / took * sweeps), LONGEST_SWEEPS)
+        turn += 1
 
 
-def _outside(part: Part, bounds: Bounds, labels: Ints, n_groups: int) -> int:
-    """Groups outside any of their bands."""
-    load, _ = kernels.group_sums(labels, part.loads, n_groups)
-    extra = np.zeros((n_groups, part.extra.shape[1]), np.int64)
-    np.add.at(extra, labels, part.extra)
-    return int(
-        kernels.count_outside(
-            load, extra, n_groups, bounds.low, bounds.high, bounds.extra_low, bounds.extra_high
-        )
-    )
+class _Clock:
+    """Seconds that are left of an allowance; without one, always some."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.end = math.inf if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
 
 
 def _generator(seed: Bits, turn: int) -> Bits:
@@ -244,7 +227,12 @@ class _Run:
         """Main loads / 65536 that one unit of another quantity outside its band counts."""
         total = self.part.extra.sum(axis=0)
         mean = np.maximum(total // self.wanted, 1)
-        return ((self.group_load << 16) // mean + 1).astype(np.int64)
+        scale = ((self.group_load << 16) // mean + 1).astype(np.int64)
+        if not self.bounds.widest:
+            return scale
+        # a pair of units too far apart counts as the load of one unit outside the band
+        pair = max(self.part.total // len(self.part), 1) << 16
+        return np.append(scale, np.int64(pair))
 
     def wide(self, state: Bits, turn: int, sweeps: int, free_count: bool) -> tuple[Ints, int]:
         """Start by bisection and cool once: for many groups in a band that most moves keep."""
@@ -296,32 +284,55 @@ class _Run:
         steady = np.full(QUENCH_SWEEPS, even)
         self._moves(
             labels, self.wanted, state, np.full(QUENCH_SWEEPS, self.cold),
-            self._penalty(np.full(QUENCH_SWEEPS, 50_000)), steady,
+            self._penalty(np.full(QUENCH_SWEEPS, 50_000)), steady, finishing=True,
         )  # fmt: skip
         n_groups, outside = kernels.repair(
             part.indptr, part.indices, self.borders, part.loads, labels, self.wanted,
             bounds.low, bounds.high, part.extra, bounds.extra_low, bounds.extra_high,
-            *REPAIR, free_count, state, self.control,
+            part.reach, bounds.widest, *REPAIR, free_count, state,
         )  # fmt: skip
         if outside == 0:
-            best = labels.copy()
-            # more than any single move can gain, and no more: far larger would leave 64 bits
-            gain = int(self.borders.max()) * int(np.diff(part.indptr).max())
-            hard = np.full(QUENCH_SWEEPS, (gain + 1) << 16)
-            found = self._moves(labels, n_groups, state, _zeros(QUENCH_SWEEPS), hard, steady, best)
-            return (best if found >= 0 else labels), int(n_groups)
+            return self._polished(labels, int(n_groups), state, steady)
+        return labels, int(n_groups)
+
+    def _polished(
+        self, labels: Ints, n_groups: int, state: Bits, evenness: Ints
+    ) -> tuple[Ints, int]:
+        best = labels.copy()
+        # more than any single move can gain, and no more: far larger would leave 64 bits
+        gain = int(self.borders.max()) * int(np.diff(self.part.indptr).max())
+        hard = np.full(evenness.size, (gain + 1) << 16)
+        cold = _zeros(evenness.size)
+        found = self._moves(labels, n_groups, state, cold, hard, evenness, best, finishing=True)
+        return (best if found >= 0 else labels), n_groups
+
+    def exact(self, free_count: bool) -> tuple[Ints, int] | None:
+        """The best of all divisions in the band, or None where there is none (a proof)."""
+        part, bounds = self.part, self.bounds
+        most = self.wanted
+        if free_count:
+            most = max(min(part.total // bounds.low, len(part)), 1)
+        labels, n_groups = kernels.best_division(
+            part.indptr, part.indices, self.borders, part.loads, bounds.low, bounds.high,
+            part.extra, bounds.extra_low, bounds.extra_high, part.reach, bounds.widest,
+            part.work, self._evenness(), most, self.wanted,
+        )  # fmt: skip
+        if not labels.size or (n_groups != self.wanted and not free_count):
+            return None
         return labels, int(n_groups)
 
     def _moves(
         self, labels: Ints, n_groups: int, state: Bits, temperatures: Ints, penalties: Ints,
-        evenness: Ints, best: Ints | None = None,
+        evenness: Ints, best: Ints | None = None, *, finishing: bool = False,
     ) -> int:  # fmt: skip
+        """Move units; what finishes a run goes on when the search has been told to stop."""
         part, bounds = self.part, self.bounds
         found = kernels.anneal(
             part.indptr, part.indices, self.borders, self.masks, part.loads, part.work,
             part.extra, labels, n_groups, bounds.low, bounds.high,
-            bounds.extra_low, bounds.extra_high, self.extra_scale,
-            temperatures, penalties, evenness, _chances(), state, self.control,
+            bounds.extra_low, bounds.extra_high, self.extra_scale, part.reach, bounds.widest,
+            temperatures, penalties, evenness, _chances(), state,
+            np.zeros(2, np.int64) if finishing else self.control,
             np.empty(0, np.int64) if best is None else best,
         )  # fmt: skip
         return int(found)

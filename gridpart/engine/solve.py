@@ -1,16 +1,17 @@
 """From a graph with loads and a band to groups: the driver around the kernels.
 
-The order of work: units that are groups of their own step aside; each connected part of the rest
-is solved by itself; what arithmetic or a gate forbids is cut off and named; what remains is
-started by bisection, improved by border moves and brought into the band by repair.
+The order of work: groups by decree step aside; what must stay together becomes one unit; each
+connected region of the rest is solved by itself (see `pieces`), and so is what must stay together
+but is too large for a group.
 """
 
 from __future__ import annotations
 
 import heapq
-import itertools
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -19,23 +20,30 @@ import numpy as np
 import numpy.typing as npt
 
 from gridpart.engine import kernels
-from gridpart.engine.kernels import Bits, Ints
-from gridpart.engine.search import EFFORTS, Bounds, Effort, Part, search
-
-__all__ = ["REASONS", "Effort", "Solution", "is_compiled", "share_out", "solve", "warm_up"]
-
-# Reason codes of groups outside the band; part of the interface.
-REASONS = (
-    "unit_above_band",
-    "component_below_band",
-    "no_count_fits",
-    "pocket",
-    "proven_by_search",
-    "not_found",
+from gridpart.engine.kernels import Flags, Ints
+from gridpart.engine.part import Bounds, Part
+from gridpart.engine.pieces import (
+    PROVEN,
+    REASONS,
+    Piece,
+    Relaxation,
+    Settings,
+    connected,
+    solve_part,
 )
-EXHAUSTED_UNITS = 16  # pieces up to this size are tried out where the search finds nothing
-TRIED_COUNTS = 4  # numbers of groups tried from either end for "fewest" and "most"
-_PROVEN = ("unit_above_band", "component_below_band", "no_count_fits", "pocket", "proven_by_search")
+from gridpart.engine.search import Effort
+
+__all__ = [
+    "REASONS",
+    "Effort",
+    "Relaxation",
+    "Solution",
+    "is_compiled",
+    "regions",
+    "share_out",
+    "solve",
+    "warm_up",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +60,16 @@ class Solution:
     reasons : tuple of str, length k
         Why a group is outside the band, one of `REASONS`; empty for groups inside.
     cut : int
-        Length of all borders between different groups, millimetres.
+        Length of all borders between different groups, millimetres; closed ones do not count.
     pieces : ndarray of int64, shape (k,)
         Groups with the same number divide one connected piece between them.
+    relaxations : tuple of tuple of Relaxation, length k
+        Changes of the band, each of which would cure a group outside it.
+    causes : tuple of ndarray of int64, length k
+        Units that keep a group outside the band: the unit itself, or the pocket; all units of the
+        group where no fewer can be named.
+    stopped : bool
+        Whether the search was stopped before its end.
     """
 
     labels: Ints
@@ -62,6 +77,9 @@ class Solution:
     reasons: tuple[str, ...]
     cut: int
     pieces: Ints
+    relaxations: tuple[tuple[Relaxation, ...], ...]
+    causes: tuple[Ints, ...]
+    stopped: bool = False
 
     @property
     def n_groups(self) -> int:
@@ -71,7 +89,7 @@ class Solution:
     @property
     def proven(self) -> tuple[bool, ...]:
         """Whether it is proven of each group that it cannot be helped."""
-        return tuple(reason in _PROVEN for reason in self.reasons)
+        return tuple(reason in PROVEN for reason in self.reasons)
 
     def __repr__(self) -> str:
         inside = sum(not reason for reason in self.reasons)
@@ -94,10 +112,16 @@ def solve(
     target: int | None = None,
     n_groups: int | Literal["fewest", "most"] | None = None,
     balance: float = 0.5,
+    headroom: float = 0.0,
     work: Ints | None = None,
     sites: Ints | None = None,
+    tied: Ints | None = None,
+    closed: Flags | None = None,
+    reach: Ints | None = None,
+    widest: int | None = None,
     seed: int = 0,
-    effort: str | Effort = "default",
+    effort: str | float | Effort = "default",
+    time_limit: float | None = None,
     control: Ints | None = None,
 ) -> Solution:
     """Divide a graph into connected groups whose loads lie in [low, high], borders short.
@@ -106,7 +130,7 @@ def solve(
     ----------
     indptr, indices, borders : ndarray of int64
         Symmetric graph in compressed rows without self loops; shapes (n + 1,), (m,) and (m,).
-        `borders` are shared lengths in millimetres.
+        `borders` are shared lengths in millimetres, or what else a line there costs.
     loads : ndarray of int64, shape (n,) or (n, q)
         Households of every unit, not negative; in further columns other bounded quantities.
     low, high : int or sequence of int
@@ -124,14 +148,28 @@ def solve(
         the band.
     balance : float, default 0.5
         From 0, shortest borders, to 1, most even groups.
+    headroom : float, default 0
+        Keep groups, where that is possible, so far inside the band that they stay in it when
+        their load grows or falls by this share; 0.1 is a tenth.
     work : ndarray of int64, shape (n,), optional
         What is to be evened out; by default the (first) load.
     sites : ndarray of int64, shape (n,), optional
         Units with the same number >= 0 are a group of their own, whatever their load.
+    tied : ndarray of int64, shape (n,), optional
+        Connected units with the same number >= 0 stay together in one group. Where they are too
+        much for one group they are divided among themselves, without other units.
+    closed : ndarray of bool, shape (m,), optional
+        Borders that a group may not span, marked in both directions.
+    reach : ndarray of int64, shape (n, 2 d), optional
+        How far each unit reaches in d directions and in their opposites, millimetres.
+    widest : int, optional
+        Greatest width of a group in any of these directions, at least 1.
     seed : int
         Same input and seed, same labels.
-    effort : {"fast", "default", "best"} or Effort
-        How much work to spend.
+    effort : {"fast", "default", "best"}, float or Effort
+        How much work to spend, or for how many seconds to go on.
+    time_limit : float, optional
+        Seconds after which the best groups so far are finished and returned.
     control : ndarray of int64, shape (2,), optional
         Set ``control[0]`` to stop early with the best labels so far; ``control[1]`` counts the
         units visited.
@@ -156,77 +194,242 @@ def solve(
     >>> found.labels
     array([0, 0, 0, 1, 1, 1])
     """
-    # one type of array, or the kernels would be compiled for each: contiguous and writable
-    indptr, indices, borders = map(_plain, (indptr, indices, borders))
-    matrix = np.atleast_2d(np.asarray(loads, np.int64).T).T
-    main, extra = _plain(matrix[:, 0]), _plain(matrix[:, 1:])
-    bounds = _bounds(low, high, matrix.shape[1])
-    if x is None or y is None:
-        x, y = _steps(indptr, indices)
-    work = main if work is None else _plain(work)
-    whole = Part(indptr, indices, borders, main, work, extra, _plain(x), _plain(y))
+    whole = _whole(indptr, indices, borders, loads, x, y, work, reach, closed)
+    bounds = _bounds(low, high, whole, widest)
     control = np.zeros(2, np.int64) if control is None else control
-    run = _Run(
-        bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance,
-        effort if isinstance(effort, Effort) else EFFORTS[effort], control,
-    )  # fmt: skip
+    spent = Effort.of(effort)
+    layout = _lay_out(whole, bounds, sites, tied)
+    parts = list(layout.parts(whole))
+    totals = [part.total for part, _, _ in parts]
+    counts = share_out(n_groups, totals, bounds.low, bounds.high)
 
-    labels = np.full(len(whole), -1, np.int64)
-    reasons: list[str] = []
-    pieces: list[int] = []
-    for members in _groups_apart(whole, sites, bounds):
-        labels[members] = len(reasons)
-        pieces.append(len(reasons))
-        reasons.append("")  # a site has no band; a unit above the band is named below
-    joined = np.where(labels < 0, 0, -1)
-    parts = [members for members in _parts(whole, joined) if main[members].any()]
-    counts = share_out(
-        n_groups, [int(main[members].sum()) for members in parts], bounds.low, bounds.high
-    )
-    for members, count in zip(parts, counts, strict=True):
-        part = whole.take(members)
-        # a part's own seed: what else is in the graph does not matter to it
-        entropy = np.random.SeedSequence([seed, len(part), part.total])
-        own = entropy.generate_state(1, np.uint64).astype(np.uint64)
-        for inner, found, why in _solve_part(part, count, run, own):
-            labels[members[inner]] = found + len(reasons)
-            pieces += [len(reasons)] * len(why)
-            reasons += why
-    return _finish(whole, labels, reasons, pieces, sites, bounds)
+    groups = _Groups(len(whole))
+    for members, why in layout.decreed:
+        groups.decree(members, why, _to_hold(int(whole.loads[members].sum()), why, bounds))
+    limits = [limit for limit in (time_limit, spent.seconds) if limit is not None]
+    with _stopping(control, min(limits, default=None)):
+        for (part, members, node), count in zip(parts, counts, strict=True):
+            settings = Settings(
+                bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance, headroom,
+                _share(spent, len(part), len(whole)), control,
+            )  # fmt: skip
+            # a part's own seed: what else is in the graph does not matter to it
+            entropy = np.random.SeedSequence([seed, len(part), part.total])
+            own = entropy.generate_state(1, np.uint64).astype(np.uint64)
+            groups.add(members, node, list(solve_part(part, count, settings, own)))
+    return groups.finish(whole, stopped=bool(control[0]))
 
 
-def _plain(array: Ints) -> Ints:
+# ---------------------------------------------------------------- the input
+
+
+def _plain(array: npt.ArrayLike) -> Ints:
+    """One type of array, or the kernels would be compiled for each: contiguous and writable."""
     return np.require(array, np.int64, ["C", "W"])
 
 
-def _bounds(low: int | Sequence[int], high: int | Sequence[int], columns: int) -> Bounds:
+def _whole(
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    loads: Ints,
+    x: Ints | None,
+    y: Ints | None,
+    work: Ints | None,
+    reach: Ints | None,
+    closed: Flags | None,
+) -> Part:
+    """All units as a part, without the closed borders; ValueError where arrays do not fit."""
+    indptr, indices, borders = map(_plain, (indptr, indices, borders))
+    matrix = _plain(np.atleast_2d(np.asarray(loads, np.int64).T).T)
+    n, m = indptr.size - 1, indices.size
+    wanted = {
+        "borders": (borders, (m,)), "loads": (matrix, (n, matrix.shape[1])), "x": (x, (n,)),
+        "y": (y, (n,)), "work": (work, (n,)), "closed": (closed, (m,)),
+    }  # fmt: skip
+    for name, (array, shape) in wanted.items():
+        if array is not None and np.shape(array) != shape:
+            text = f"{n} units and {m} neighbours need {name} of shape {shape}"
+            raise ValueError(f"{text}, got {np.shape(array)}")
+    if indptr[0] != 0 or indptr[-1] != m or (m and not 0 <= indices.min() <= indices.max() < n):
+        raise ValueError("indptr must begin with 0 and end with the number of indices, all below n")
+    if (matrix < 0).any() or (borders < 0).any():
+        raise ValueError("loads and borders must not be negative")
+    if closed is not None and np.any(closed):
+        indptr, indices, borders = _without(indptr, indices, borders, np.asarray(closed, bool))
+    if x is None or y is None:
+        x, y = _steps(indptr, indices)
+    spread = np.zeros((n, 0), np.int64) if reach is None else reach
+    if np.shape(spread)[0] != n or np.shape(spread)[1] % 2:
+        raise ValueError(f"reach must have {n} rows and an even number of columns")
+    main = _plain(matrix[:, 0])
+    return Part(
+        indptr, indices, borders, main, main if work is None else _plain(work),
+        _plain(matrix[:, 1:]), _plain(spread), _plain(x), _plain(y),
+    )  # fmt: skip
+
+
+def _without(indptr: Ints, indices: Ints, borders: Ints, closed: Flags) -> tuple[Ints, Ints, Ints]:
+    kept = np.concatenate([[0], np.cumsum(~closed)])
+    return _plain(kept[indptr]), _plain(indices[~closed]), _plain(borders[~closed])
+
+
+def _bounds(
+    low: int | Sequence[int], high: int | Sequence[int], whole: Part, widest: int | None
+) -> Bounds:
     lows, highs = (np.atleast_1d(np.asarray(bound, np.int64)) for bound in (low, high))
+    columns = 1 + whole.extra.shape[1]
     if lows.shape != (columns,) or highs.shape != (columns,):
         raise ValueError(f"{columns} columns of loads need as many bounds, got {low} and {high}")
     if lows[0] < 1 or (lows > highs).any() or (lows < 0).any():
         raise ValueError(f"the band must satisfy 1 <= low <= high, got {low} and {high}")
-    return Bounds(int(lows[0]), int(highs[0]), _plain(lows[1:]), _plain(highs[1:]))
+    if (widest is None) != (whole.reach.shape[1] == 0) or (widest is not None and widest < 1):
+        raise ValueError("give reach and widest, which must be at least 1, together")
+    pairs = np.zeros(0 if widest is None else 1, np.int64)
+    return Bounds(
+        int(lows[0]), int(highs[0]), np.concatenate([lows[1:], pairs]),
+        np.concatenate([highs[1:], pairs]), widest or 0,
+    )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What is the same for every part."""
+def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
+    """Stand-ins for coordinates: steps from one far end of each part, and from another."""
+    first = kernels.steps_from_far(indptr, indices, np.zeros(indptr.size - 1, np.int64))
+    return first, kernels.steps_from_far(indptr, indices, first)
 
-    bounds: Bounds
-    target: int
-    n_groups: int | str | None
-    balance: float
-    effort: Effort
-    control: Ints
 
-    def search(
-        self, part: Part, wanted: int, seed: Bits, *, free_count: bool
-    ) -> tuple[Ints, int, int]:
-        """Search one part with the settings of this run."""
-        return search(
-            part, wanted, self.bounds, balance=self.balance, effort=self.effort, seed=seed,
-            free_count=free_count, control=self.control,
-        )  # fmt: skip
+def _to_hold(load: int, why: str, bounds: Bounds) -> tuple[Relaxation, ...]:
+    """What would let a single unit above the band be in it."""
+    return (Relaxation("high", load, exact=True),) if why and load > bounds.high else ()
+
+
+def _share(effort: Effort, n: int, total: int) -> Effort:
+    """The effort for a part: its share of the seconds, if there are any."""
+    if effort.seconds is None:
+        return effort
+    return replace(effort, seconds=effort.seconds * n / total)
+
+
+@contextmanager
+def _stopping(control: Ints, seconds: float | None) -> Iterator[None]:
+    """Tell the kernels to stop after so many seconds."""
+    if seconds is None:
+        yield
+        return
+
+    def stop() -> None:
+        control[0] = 1
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+# ---------------------------------------------------------------- what goes with what
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Which units are groups by decree, and in which regions groups may run.
+
+    Attributes
+    ----------
+    decreed : list of (ndarray of int64, str)
+        Members and reason of every group that is one whatever its load.
+    compounds : list of ndarray of int64
+        Members of what must stay together and is too much for one group.
+    rest : list of ndarray of int64
+        Members of every connected region of all other units.
+    node : ndarray of int64, shape (n,)
+        First unit of those that stay together with each; itself where there are none.
+    """
+
+    decreed: list[tuple[Ints, str]]
+    compounds: list[Ints]
+    rest: list[Ints]
+    node: Ints
+
+    def parts(self, whole: Part) -> Iterator[tuple[Part, Ints, Ints]]:
+        """Parts to be solved, the units of each, and the unit of the part that each of them is."""
+        for members in sorted((*self.compounds, *self.rest), key=lambda members: int(members[0])):
+            if not whole.loads[members].any():
+                continue
+            part = whole.take(members)
+            nodes, inverse = np.unique(self.node[members], return_inverse=True)
+            inverse = _plain(inverse.reshape(-1))
+            if nodes.size < members.size:
+                part = part.contract(inverse, nodes.size)
+            yield part, members, inverse
+
+
+def _lay_out(whole: Part, bounds: Bounds, sites: Ints | None, tied: Ints | None) -> _Layout:
+    n = len(whole)
+    site = np.full(n, -1, np.int64) if sites is None else np.asarray(sites, np.int64)
+    knot = np.full(n, -1, np.int64) if tied is None else np.asarray(tied, np.int64)
+    if site.shape != (n,) or knot.shape != (n,):
+        raise ValueError(f"sites and tied must have one number for each of {n} units")
+    apart = site >= 0
+    decreed = [(members, "") for members in _sets(site)]
+    above = bounds.above(whole) & ~apart
+    decreed += [(np.array([unit]), "unit_above_band") for unit in np.flatnonzero(above)]
+    apart |= above
+    node = np.arange(n)
+    compounds = []
+    for members in connected(whole, np.where(apart, -1, knot)):
+        one = whole.take(members).contract(np.zeros(members.size, np.int64), 1)
+        if bounds.above(one)[0]:
+            compounds.append(members)
+            apart[members] = True
+        else:
+            node[members] = members[0]
+    rest = list(connected(whole, np.where(apart, -1, 0)))
+    return _Layout(decreed, compounds, rest, node)
+
+
+def _sets(numbers: Ints) -> Iterator[Ints]:
+    """Places of each number, of those that are not negative, in ascending order."""
+    order = np.argsort(numbers, kind="stable")
+    order = order[numbers[order] >= 0]
+    if order.size:
+        yield from np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+
+
+def regions(
+    indptr: Ints,
+    indices: Ints,
+    loads: Ints,
+    low: int | Sequence[int],
+    high: int | Sequence[int],
+    *,
+    sites: Ints | None = None,
+    tied: Ints | None = None,
+    closed: Flags | None = None,
+    reach: Ints | None = None,
+    widest: int | None = None,
+) -> Ints:
+    """Number of the connected region in which the group of every unit may run.
+
+    Parameters
+    ----------
+    indptr, indices, loads, low, high, sites, tied, closed, reach, widest
+        As in :func:`solve`.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        -1 for units that are groups by decree, or part of what is divided among itself.
+    """
+    whole = _whole(indptr, indices, np.ones(len(indices), np.int64), loads, None, None, None,
+                   reach, closed)  # fmt: skip
+    layout = _lay_out(whole, _bounds(low, high, whole, widest), sites, tied)
+    region = np.full(len(whole), -1, np.int64)
+    for number, members in enumerate(layout.rest):
+        region[members] = number
+    return region
 
 
 def share_out(
@@ -280,182 +483,64 @@ def _flipped(key: tuple[bool, bool, Fraction, int]) -> tuple[bool, bool, Fractio
     return not key[0], not key[1], -key[2], -key[3]
 
 
-def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
-    """Stand-ins for coordinates: steps from one far end of each part, and from another."""
-    first = kernels.steps_from_far(indptr, indices, np.zeros(indptr.size - 1, np.int64))
-    return first, kernels.steps_from_far(indptr, indices, first)
+# ---------------------------------------------------------------- the result
 
 
-def _groups_apart(whole: Part, sites: Ints | None, bounds: Bounds) -> Iterator[Ints]:
-    """Members of every group that is one by decree: sites, then single units above the band."""
-    site = np.full(len(whole), -1, np.int64) if sites is None else np.asarray(sites, np.int64)
-    for number in np.unique(site[site >= 0]):
-        yield np.flatnonzero(site == number)
-    above = (whole.loads > bounds.high) | (whole.extra > bounds.extra_high).any(axis=1)
-    for unit in np.flatnonzero((site < 0) & above):
-        yield np.array([unit])
+class _Groups:
+    """Groups as they are found."""
 
+    def __init__(self, n: int) -> None:
+        self.labels = np.full(n, -1, np.int64)
+        self.reasons: list[str] = []
+        self.pieces: list[int] = []
+        self.relaxations: list[tuple[Relaxation, ...]] = []
+        self.causes: list[Ints | None] = []
 
-def _parts(whole: Part, joined: Ints) -> Iterator[Ints]:
-    """Members of every connected part of the units labelled 0 (not -1)."""
-    part, count = kernels.components(whole.indptr, whole.indices, joined)
-    order = np.argsort(part, kind="stable")
-    bounds = np.searchsorted(part[order], np.arange(count + 1))
-    for start, stop in itertools.pairwise(bounds):
-        yield order[start:stop]
+    def decree(self, unit: Ints, why: str, relaxation: tuple[Relaxation, ...]) -> None:
+        """Add a group that is one by decree."""
+        self.labels[unit] = len(self.reasons)
+        self._name([why], relaxation, None)
 
+    def add(self, members: Ints, node: Ints, found: Sequence[Piece]) -> None:
+        """Add the pieces of a part; `node` is the unit of the part that each member is in."""
+        of_node = np.full(int(node.max(initial=-1)) + 1, -1, np.int64)
+        for piece in found:
+            of_node[piece.members] = piece.labels + len(self.reasons)
+            cause = None if piece.cause is None else members[np.isin(node, piece.cause)]
+            self._name(piece.reasons, piece.relaxations, cause)
+        self.labels[members] = of_node[node]
 
-def _solve_part(
-    part: Part, count: int | None, run: _Run, seed: Bits
-) -> Iterator[tuple[Ints, Ints, list[str]]]:
-    """Solve a connected part, piece by piece; yield members, labels and reasons of each."""
-    if count is not None and part.total >= run.bounds.low:
-        impossible = not count * run.bounds.low <= part.total <= count * run.bounds.high
-        labels, n_groups, outside = run.search(part, min(count, len(part)), seed, free_count=False)
-        why = "no_count_fits" if impossible else "not_found"
-        if outside and not impossible:
-            labels, n_groups, why = _exhaust(
-                part, labels, n_groups, count, run, count_is_fixed=True
-            )
-        yield np.arange(len(part)), labels, _reasons(part, labels, n_groups, run, why)
-        return
-    pending = [(np.arange(len(part)), "component_below_band")]
-    while pending:
-        members, if_below = pending.pop()
-        piece = part.take(members) if members.size < len(part) else part
-        if piece.total < run.bounds.low:
-            yield members, np.zeros(members.size, np.int64), [if_below]
-            continue
-        fewest, most = -(-piece.total // run.bounds.high), piece.total // run.bounds.low
-        if fewest > most:
-            labels, reasons = _least_miss(piece, run, seed)
-            yield members, labels, ["pocket" if r and if_below == "pocket" else r for r in reasons]
-            continue
-        split = _cut_off_pockets(piece, run.bounds)
-        if split is not None:
-            pending += [(members[inner], "pocket") for inner in split]
-            continue
-        labels, n_groups, outside = _divide(piece, fewest, most, run, seed)
-        why = "not_found"
-        if outside:
-            labels, n_groups, why = _exhaust(piece, labels, n_groups, n_groups, run)
-        yield members, labels, _reasons(piece, labels, n_groups, run, why)
+    def _name(
+        self, reasons: list[str], relaxations: tuple[Relaxation, ...], cause: Ints | None
+    ) -> None:
+        self.pieces += [len(self.reasons)] * len(reasons)
+        self.relaxations += [relaxations if why else () for why in reasons]
+        self.causes += [cause if why else None for why in reasons]
+        self.reasons += reasons
 
-
-def _exhaust(
-    piece: Part,
-    labels: Ints,
-    n_groups: int,
-    wanted: int,
-    run: _Run,
-    *,
-    count_is_fixed: bool = False,
-) -> tuple[Ints, int, str]:
-    """Where the search failed on a very small piece, try every division: a plan or a proof."""
-    if len(piece) > EXHAUSTED_UNITS:
-        return labels, n_groups, "not_found"
-    bounds = run.bounds
-    most = wanted if count_is_fixed else min(piece.total // bounds.low, len(piece))
-    found, count = kernels.best_division(
-        piece.indptr, piece.indices, piece.borders, piece.loads, bounds.low, bounds.high,
-        piece.extra, bounds.extra_low, bounds.extra_high, most, wanted,
-    )  # fmt: skip
-    if found.size and (count == wanted or not count_is_fixed):
-        return found, count, ""
-    return labels, n_groups, "proven_by_search"
-
-
-def _divide(piece: Part, fewest: int, most: int, run: _Run, seed: Bits) -> tuple[Ints, int, int]:
-    """Divide a piece for which some number of groups may fit."""
-    most = min(most, len(piece))
-    for q, limit in enumerate(run.bounds.extra_high):
-        fewest = max(fewest, -(-int(piece.extra[:, q].sum()) // max(int(limit), 1)))
-    if run.n_groups in ("fewest", "most"):
-        counts = list(range(fewest, most + 1))
-        for wanted in (counts if run.n_groups == "fewest" else counts[::-1])[:TRIED_COUNTS]:
-            labels, n_groups, outside = run.search(piece, wanted, seed, free_count=False)
-            if not outside:
-                return labels, n_groups, 0
-    wanted = max(min(most, round(Fraction(piece.total, run.target))), min(fewest, len(piece)))
-    return run.search(piece, wanted, seed, free_count=True)
-
-
-def _least_miss(piece: Part, run: _Run, seed: Bits) -> tuple[Ints, list[str]]:
-    """Where no number of groups fits: the number that misses the band by the fewest households."""
-    low, high = run.bounds.low, run.bounds.high
-    most = piece.total // low
-    too_many_households = piece.total - most * high
-    too_few_households = (most + 1) * low - piece.total
-    wanted = most if too_many_households <= too_few_households else most + 1
-    labels, n_groups, _ = run.search(piece, min(wanted, len(piece)), seed, free_count=False)
-    return labels, _reasons(piece, labels, n_groups, run, "no_count_fits")
-
-
-def _reasons(piece: Part, labels: Ints, n_groups: int, run: _Run, why: str) -> list[str]:
-    bounds = run.bounds
-    load, _ = kernels.group_sums(labels, piece.loads, n_groups)
-    extra = np.zeros((n_groups, piece.extra.shape[1]), np.int64)
-    np.add.at(extra, labels, piece.extra)
-    outside: npt.NDArray[np.bool_] = (load < bounds.low) | (load > bounds.high)
-    elsewhere = np.any((extra < bounds.extra_low) | (extra > bounds.extra_high), axis=1)
-    return [
-        why if miss or (other and why == "proven_by_search") else "not_found" if other else ""
-        for miss, other in zip(outside.tolist(), elsewhere.tolist(), strict=True)
-    ]
-
-
-def _cut_off_pockets(piece: Part, bounds: Bounds) -> list[Ints] | None:
-    """Split `piece` at a gate that forbids a plan; None where there is no such gate.
-
-    The gate keeps the sides that fit with it, smallest rest first; the other sides are pockets.
-    """
-    found = kernels.gates(piece.indptr, piece.indices, piece.loads, bounds.low, bounds.high)
-    if found.size == 0:
-        return None
-    gate = found[0]
-    joined = np.zeros(len(piece), np.int64)
-    joined[gate] = -1
-    sides = list(_parts(piece, joined))
-    rest = [
-        int(kernels.rest_of(int(piece.loads[side].sum()), bounds.low, bounds.high))
-        for side in sides
-    ]
-    kept, load = [np.array([gate])], int(piece.loads[gate])
-    pockets = []
-    for at in np.argsort(rest, kind="stable"):
-        if load + rest[at] <= bounds.high:
-            load += rest[at]
-            kept.append(sides[at])
-        else:
-            pockets.append(sides[at])
-    return [np.sort(np.concatenate(kept)), *pockets]
-
-
-def _finish(
-    whole: Part,
-    labels: Ints,
-    reasons: list[str],
-    pieces: list[int],
-    sites: Ints | None,
-    bounds: Bounds,
-) -> Solution:
-    """Number groups by their first unit and name the units above the band."""
-    numbers, first = np.unique(labels[labels >= 0], return_index=True)
-    position = np.flatnonzero(labels >= 0)[first]
-    order = numbers[np.argsort(position)]
-    renumber = np.full(len(reasons) + 1, -1, np.int64)
-    renumber[order] = np.arange(order.size)
-    final = renumber[labels]
-    group_load = np.zeros(order.size, np.int64)
-    np.add.at(group_load, final[final >= 0], whole.loads[final >= 0])
-    why = [reasons[g] for g in order]
-    site = np.full(len(whole), -1) if sites is None else np.asarray(sites)
-    above = (whole.loads > bounds.high) | (whole.extra > bounds.extra_high).any(axis=1)
-    for unit in np.flatnonzero((site < 0) & above):
-        why[final[unit]] = "unit_above_band"
-    cut = int(kernels.cut_of(whole.indptr, whole.indices, whole.borders, final))
-    of_piece = np.array(pieces, np.int64)[order]
-    return Solution(final, group_load, tuple(why), cut, of_piece)
+    def finish(self, whole: Part, *, stopped: bool) -> Solution:
+        """Number groups by their first unit."""
+        labels = self.labels
+        numbers, first = np.unique(labels[labels >= 0], return_index=True)
+        position = np.flatnonzero(labels >= 0)[first]
+        order = numbers[np.argsort(position)]
+        renumber = np.full(len(self.reasons) + 1, -1, np.int64)
+        renumber[order] = np.arange(order.size)
+        final = renumber[labels]
+        group_load = np.zeros(order.size, np.int64)
+        np.add.at(group_load, final[final >= 0], whole.loads[final >= 0])
+        causes = tuple(
+            np.zeros(0, np.int64) if not self.reasons[old]
+            else np.flatnonzero(final == new) if self.causes[old] is None
+            else self.causes[old]
+            for new, old in enumerate(order)
+        )  # fmt: skip
+        return Solution(
+            final, group_load, tuple(self.reasons[g] for g in order),
+            int(kernels.cut_of(whole.indptr, whole.indices, whole.borders, final)),
+            np.array(self.pieces, np.int64)[order],
+            tuple(self.relaxations[g] for g in order), causes, stopped,
+        )  # fmt: skip
 
 
 def is_compiled() -> bool:

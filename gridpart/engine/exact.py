@@ -1,0 +1,215 @@
+"""Where the search fails: divisions that are found, or excluded, by exact methods.
+
+Three of them, from the widest reach to the strongest proof: dynamic programming on random spanning
+trees of a region (a proof only where the graph is a tree), the choice among all groups that could
+be made (a mixed-integer program, solved by HiGHS through scipy), and dynamic programming over all
+subsets of very few units.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import Bounds as Range
+from scipy.optimize import LinearConstraint, milp
+from scipy.sparse import csc_array, vstack
+
+from gridpart.engine import kernels
+from gridpart.engine.kernels import Bits, Ints
+from gridpart.engine.part import Bounds, Part
+
+__all__ = [
+    "EXHAUSTED_UNITS",
+    "along_trees",
+    "is_possible",
+    "is_tree",
+    "of_all_groups",
+    "whole_tree",
+]
+
+EXHAUSTED_UNITS = 14  # every subset of so many units can be looked at
+TREE_STATES = 1 << 22  # units times loads in the table of one tree
+TREE_WIDTHS = (4, 8, 16, 32, 60)  # groups merged around a violation
+TREES = 6  # tried for each of these regions
+MOST_VIOLATIONS = 100  # more are hopeless, and would take long
+LISTED_GROUPS = 20_000  # possible groups the program may choose among
+LISTED_STEPS = 4_000_000  # steps of the listing
+NODE_LIMIT = 2000
+
+
+def is_tree(piece: Part) -> bool:
+    """Whether a connected piece has no cycle."""
+    return piece.indices.size == 2 * (len(piece) - 1)
+
+
+def whole_tree(piece: Part, bounds: Bounds, seed: Bits) -> bool | None:
+    """Whether a tree can be divided inside the band; None where it is too large to tell."""
+    if len(piece) * (bounds.high + 1) > TREE_STATES * 4:
+        return None
+    everything = np.arange(len(piece))
+    groups = kernels.divide_tree(
+        piece.indptr, piece.indices, everything, everything, piece.loads, bounds.low, bounds.high,
+        0, seed.copy(), np.empty(len(piece), np.int64),
+    )  # fmt: skip
+    return bool(groups)
+
+
+def along_trees(
+    piece: Part,
+    labels: Ints,
+    n_groups: int,
+    bounds: Bounds,
+    seed: Bits,
+    *,
+    count: int | None = None,
+) -> tuple[Ints, int] | None:
+    """Divide ever larger regions around the violations along spanning trees, exactly.
+
+    Parameters
+    ----------
+    piece : Part
+    labels : ndarray of int64, shape (n,)
+        Groups, some outside the band; not changed.
+    n_groups : int
+    bounds : Bounds
+    seed : ndarray of uint64, shape (1,)
+    count : int, optional
+        Number of groups, if it is fixed.
+
+    Returns
+    -------
+    tuple of (ndarray of int64, int) or None
+        Labels and number of groups, all in the band; None where a violation is left.
+    """
+    state, labels = seed.copy(), labels.copy()
+    for _ in range(MOST_VIOLATIONS):
+        load, extra = piece.sums(labels, n_groups, bounds)
+        outside = _outside(load, extra, bounds)
+        if not outside.size:
+            return labels, n_groups
+        for groups in _regions(piece, labels, n_groups, int(outside[0]), state):
+            divided = _along_trees(piece, labels, groups, bounds, state, count is not None)
+            if divided is not None:
+                labels, n_groups = divided
+                break
+        else:
+            return None
+    return None
+
+
+def _outside(load: Ints, extra: Ints, bounds: Bounds) -> Ints:
+    wrong = (load < bounds.low) | (load > bounds.high)
+    wrong |= np.any((extra < bounds.extra_low) | (extra > bounds.extra_high), axis=1)
+    return np.flatnonzero(wrong)
+
+
+def _regions(piece: Part, labels: Ints, n_groups: int, group: int, state: Bits) -> list[Ints]:
+    """Groups of regions around a group, small ones first."""
+    first, following, _ = kernels.chains(labels, n_groups)
+    taken = np.zeros(n_groups, np.bool_)
+    regions = []
+    for width in TREE_WIDTHS:
+        chosen = np.empty(width + 1, np.int64)
+        size = kernels.gather(
+            piece.indptr, piece.indices, labels, following, first, group, min(width, n_groups),
+            state, chosen, taken,
+        )  # fmt: skip
+        regions.append(chosen[:size])
+        if size == n_groups:
+            break
+    return regions
+
+
+def _along_trees(
+    piece: Part, labels: Ints, groups: Ints, bounds: Bounds, state: Bits, count_is_fixed: bool
+) -> tuple[Ints, int] | None:
+    members = np.flatnonzero(np.isin(labels, groups))
+    if members.size * (bounds.high + 1) > TREE_STATES:
+        return None
+    place = np.full(len(piece), -1, np.int64)
+    place[members] = np.arange(members.size)
+    loads = piece.loads[members]
+    found = np.empty(members.size, np.int64)
+    for _ in range(TREES):
+        made = kernels.divide_tree(
+            piece.indptr, piece.indices, members, place, loads, bounds.low, bounds.high,
+            groups.size if count_is_fixed else 0, state, found,
+        )  # fmt: skip
+        if not made:
+            continue
+        merged = labels.copy()
+        names = np.append(groups, np.arange(made) + labels.max() + 1)
+        merged[members] = names[found]
+        numbers, merged = np.unique(merged, return_inverse=True)
+        merged = merged.reshape(-1).astype(np.int64)
+        before = piece.outside(labels, int(labels.max()) + 1, bounds)
+        if piece.outside(merged, numbers.size, bounds) < before:
+            return merged, numbers.size
+    return None
+
+
+def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: bool) -> Ints | None:
+    """Choose among all groups that could be made.
+
+    Parameters
+    ----------
+    piece : Part
+    bounds : Bounds
+    wanted : int
+        Number of groups; where it is not fixed, what few units are divided into if possible.
+    count_is_fixed : bool
+
+    Returns
+    -------
+    ndarray of int64 or None
+        Labels of the division with the shortest borders; empty where there is none, which is a
+        proof; None where the groups are too many to be listed or the program is too hard.
+    """
+    if len(piece) <= EXHAUSTED_UNITS:
+        return _exhausted(piece, bounds, wanted, count_is_fixed=count_is_fixed)
+    starts, units, inside = kernels.possible_groups(
+        piece.indptr, piece.indices, piece.borders, piece.loads, bounds.low, bounds.high,
+        piece.extra, bounds.extra_low, bounds.extra_high, piece.reach, bounds.widest,
+        LISTED_GROUPS, LISTED_STEPS,
+    )  # fmt: skip
+    if starts.size == 0:
+        return None
+    groups = starts.size - 1
+    if groups == 0:
+        return np.zeros(0, np.int64)
+    once = csc_array((np.ones(units.size), units, starts), shape=(len(piece), groups))
+    rows, sides = once, np.ones(len(piece))
+    if count_is_fixed:
+        rows = vstack([once, csc_array(np.ones((1, groups)))])
+        sides = np.append(sides, wanted)
+    scale = max(float(inside.max()), 1.0)
+    chosen = milp(
+        -inside / scale, constraints=LinearConstraint(rows, sides, sides),
+        integrality=np.ones(groups), bounds=Range(0, 1), options={"node_limit": NODE_LIMIT},
+    )  # fmt: skip
+    if chosen.status == 2:
+        return np.zeros(0, np.int64)
+    if chosen.x is None:
+        return None
+    labels = np.full(len(piece), -1, np.int64)
+    for number, group in enumerate(np.flatnonzero(chosen.x > 0.5)):
+        labels[units[starts[group] : starts[group + 1]]] = number
+    return labels
+
+
+def _exhausted(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: bool) -> Ints:
+    most = wanted if count_is_fixed else min(piece.total // bounds.low, len(piece))
+    labels, count = kernels.best_division(
+        piece.indptr, piece.indices, piece.borders, piece.loads, bounds.low, bounds.high,
+        piece.extra, bounds.extra_low, bounds.extra_high, piece.reach, bounds.widest,
+        piece.work, 0, max(most, 1), wanted,
+    )  # fmt: skip
+    if count_is_fixed and count != wanted:
+        return np.zeros(0, np.int64)
+    found: Ints = labels
+    return found
+
+
+def is_possible(piece: Part, bounds: Bounds, count: int | None) -> bool:
+    """Whether a very small piece can be divided inside all bands."""
+    wanted = 1 if count is None else count
+    return bool(_exhausted(piece, bounds, wanted, count_is_fixed=count is not None).size)

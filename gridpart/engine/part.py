@@ -1,0 +1,130 @@
+"""A connected graph with what the search needs to know of its units, and the bounds of a group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridpart.engine import kernels
+from gridpart.engine.kernels import Flags, Ints
+
+__all__ = ["Bounds", "Part"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """What a group may hold.
+
+    Attributes
+    ----------
+    low, high : int
+        The band of the load.
+    extra_low, extra_high : ndarray of int64, shape (q,) or (q + 1,)
+        Bands of other quantities; where width is limited, one more column, 0 to 0, for the pairs
+        of units that are too far apart.
+    widest : int
+        Greatest width of a group in any direction, millimetres; 0 where it is not limited.
+    """
+
+    low: int
+    high: int
+    extra_low: Ints
+    extra_high: Ints
+    widest: int = 0
+
+    def with_band(self, low: int, high: int) -> Bounds:
+        """The same with another band of the load."""
+        return Bounds(low, high, self.extra_low, self.extra_high, self.widest)
+
+    def above(self, part: Part) -> Flags:
+        """Units that no group can hold, because they alone are above a bound."""
+        quantities = part.extra.shape[1]
+        above: Flags = (part.loads > self.high) | np.any(
+            part.extra > self.extra_high[:quantities], axis=1
+        )
+        if self.widest:
+            half = part.reach.shape[1] // 2
+            width = part.reach[:, :half] + part.reach[:, half:]
+            above |= np.any(width > self.widest, axis=1)
+        return above
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A graph and its units.
+
+    Attributes
+    ----------
+    indptr, indices, borders : ndarray of int64
+        The graph.
+    loads, work, x, y : ndarray of int64, shape (n,)
+        Load in the band, work to be evened out, position.
+    extra : ndarray of int64, shape (n, q)
+        Other bounded quantities.
+    reach : ndarray of int64, shape (n, 2 d)
+        How far each unit reaches in d directions and in their opposites, millimetres; no columns
+        where the width of groups is not limited. See :func:`gridpart.engine.kernels.too_far`.
+    """
+
+    indptr: Ints
+    indices: Ints
+    borders: Ints
+    loads: Ints
+    work: Ints
+    extra: Ints
+    reach: Ints
+    x: Ints
+    y: Ints
+
+    def __len__(self) -> int:
+        return int(self.loads.size)
+
+    @property
+    def total(self) -> int:
+        """Sum of the loads."""
+        return int(self.loads.sum())
+
+    def take(self, members: Ints) -> Part:
+        """The part induced by `members`."""
+        place = np.full(len(self), -1, np.int64)
+        rows = kernels.subgraph(self.indptr, self.indices, self.borders, members, place)
+        return Part(
+            *rows, self.loads[members], self.work[members],
+            np.ascontiguousarray(self.extra[members]), np.ascontiguousarray(self.reach[members]),
+            self.x[members], self.y[members],
+        )  # fmt: skip
+
+    def contract(self, node: Ints, count: int) -> Part:
+        """The part in which all units of equal `node` (0 to `count` - 1) are one unit."""
+        size = np.bincount(node, minlength=count)
+        extra = np.zeros((count, self.extra.shape[1]), np.int64)
+        np.add.at(extra, node, self.extra)
+        reach = np.full((count, self.reach.shape[1]), np.iinfo(np.int64).min)
+        np.maximum.at(reach, node, self.reach)
+
+        def total(values: Ints) -> Ints:
+            sums = np.zeros(count, np.int64)
+            np.add.at(sums, node, values)
+            return sums
+
+        return Part(
+            *kernels.contracted(self.indptr, self.indices, self.borders, node, count),
+            total(self.loads), total(self.work), extra, reach,
+            total(self.x) // size, total(self.y) // size,
+        )  # fmt: skip
+
+    def sums(self, labels: Ints, n_groups: int, bounds: Bounds) -> tuple[Ints, Ints]:
+        """Load of every group, and its other bounded quantities."""
+        load, _ = kernels.group_sums(labels, self.loads, n_groups)
+        extra = kernels.extra_sums(labels, self.extra, n_groups, self.reach, bounds.widest)
+        return load, extra
+
+    def outside(self, labels: Ints, n_groups: int, bounds: Bounds) -> int:
+        """How many groups are outside any of their bands."""
+        return int(
+            kernels.count_outside(
+                *self.sums(labels, n_groups, bounds), n_groups,
+                bounds.low, bounds.high, bounds.extra_low, bounds.extra_high,
+            )
+        )  # fmt: skip
