@@ -20,12 +20,13 @@ from gridpart._geometry.segments import (
     Floats,
     Ints,
     Objects,
+    blocks,
     corners_of,
     exact_keys,
     group,
     hash_points,
+    outline_of,
     points_on,
-    segments_of,
     unique_points,
 )
 
@@ -99,7 +100,11 @@ def find_misaligned(geometries: Objects, *, tolerance: float = 0.001) -> Misalig
     >>> find_misaligned(np.array([tall, low, high]))
     <Misaligned: 0 near-miss vertices, 1 T-junctions>
     """
-    loose = loose_segments(corners_of(geometries))
+    return misaligned_in(loose_segments(corners_of(geometries)), tolerance)
+
+
+def misaligned_in(loose: Loose, tolerance: float) -> Misaligned:
+    """Report the places among segments that no other equals, see `find_misaligned`."""
     one, other = near_pairs(loose, tolerance)
     segment, point = junctions(loose, tolerance)
     xy = loose.xy
@@ -127,10 +132,18 @@ def insert_junctions(geometries: Objects, tolerance: float) -> tuple[Objects, in
     count : int
         Vertices inserted.
     """
+    geometries, count, _ = mend_junctions(geometries, tolerance)
+    return geometries, count
+
+
+def mend_junctions(geometries: Objects, tolerance: float) -> tuple[Objects, int, Loose]:
+    """Insert junctions as `insert_junctions` does; also what is loose after that."""
     total = 0
-    for _ in range(MENDING_ROUNDS):
+    for turn in range(MENDING_ROUNDS + 1):
         corners = corners_of(geometries)
         loose = loose_segments(corners)
+        if turn == MENDING_ROUNDS:
+            break
         segment, point = junctions(loose, tolerance)
         if not len(segment):
             break
@@ -138,7 +151,7 @@ def insert_junctions(geometries: Objects, tolerance: float) -> tuple[Objects, in
         changed = np.unique(loose.unit[segment])
         geometries = rebuild(geometries, mended, changed)
         total += len(segment)
-    return geometries, total
+    return geometries, total, loose
 
 
 class Loose(NamedTuple):
@@ -162,27 +175,28 @@ class Loose(NamedTuple):
 
 def loose_segments(corners: Corners) -> Loose:
     """Find the segments that no other equals, with the points where they end."""
-    keys = exact_keys(corners.xy)
-    segments, corner = segments_of(corners, keys)
+    segments = outline_of(corners, exact_keys)
     order, first = group(segments)
     single = order[first[np.diff(np.append(first, len(order))) == 1]]
     single.sort()
-    left = segments.take(single)
+    del order, first
+    left, corner = segments.take(single), segments.start[single]
+    del segments
     points, ends = unique_points(
         np.concatenate([left.ax, left.bx]), np.concatenate([left.ay, left.by])
     )
     start, stop = ends[: len(single)], ends[len(single) :]
     xy = np.empty((len(points), 2))
-    xy[start], xy[stop] = corners.xy[corner[single]], corners.xy[corner[single] + 1]
-    owners = _owners(corners, keys, points)
+    xy[start], xy[stop] = corners.xy[corner], corners.xy[corner + 1]
+    owners = _owners(corners, points)
     owner = owners.indices[owners.indptr[:-1]].astype(np.int64)
-    return Loose(corner[single], start, stop, left.unit, xy, points, owners, owner)
+    return Loose(corner, start, stop, left.unit, xy, points, owners, owner)
 
 
-def _owners(corners: Corners, keys: Ints, points: Ints) -> csr_array:
-    at = locate(points, keys)
+def _owners(corners: Corners, points: Ints) -> csr_array:
+    at = locate(points, corners.xy)
     known = np.flatnonzero(at >= 0)
-    unit = corners.unit[known]
+    unit = corners.unit_at(known)
     shape = (len(points), int(corners.unit_of_part.max(initial=0)) + 1)
     owners = csr_array((np.ones(len(known), dtype=np.int64), (at[known], unit)), shape=shape)
     owners.sum_duplicates()
@@ -190,17 +204,22 @@ def _owners(corners: Corners, keys: Ints, points: Ints) -> csr_array:
     return owners
 
 
-def locate(points: Ints, keys: Ints) -> Ints:
-    """Position of each key among distinct points, or -1."""
-    mine, theirs = (hash_points(k[:, 0].copy(), k[:, 1].copy()) for k in (points, keys))
+def locate(points: Ints, xy: Floats) -> Ints:
+    """Position of each of many coordinates among distinct points, or -1."""
+    if not len(points):
+        return np.full(len(xy), -1, dtype=np.int64)
+    mine = hash_points(points[:, 0], points[:, 1])
     order = np.argsort(mine)
     mine = mine[order]
-    if not len(points):
-        return np.full(len(keys), -1, dtype=np.int64)
     if (mine[1:] == mine[:-1]).any():  # two points of one hash: next to never
-        return _locate_exactly(points, keys)
-    at = order[np.minimum(np.searchsorted(mine, theirs), len(mine) - 1)]
-    return np.where((points[at] == keys).all(axis=1), at, -1)
+        return _locate_exactly(points, exact_keys(xy))
+    result = np.empty(len(xy), dtype=np.int64)
+    for block in blocks(len(xy)):
+        keys = exact_keys(xy[block])
+        theirs = hash_points(keys[:, 0], keys[:, 1])
+        at = order[np.minimum(np.searchsorted(mine, theirs), len(mine) - 1)]
+        result[block] = np.where((points[at] == keys).all(axis=1), at, -1)
+    return result
 
 
 def _locate_exactly(points: Ints, keys: Ints) -> Ints:

@@ -6,6 +6,7 @@ Nothing here knows a frame or a CRS. Points are compared as integer keys, either
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Objects = npt.NDArray[np.object_]
 
+BLOCK = 1 << 16  # segments, or units, that are worked on at a time
+POLYGON = 3  # shapely's type id
 MICRO = 1e6  # coordinates and lengths are whole micrometres while borders are matched
 
 
@@ -31,9 +34,37 @@ class Segments(NamedTuple):
     by: Ints
     unit: Ints
 
-    def take(self, at: Ints | Bools) -> Segments:
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.unit)
+
+    def take(self, at: Ints | Bools | slice) -> Segments:
         """The segments at some positions."""
         return Segments(*(array[at] for array in self))
+
+
+class Outline(NamedTuple):
+    """Border segments that are read from the corners when they are asked for.
+
+    All of them at once would need several times the memory of the corners, and nobody looks at
+    more than a block of them at a time.
+    """
+
+    corners: Corners
+    keys: Callable[[Floats], Ints]
+    start: Ints  # the corner where each starts
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.start)
+
+    def take(self, at: Ints | Bools | slice) -> Segments:
+        """The segments at some positions."""
+        start = self.start[at]
+        a, b = self.keys(self.corners.xy[start]), self.keys(self.corners.xy[start + 1])
+        return Segments(a[:, 0], a[:, 1], b[:, 0], b[:, 1], self.corners.unit_at(start))
 
 
 class Corners(NamedTuple):
@@ -52,13 +83,37 @@ class Corners(NamedTuple):
         """The unit of each corner."""
         return self.unit_of_part[self.part_of_ring][self.ring]
 
+    def unit_at(self, corner: Ints) -> Ints:
+        """The unit of some corners."""
+        return self.unit_of_part[self.part_of_ring[self.ring[corner]]]
+
 
 def corners_of(geometries: Objects) -> Corners:
     """Cut polygons into parts, rings and vertices; a Z is left behind."""
-    parts, unit = shapely.get_parts(geometries, return_index=True)
-    rings, part = shapely.get_rings(parts, return_index=True)
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    return Corners(xy, *(array.astype(np.int64, copy=False) for array in (ring, part, unit)))
+    xy = shapely.get_coordinates(geometries)
+    parts = np.ones(len(geometries), dtype=np.int64)
+    rings = np.ones(len(geometries), dtype=np.int64)
+    size = shapely.get_num_coordinates(geometries).astype(np.int64)
+    # Most units are one ring, which need not be cut out to know its vertices.
+    plain = (shapely.get_type_id(geometries) == POLYGON) & (size > 0)
+    plain &= shapely.get_num_interior_rings(geometries) == 0
+    other = np.flatnonzero(~plain)
+    cut, unit_of_cut = shapely.get_parts(geometries[other], return_index=True)
+    ring, part_of_ring = shapely.get_rings(cut, return_index=True)
+    parts[other] = np.bincount(unit_of_cut, minlength=len(other))
+    rings[other] = np.bincount(unit_of_cut[part_of_ring], minlength=len(other))
+    unit_of_part = np.repeat(np.arange(len(geometries), dtype=np.int64), parts)
+    unit_of_ring = np.repeat(np.arange(len(geometries), dtype=np.int64), rings)
+    size_of_ring = size[unit_of_ring]
+    size_of_ring[~plain[unit_of_ring]] = shapely.get_num_coordinates(ring)
+    rings_of_part = np.ones(len(unit_of_part), dtype=np.int64)
+    rings_of_part[~plain[unit_of_part]] = np.bincount(part_of_ring, minlength=len(cut))
+    return Corners(
+        xy,
+        np.repeat(np.arange(len(unit_of_ring), dtype=np.int64), size_of_ring),
+        np.repeat(np.arange(len(unit_of_part), dtype=np.int64), rings_of_part),
+        unit_of_part,
+    )
 
 
 def micro_keys(xy: Floats) -> Ints:
@@ -71,22 +126,28 @@ def exact_keys(xy: Floats) -> Ints:
     return (xy + 0.0).view(np.int64)
 
 
-def segments_of(corners: Corners, keys: Ints) -> tuple[Segments, Ints]:
-    """Segments of non-zero length, and the corner where each starts."""
-    ring = corners.ring
-    start = np.flatnonzero((ring[1:] == ring[:-1]) & (keys[1:] != keys[:-1]).any(axis=1))
-    x, y = keys[:, 0], keys[:, 1]
-    unit = corners.unit_of_part[corners.part_of_ring][ring[start]]
-    return Segments(x[start], y[start], x[start + 1], y[start + 1], unit), start
+def outline_of(corners: Corners, keys: Callable[[Floats], Ints]) -> Outline:
+    """Segments of non-zero length; `keys` turns coordinates into integers."""
+    whole = corners.ring[1:] == corners.ring[:-1]
+    for block in blocks(len(whole)):
+        ends = keys(corners.xy[block.start : block.stop + 1])
+        whole[block] &= (ends[1:] != ends[:-1]).any(axis=1)
+    return Outline(corners, keys, np.flatnonzero(whole))
+
+
+def blocks(count: int, size: int = BLOCK) -> Iterator[slice]:
+    """Cut positions into runs, for work whose scratch space should not grow with the data."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def shared_borders(geometries: Objects, tolerance: float) -> tuple[csr_array, Ints, int]:
     """Shared micrometres per pair, unshared ones per unit, crowded pieces of border."""
     n = len(geometries)
-    corners = corners_of(geometries)
-    segments, _ = segments_of(corners, micro_keys(corners.xy))
+    segments = outline_of(corners_of(geometries), micro_keys)
     first = match(segments)
     second = match(node(segments.take(first.loose), tolerance))
+    del segments
     left = second.segments.take(second.loose)
     exterior = np.zeros(n, dtype=np.int64)
     np.add.at(exterior, left.unit, _micrometres(left))
@@ -96,11 +157,9 @@ def shared_borders(geometries: Objects, tolerance: float) -> tuple[csr_array, In
 
 def _sum_pairs(n: int, one: Ints, other: Ints, micrometres: Ints) -> csr_array:
     """Sum the pieces of each pair, in both directions; integers, so in any order."""
-    rows, columns = np.concatenate([one, other]), np.concatenate([other, one])
-    data = np.concatenate([micrometres, micrometres])
-    matrix = csr_array(coo_array((data, (rows, columns)), shape=(n, n), dtype=np.int64))
+    matrix = csr_array(coo_array((micrometres, (one, other)), shape=(n, n), dtype=np.int64))
     matrix.sum_duplicates()
-    return matrix
+    return csr_array(matrix + matrix.T)
 
 
 # ------------------------------------------------------------------------------------------
@@ -109,37 +168,45 @@ def _sum_pairs(n: int, one: Ints, other: Ints, micrometres: Ints) -> csr_array:
 
 
 class Matched(NamedTuple):
-    segments: Segments
+    segments: Segments | Outline
     loose: Ints  # positions of segments that occur once
     pairs: tuple[Ints, Ints, Ints]  # unit, unit, micrometres
     crowded: int  # segments that belong to three or more units
 
 
-def match(segments: Segments) -> Matched:
+def match(segments: Segments | Outline) -> Matched:
     """Pair the units of equal segments."""
     order, start = group(segments)
     size = np.diff(np.append(start, len(order)))
     loose = order[start[size == 1]]
     twice = start[size == 2]
-    one, other = order[twice], order[twice + 1]
-    apart = segments.unit[one] != segments.unit[other]  # not two parts of one unit
-    one, other = one[apart], other[apart]
-    crowd, crowd_other, crowded = _crowds(segments.unit, order, start, size)
-    one, other = np.concatenate([one, crowd]), np.concatenate([other, crowd_other])
-    length = _micrometres(segments.take(one))
-    return Matched(segments, loose, (segments.unit[one], segments.unit[other], length), crowded)
+    crowd, crowd_other, crowded = _crowds(segments, order, start, size)
+    one, other = (
+        np.concatenate(both) for both in ((order[twice], crowd), (order[twice + 1], crowd_other))
+    )
+    none = np.zeros(0, dtype=np.int64)
+    pairs = [(none, none, none)]
+    for block in blocks(len(one)):
+        here, there = segments.take(one[block]), segments.take(other[block]).unit
+        apart = here.unit != there  # not two parts of one unit
+        pairs.append((here.unit[apart], there[apart], _micrometres(here)[apart]))
+    units, others, lengths = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    return Matched(segments, loose, (units, others, lengths), crowded)
 
 
-def _crowds(unit: Ints, order: Ints, start: Ints, size: Ints) -> tuple[Ints, Ints, int]:
+def _crowds(
+    segments: Segments | Outline, order: Ints, start: Ints, size: Ints
+) -> tuple[Ints, Ints, int]:
     """Pairs of segments of different units where one segment occurs three times or more."""
     many = np.flatnonzero(size > 2)
     group = np.repeat(many, size[many])
     within = np.arange(len(group)) - np.repeat(np.cumsum(size[many]) - size[many], size[many])
     member = order[start[group] + within]
-    by_unit = np.lexsort((unit[member], group))
-    member, group = member[by_unit], group[by_unit]
+    unit = segments.take(member).unit
+    by_unit = np.lexsort((unit, group))
+    member, group, unit = member[by_unit], group[by_unit], unit[by_unit]
     fresh = np.ones(len(member), dtype=bool)
-    fresh[1:] = (unit[member[1:]] != unit[member[:-1]]) | (group[1:] != group[:-1])
+    fresh[1:] = (unit[1:] != unit[:-1]) | (group[1:] != group[:-1])
     member, group = member[fresh], group[fresh]
     one, other = [member[:0]], [member[:0]]
     step = 1
@@ -151,16 +218,23 @@ def _crowds(unit: Ints, order: Ints, start: Ints, size: Ints) -> tuple[Ints, Int
     return np.concatenate(one), np.concatenate(other), crowded
 
 
-def group(segments: Segments) -> tuple[Ints, Ints]:
+def group(segments: Segments | Outline) -> tuple[Ints, Ints]:
     """Order that puts equal segments side by side, and where each group begins."""
-    ends = hash_points(segments.ax, segments.ay) + hash_points(segments.bx, segments.by)
+    ends = np.empty(segments.size, dtype=np.uint64)
+    for block in blocks(segments.size):
+        here = segments.take(block)
+        ends[block] = hash_points(here.ax, here.ay) + hash_points(here.bx, here.by)
     order = np.argsort(ends).astype(np.int64, copy=False)
     ends = ends[order]
     new = np.ones(len(order), dtype=bool)
     new[1:] = ends[1:] != ends[:-1]
+    del ends
     again = np.flatnonzero(~new)
-    if not _equal(segments.take(order[again - 1]), segments.take(order[again])).all():
-        return _group_exactly(segments)  # two unequal segments of one hash: next to never
+    for block in blocks(len(again)):
+        one, other = order[again[block] - 1], order[again[block]]
+        if not _equal(segments.take(one), segments.take(other)).all():
+            # two unequal segments of one hash: next to never
+            return _group_exactly(segments.take(slice(None)))
     return order, np.flatnonzero(new)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import shapely
 
 from gridpart import _io
-from gridpart._geometry.align import find_misaligned, insert_junctions
+from gridpart._geometry.align import mend_junctions, misaligned_in
 from gridpart._geometry.segments import Floats, Ints, Objects
 from gridpart.contiguity import check_tolerance
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
@@ -272,8 +272,8 @@ def _check_borders(frame: gpd.GeoDataFrame, names: Objects, tolerance: float) ->
     if outside.any():
         text = f"coordinates lie where {frame.crs.name!r} is not defined; is the CRS right?"
         return _Borders(geometries, 0, [Problem("outside_crs", text, examples(names, outside))], [])
-    geometries, mended = insert_junctions(geometries, tolerance)
-    misaligned = find_misaligned(geometries, tolerance=tolerance)
+    geometries, mended, loose = mend_junctions(geometries, tolerance)
+    misaligned = misaligned_in(loose, tolerance)
     problems = []
     if misaligned.n_near:
         problems.append(

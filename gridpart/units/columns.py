@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from gridpart._geometry.segments import Bools, Ints, Objects
+from gridpart._geometry.segments import Bools, Ints, Objects, blocks
 from gridpart.errors import InputError, Problem
 
 POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon
@@ -76,9 +76,10 @@ def check_shapes(geometries: Objects, names: Objects) -> tuple[Bools, list[Probl
 
 def finite(geometries: Objects) -> Bools:
     """Whether all x and y of each geometry are finite; NaN hides from the bounds."""
-    xy, owner = shapely.get_coordinates(geometries, return_index=True)
     finite = np.ones(len(geometries), dtype=bool)
-    finite[owner[~np.isfinite(xy).all(axis=1)]] = False
+    for block in blocks(len(geometries)):
+        xy, owner = shapely.get_coordinates(geometries[block], return_index=True)
+        finite[block.start + owner[~np.isfinite(xy).all(axis=1)]] = False
     return finite
 
 
@@ -190,6 +191,8 @@ def _blank(values: pd.Series) -> Bools:
 
 def _repeated(values: pd.Series) -> tuple[str, ...]:
     """Each value that occurs more than once, with how often."""
+    if values.is_unique:
+        return ()  # quick, and without the scratch space that naming them takes
     often = values[values.duplicated(keep=False)].value_counts(sort=False)
     return tuple(f"{value}: {count} times" for value, count in often.items())
 

@@ -372,7 +372,7 @@ def _align(
         stands = unify(loose.xy, loose.keys, tolerance * REACH)
         moved = np.flatnonzero(stands != np.arange(len(stands)))
         if len(moved):
-            at = locate(loose.keys[moved], exact_keys(corners.xy))
+            at = locate(loose.keys[moved], corners.xy)
             xy = np.where((at >= 0)[:, None], loose.xy[stands[moved]][at], corners.xy)
             corners = corners._replace(xy=xy)
             continue
