@@ -116,6 +116,15 @@ def corners_of(geometries: Objects) -> Corners:
     )
 
 
+def finite(geometries: Objects) -> Bools:
+    """Whether all x and y of each geometry are finite; NaN hides from the bounds."""
+    result = np.ones(len(geometries), dtype=bool)
+    for block in blocks(len(geometries)):
+        xy, owner = shapely.get_coordinates(geometries[block], return_index=True)
+        result[block.start + owner[~np.isfinite(xy).all(axis=1)]] = False
+    return result
+
+
 def micro_keys(xy: Floats) -> Ints:
     """Coordinates in whole micrometres."""
     return np.rint(xy * MICRO).astype(np.int64)

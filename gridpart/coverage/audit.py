@@ -325,8 +325,8 @@ def _hole(scene: Scene) -> Iterator[Finding]:
     """Enclosed ground; where units are known and none lies there, it may be an enclave."""
     for finding in _bare_ground(scene, "hole", scene.cover.holes()):
         if finding.check == "hole" and len(scene.unit_ids):
-            tree = shapely.STRtree(scene.unit_shapes)
-            near = scene.unit_shapes[tree.query(finding.geometry, predicate="intersects")]
+            rows = scene.unit_tree.query(finding.geometry, predicate="intersects")
+            near = scene.unit_shapes[rows]
             shared = shapely.area(shapely.intersection(near, finding.geometry)).sum()
             if shared < scene.min_area:
                 finding.severity = "warning"
@@ -378,9 +378,7 @@ def _households_on(scene: Scene, piece: Any) -> int | None:
     """Households of the units that belong to no zone and lie on a piece of ground."""
     if scene.unit_households is None:
         return None
-    lost = np.flatnonzero(scene.located.main < 0)
-    spots = shapely.point_on_surface(scene.unit_shapes[lost])
-    return scene.households_at(lost[shapely.contains(piece, spots)])
+    return scene.households_at(scene.lost_on(piece))
 
 
 def _spill(scene: Scene) -> Iterator[Finding]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from gridpart.coverage.catalogue import Finding
 from gridpart.coverage.scene import Scene
@@ -23,23 +23,38 @@ def check_communities(scene: Scene) -> Iterator[Finding]:
     """
     if scene.unit_communities is None:
         return
-    names = scene.unit_communities
-    both = (pd.DataFrame({"zone": z, "community": names}) for z in (scene.home, scene.located.main))
-    units = pd.concat(both).reset_index(names="unit").drop_duplicates().set_index("unit")
-    units = units[(units["zone"] >= 0) & (units["community"] != "")]
-    for zone, held in units.groupby("zone")["community"]:
-        sizes = held.value_counts(sort=False).sort_index()
-        own = "" if scene.own_communities is None else scene.own_communities[int(zone)]
+    texts, home, main = scene.unit_communities, scene.home, scene.located.main
+    away = np.flatnonzero(main != home)
+    rows = np.concatenate([np.arange(len(texts)), away])
+    held_in = np.concatenate([home, main[away]])
+    zones, codes, counts = texts.counts(held_in, rows)
+    order = np.lexsort((rows, held_in))
+    rows, held_in = rows[order], held_in[order]
+    for zone, start, stop in _runs(zones):
+        sizes = dict(
+            zip((texts.names[code] for code in codes[start:stop]), counts[start:stop], strict=True)
+        )
+        own = "" if scene.own_communities is None else scene.own_communities[zone]
         # the units of the community that a zone names are at home, else those of the largest
-        home = own if own in sizes.index else sizes.idxmax()
+        home_name = own if own in sizes else max(sizes, key=lambda name: sizes[name])
+        if len(sizes) == 1 and own in ("", home_name):
+            continue
+        units = rows[slice(*np.searchsorted(held_in, [zone, zone + 1]))]
+        units = units[texts.codes[units] != texts.code("")]
         if len(sizes) > 1:
-            rows = held.index[held != home].to_numpy()
+            units = units[texts.codes[units] != texts.code(home_name)]
             listed = ", ".join(f"{name} ({_units(n)})" for name, n in sizes.items())
-            yield _crossing(scene, int(zone), rows, f"lies in {len(sizes)} communities: {listed}")
-        elif own and own != home:
-            rows = held.index.to_numpy()
-            said = f"is said to lie in {own}, but its units belong to {home}"
-            yield _crossing(scene, int(zone), rows, said)
+            yield _crossing(scene, zone, units, f"lies in {len(sizes)} communities: {listed}")
+        else:
+            said = f"is said to lie in {own}, but its units belong to {home_name}"
+            yield _crossing(scene, zone, units, said)
+
+
+def _runs(values: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """Each distinct one of ascending values, where it begins and where it ends."""
+    distinct, start = np.unique(values, return_index=True)
+    stop = np.append(start[1:], len(values))
+    yield from zip(distinct.tolist(), start.tolist(), stop.tolist(), strict=True)
 
 
 def _crossing(scene: Scene, zone: int, rows: np.ndarray, message: str) -> Finding:

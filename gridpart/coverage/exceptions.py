@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from gridpart.coverage.catalogue import Finding
 from gridpart.coverage.people import touching_units
 from gridpart.coverage.rules import Band
-from gridpart.coverage.scene import Scene, as_text, column_of
+from gridpart.coverage.scene import Scene, column_of
+from gridpart.coverage.texts import as_text
 
 __all__ = ["check_exceptions"]
 
@@ -64,11 +65,14 @@ class _Judge:
     def __init__(self, scene: Scene, band: Band, exceptions: pd.DataFrame) -> None:
         self.scene = scene
         self.band = band
-        self.community = np.array(scene.communities, dtype=object)
+        self._around_zone: dict[int, NDArray[np.int64]] = {}
         self.grids, self.reasons = (
             [as_text(value) for value in column_of(exceptions, name, "exceptions")]
             for name in ("grid", "reason")
         )
+        self.by_grid: dict[str, list[int]] = {}
+        for record, grid in enumerate(self.grids):
+            self.by_grid.setdefault(grid, []).append(record)
         self.households = pd.to_numeric(
             column_of(exceptions, "households", "exceptions"), errors="coerce"
         ).to_numpy(dtype="float64")
@@ -93,9 +97,8 @@ class _Judge:
         name = self.scene.zones.ids[finding.rows[0]]
         return [
             k
-            for k, grid in enumerate(self.grids)
-            if grid == name
-            and (finding.check == "multipart") == (self.reasons[k] == "enclave_attached")
+            for k in self.by_grid.get(name, ())
+            if (finding.check == "multipart") == (self.reasons[k] == "enclave_attached")
         ]
 
     def weigh(self, finding: Finding, record: int) -> Verdict:
@@ -141,7 +144,7 @@ class _Judge:
                 one = frame["n_units"].iloc[row] == 1
                 return bool(one), "one unit above the band" if one else "it has several units"
             return None, "units were not given to verify it"
-        inside = households[self.scene.home == row]
+        inside = households[self.scene.units_at(row)]
         one = (inside > 0).sum() == 1 and inside.max() > high
         return bool(one), "one unit above the band" if one else "it is not one unit above the band"
 
@@ -190,22 +193,26 @@ class _Judge:
             rows = rows[~np.isin(rows, apart)]
             counted = scene.counted
             return scene.zones.named(rows), None if counted is None else counted[rows]
-        home = scene.home
-        same = self._unit_community == self.community[row]
-        if scene.unit_communities is None:
-            same |= home < 0
-        rows = np.flatnonzero(same & (home != row) & ~np.isin(home, apart) & scene.shaped)
-        around = touching_units(self._shape(row), scene.unit_shapes[rows], scene.tolerance)
+        rows = touching_units(self._shape(row), scene.unit_shapes, scene.unit_tree, scene.tolerance)
+        home = scene.home[rows]
+        rows = rows[self._same_community(rows, row) & (home != row) & ~np.isin(home, apart)]
         held = scene.unit_households
-        return scene.unit_names(rows[around]), None if held is None else held[rows[around]]
+        return scene.unit_names(rows), None if held is None else held[rows]
+
+    def _same_community(self, units: NDArray[np.int64], row: int) -> NDArray[np.bool_]:
+        """Whether units are of a zone's community: by their own, else by that of their zone."""
+        scene = self.scene
+        if scene.unit_communities is not None:
+            return scene.unit_communities.codes[units] == scene.unit_communities.code(
+                self.community[row]
+            )
+        home = scene.home[units]
+        return (self.community[home] == self.community[row]) | (home < 0)
 
     @cached_property
-    def _unit_community(self) -> NDArray[np.object_]:
-        """Community of each unit: its own if units name theirs, else that of its zone."""
-        if self.scene.unit_communities is not None:
-            return np.array(self.scene.unit_communities, dtype=object)
-        names: NDArray[np.object_] = self.community[self.scene.home]
-        return names
+    def community(self) -> NDArray[np.object_]:
+        """Community of each zone."""
+        return np.array(self.scene.communities, dtype=object)
 
     @cached_property
     def _apart(self) -> dict[int, bool]:
@@ -231,10 +238,14 @@ class _Judge:
         return apart
 
     def _zones_around(self, row: int) -> NDArray[np.int64]:
-        rows = np.flatnonzero(self.community == self.community[row])
-        rows = rows[rows != row]
-        shapes = self.scene.zones.polygons[rows]
-        return rows[touching_units(self._shape(row), shapes, self.scene.tolerance)]
+        if row not in self._around_zone:
+            cover = self.scene.cover
+            rows = touching_units(
+                self._shape(row), cover.polygons, cover.tree, self.scene.tolerance
+            )
+            rows = rows[(self.community[rows] == self.community[row]) & (rows != row)]
+            self._around_zone[row] = rows
+        return self._around_zone[row]
 
     def _no_count_fits(self, row: int) -> Verdict:
         """Total of the connected zones of the community, but for oversize units, fits no count."""
@@ -260,8 +271,9 @@ class _Judge:
             return None, "units were not given to verify it"
         parts = shapely.get_parts(self._shape(row))
         small = shapely.union_all(np.delete(parts, shapely.area(parts).argmax()))
-        spots = shapely.point_on_surface(self.scene.unit_shapes)
-        inside = households[shapely.contains(small, spots)].sum()
+        near = self.scene.unit_tree.query(small, predicate="intersects")
+        spots = shapely.point_on_surface(self.scene.unit_shapes[near])
+        inside = households[near[shapely.contains(small, spots)]].sum()
         if inside:
             return False, f"the smaller parts hold {inside} households"
         return True, "the smaller parts hold no household"

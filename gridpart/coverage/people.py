@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from gridpart._geometry.segments import blocks
 from gridpart.coverage.territory import Cover, is_wide, polygonal
 
 __all__ = ["MAJORITY", "Located", "locate", "touching_units"]
@@ -91,13 +92,20 @@ def _inside_one(shapes: Geometries, rows: Integers, cover: Cover) -> tuple[Integ
     """Units that lie wholly in one zone, and in no other, with that zone."""
     clashing = np.zeros(len(cover.polygons), dtype=bool)
     clashing[cover.pairs.first] = clashing[cover.pairs.second] = True
-    unit, zone = cover.tree.query(shapely.point_on_surface(shapes[rows]), predicate="within")
-    unit, zone = rows[unit], zone.astype(np.int64)
-    calm = ~clashing[zone]
-    unit, zone = unit[calm], zone[calm]
-    shapely.prepare(cover.polygons)
-    whole = shapely.covers(cover.polygons[zone], shapes[unit])
-    return unit[whole], zone[whole]
+    fresh = cover.polygons[~shapely.is_prepared(cover.polygons)]
+    shapely.prepare(fresh)
+    found = [(rows[:0], rows[:0])]
+    for block in blocks(len(rows)):
+        spots = shapely.point_on_surface(shapes[rows[block]])
+        spot, zone = cover.tree.query(spots, predicate="within")
+        unit, zone = rows[block][spot], zone.astype(np.int64)
+        calm = ~clashing[zone]
+        unit, zone = unit[calm], zone[calm]
+        whole = shapely.covers(cover.polygons[zone], shapes[unit])
+        found.append((unit[whole], zone[whole]))
+    shapely.destroy_prepared(fresh)  # they may be the caller's
+    units, zones = zip(*found, strict=True)
+    return np.concatenate(units), np.concatenate(zones)
 
 
 def _cut(shapes: Geometries, rows: Integers, cover: Cover) -> tuple[Integers, Integers, Floats]:
@@ -133,9 +141,11 @@ def _in_overlaps(located: Located, cover: Cover) -> Integers:
     return np.flatnonzero((counts >= 2) & (whole > 0)).astype(np.int64)
 
 
-def touching_units(shape: Any, others: Geometries, tolerance: float) -> Integers:
-    """Positions of `others` that share a line, not only points, with `shape`."""
+def touching_units(
+    shape: Any, others: Geometries, tree: shapely.STRtree, tolerance: float
+) -> Integers:
+    """Positions of `others`, ascending, that share a line, not only points, with `shape`."""
     near = shapely.buffer(shape, tolerance)
-    rows = shapely.STRtree(others).query(near, predicate="intersects")
+    rows = np.sort(tree.query(near, predicate="intersects")).astype(np.int64)
     lines = shapely.intersection(shapely.boundary(others[rows]), near)
-    return rows[shapely.length(lines) > 10 * tolerance].astype(np.int64)
+    return rows[shapely.length(lines) > 10 * tolerance]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from gridpart.coverage.catalogue import CATALOGUE, Finding
 from gridpart.coverage.people import MAJORITY
-from gridpart.coverage.scene import Scene, as_text, column_of
+from gridpart.coverage.scene import Scene, column_of
+from gridpart.coverage.texts import as_text
 
 __all__ = ["Band", "check_codes", "check_rules", "check_units"]
 
@@ -167,10 +168,11 @@ def _unit_split(scene: Scene) -> Iterator[Finding]:
 
 def _unit_unknown_zone(scene: Scene) -> Iterator[Finding]:
     assert scene.assigned is not None
-    names = np.array(scene.assigned, dtype=object)
-    unknown = scene.home < 0
-    for name in pd.unique(names[unknown]):
-        rows = np.flatnonzero(unknown & (names == name))
+    unknown = np.flatnonzero(scene.home < 0)
+    codes = scene.assigned.codes[unknown]
+    for code in pd.unique(codes):
+        rows = unknown[codes == code]
+        name = scene.assigned.names[code]
         said = f"zone {name}, which does not exist" if name else "no zone"
         yield Finding(
             "unit_unknown_zone",

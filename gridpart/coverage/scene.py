@@ -19,9 +19,11 @@ import shapely
 from numpy.typing import NDArray
 
 from gridpart._geometry.align import multipolygons
+from gridpart._geometry.segments import finite
 from gridpart.contiguity import is_metric
 from gridpart.coverage.people import Located, locate
 from gridpart.coverage.territory import EMPTY, Cover, polygonal
+from gridpart.coverage.texts import Names, Texts, as_text
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
 
 if TYPE_CHECKING:
@@ -82,13 +84,13 @@ class Scene:
     min_area: float
     boundary: Any = None
     units: pd.DataFrame | None = None
-    unit_ids: list[str] = field(default_factory=list)
+    unit_ids: Names = field(default_factory=lambda: Names(pd.Index([])))
     unit_shapes: Geometries = field(default_factory=lambda: np.empty(0, dtype=object))
     unit_households: NDArray[np.int64] | None = None
     zone_households: NDArray[np.int64] | None = None
-    assigned: list[str] | None = None
+    assigned: Texts | None = None
     own_communities: list[str] | None = None
-    unit_communities: list[str] | None = None
+    unit_communities: Texts | None = None
 
     @cached_property
     def located(self) -> Located:
@@ -101,7 +103,8 @@ class Scene:
         if self.assigned is None:
             return self.located.main
         place = {name: row for row, name in reversed(list(enumerate(self.zones.ids)))}
-        return np.array([place.get(name, -1) for name in self.assigned], dtype=np.int64)
+        rows = np.array([place.get(name, -1) for name in self.assigned.names], dtype=np.int64)
+        return rows[self.assigned.codes]
 
     @cached_property
     def counted(self) -> NDArray[np.int64] | None:
@@ -116,13 +119,40 @@ class Scene:
     @cached_property
     def communities(self) -> list[str]:
         """Community of each zone: that of most of its units, else the one it names; or empty."""
-        named = self.own_communities or [""] * len(self.zones)
+        named = list(self.own_communities or [""] * len(self.zones))
         if self.unit_communities is None:
             return named
-        units = pd.DataFrame({"zone": self.home, "community": self.unit_communities})
-        units = units[(units["zone"] >= 0) & (units["community"] != "")]
-        most = units.groupby("zone")["community"].agg(lambda names: names.mode().iloc[0])
-        return [str(most.get(row, name)) for row, name in enumerate(named)]
+        zones, codes, units = self.unit_communities.counts(self.home)
+        # of communities with as many units the first by name: it stands last, and stays
+        order = np.lexsort((-codes, units, zones))
+        for zone, code in zip(zones[order], codes[order], strict=True):
+            named[zone] = self.unit_communities.names[code]
+        return named
+
+    @cached_property
+    def unit_tree(self) -> shapely.STRtree:
+        """Search tree over the units."""
+        return shapely.STRtree(self.unit_shapes)
+
+    @cached_property
+    def _by_home(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        order = np.argsort(self.home, kind="stable")
+        return order, np.searchsorted(self.home[order], np.arange(len(self.zones) + 1))
+
+    def units_at(self, zone: int) -> NDArray[np.int64]:
+        """Units that count in a zone, in their order."""
+        order, start = self._by_home
+        return order[start[zone] : start[zone + 1]]
+
+    @cached_property
+    def _lost(self) -> tuple[NDArray[np.int64], shapely.STRtree]:
+        rows = np.flatnonzero(self.located.main < 0)
+        return rows, shapely.STRtree(shapely.point_on_surface(self.unit_shapes[rows]))
+
+    def lost_on(self, ground: Any) -> NDArray[np.int64]:
+        """Units that belong to no zone and lie on a piece of ground."""
+        rows, spots = self._lost
+        return rows[np.sort(spots.query(ground, predicate="contains"))]
 
     @cached_property
     def shaped(self) -> NDArray[np.bool_]:
@@ -138,15 +168,6 @@ class Scene:
         if self.unit_households is None:
             return None
         return int(self.unit_households[units].sum())
-
-
-def as_text(value: Any) -> str:
-    """Write an id or code as text: empty if missing, whole numbers without a decimal point."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def column_of(frame: pd.DataFrame, name: str, what: str) -> pd.Series:
@@ -229,6 +250,10 @@ def _texts(frame: pd.DataFrame, name: str | None, what: str) -> list[str] | None
     return None if name is None else [as_text(value) for value in column_of(frame, name, what)]
 
 
+def _repeated_texts(units: pd.DataFrame, name: str | None) -> Texts | None:
+    return None if name is None else Texts.of(column_of(units, name, "units"))
+
+
 def _layers(zones: Any, boundary: Any, units: Any) -> dict[str, gpd.GeoSeries]:
     """Geometry of the layers that were given; each must say its CRS."""
     given = {"zones": zones, "boundary": boundary, "units": units}
@@ -269,7 +294,7 @@ def _measuring_crs(zones: gpd.GeoDataFrame, crs: Any) -> pyproj.CRS:
     elif is_metric(own):
         return own
     else:
-        usable = zones.geometry[_finite(np.asarray(zones.geometry, dtype=object))]
+        usable = zones.geometry[finite(np.asarray(zones.geometry, dtype=object))]
         usable = usable[~(usable.isna() | usable.is_empty)]
         if not len(usable):
             return own
@@ -284,22 +309,14 @@ def _say(message: str) -> None:
     warnings.warn(message, GridpartWarning, stacklevel=5)
 
 
-def _finite(shapes: Geometries) -> NDArray[np.bool_]:
-    """Whether every coordinate of each geometry is a number."""
-    coords, rows = shapely.get_coordinates(shapes, return_index=True)
-    result = np.ones(len(shapes), dtype=bool)
-    result[rows[~np.isfinite(coords).all(axis=1)]] = False
-    return result
-
-
 def _zones(frame: gpd.GeoDataFrame, id: str | None, raw: Geometries) -> Zones:
     if id is None and "grid" in frame.columns:
         id = "grid"
     labels = frame.index if id is None else column_of(frame, id, "zones")
-    finite = _finite(raw)
+    usable = finite(raw)
     polygons = raw.copy()
-    polygons[~finite] = None
-    return Zones(frame, [as_text(value) for value in labels], raw, finite, _mended(polygons))
+    polygons[~usable] = None
+    return Zones(frame, [as_text(value) for value in labels], raw, usable, _mended(polygons))
 
 
 def _mended(shapes: Geometries) -> Geometries:
@@ -313,7 +330,7 @@ def _mended(shapes: Geometries) -> Geometries:
 
 def _boundary(shapes: Geometries) -> Any:
     """Unite the boundary's features."""
-    shapes = shapes[_finite(shapes) & ~shapely.is_missing(shapes)]
+    shapes = shapes[finite(shapes) & ~shapely.is_missing(shapes)]
     broken = int((~shapely.is_valid(shapes)).sum())
     if broken:
         _say(f"{broken} broken shapes of the boundary were mended before measuring")
@@ -333,31 +350,39 @@ def _units(
 ) -> dict[str, Any]:
     if households is None and "households" in units.columns:
         households = "households"
-    shapes[~_finite(shapes) | shapely.is_missing(shapes)] = EMPTY
+    shapes[~finite(shapes) | shapely.is_missing(shapes)] = EMPTY
     broken = ~shapely.is_valid(shapes)
     shapes[broken] = _mended(shapes[broken])
     labels = units.index if unit_id is None else column_of(units, unit_id, "units")
     return {
         "units": units,
-        "unit_ids": [as_text(value) for value in labels],
+        "unit_ids": Names(labels),
         "unit_shapes": shapes,
         "unit_households": (
             None if households is None else household_counts(units, households, "units")
         ),
-        "assigned": _texts(units, assignment, "units"),
-        "unit_communities": _texts(units, unit_within, "units"),
+        "assigned": _repeated_texts(units, assignment),
+        "unit_communities": _repeated_texts(units, unit_within),
     }
 
 
 def _in_one_crs(layers: list[gpd.GeoSeries], target: Any) -> list[Geometries]:
     """Shapes of every layer without Z, in the target CRS; what is not finite stays as it is."""
-    shapes = [shapely.force_2d(np.asarray(layer, dtype=object)).copy() for layer in layers]
+    shapes = [_flat(layer) for layer in layers]
     for crs in {layer.crs for layer in layers}:
         if crs != target:
             same = [k for k, layer in enumerate(layers) if layer.crs == crs]
             moved = _reprojected([shapes[k] for k in same], crs, target)
             for k, result in zip(same, moved, strict=True):
                 shapes[k] = result
+    return shapes
+
+
+def _flat(layer: gpd.GeoSeries) -> Geometries:
+    """An array of the shapes without Z; those that have none are not copied."""
+    shapes = np.array(layer, dtype=object)
+    high = shapely.get_coordinate_dimension(shapes) > 2
+    shapes[high] = shapely.force_2d(shapes[high])
     return shapes
 
 
@@ -369,7 +394,7 @@ def _reprojected(layers: list[Geometries], source: pyproj.CRS, target: Any) -> l
     """
     unit = METRES_PER_DEGREE if source.is_geographic else source.axis_info[0].unit_conversion_factor
     everything = np.concatenate(layers)
-    rows = np.flatnonzero(_finite(everything) & ~shapely.is_missing(everything))
+    rows = np.flatnonzero(finite(everything) & ~shapely.is_missing(everything))
     polygons = rows[
         np.isin(shapely.get_type_id(everything[rows]), (3, 6)) & ~shapely.is_empty(everything[rows])
     ]

@@ -63,6 +63,14 @@ def groups_of(n: int, first: Integers, second: Integers) -> Integers:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
+def _grouped(labels: Integers) -> list[Integers]:
+    """Positions of each distinct label, ascending, by label."""
+    order = np.argsort(labels, kind="stable")
+    if not len(order):
+        return []
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
 @dataclass(frozen=True)
 class Overlaps:
     """Pairs of zones that share ground: positions, the shared ground, and its area in m2."""
@@ -75,8 +83,8 @@ class Overlaps:
     def __len__(self) -> int:
         return len(self.first)
 
-    def select(self, mask: NDArray[np.bool_]) -> Overlaps:
-        """Return the pairs where `mask` is true."""
+    def select(self, mask: NDArray[np.bool_] | Integers) -> Overlaps:
+        """Return the pairs where `mask` is true, or at some positions."""
         return Overlaps(self.first[mask], self.second[mask], self.shape[mask], self.area[mask])
 
 
@@ -151,7 +159,7 @@ class Cover:
         same = pairs.select(size - pairs.area <= slack)
         labels = groups_of(len(self.polygons), same.first, same.second)
         rows = np.unique(np.concatenate([same.first, same.second]))
-        return [rows[labels[rows] == label] for label in np.unique(labels[rows])]
+        return [rows[here] for here in _grouped(labels[rows])]
 
     def many(self, least: float) -> Iterator[tuple[Integers, Any]]:
         """Yield the ground of at least `least` m2 that three or more zones share, by zones."""
@@ -161,8 +169,9 @@ class Cover:
         tree = shapely.STRtree(pairs.shape)
         left, right = tree.query(pairs.shape, predicate="intersects")
         labels = groups_of(len(pairs), left, right)
-        for label in np.flatnonzero(np.bincount(labels) >= 3):
-            yield from self._shared_faces(pairs.select(labels == label), least)
+        for here in _grouped(labels):
+            if len(here) >= 3:
+                yield from self._shared_faces(pairs.select(here), least)
 
     def _shared_faces(self, pairs: Overlaps, least: float) -> Iterator[tuple[Integers, Any]]:
         rows = np.unique(np.concatenate([pairs.first, pairs.second]))
@@ -204,8 +213,14 @@ class Cover:
         outside = true_pieces(shapely.difference(self.union, boundary), self.tolerance)
         piece, zone = self.tree.query(outside, predicate="intersects")
         shapes = polygonal(shapely.intersection(outside[piece], self.polygons[zone]))
-        rows = np.unique(zone[shapely.area(shapes) > 0])
-        whole = [shapely.union_all(shapes[zone == row]) for row in rows]
+        rows = np.unique(zone)
+        filled = np.isin(rows, zone[shapely.area(shapes) > 0])
+        whole = [
+            shapely.union_all(shapes[here])
+            for here, real in zip(_grouped(zone), filled, strict=True)
+            if real
+        ]
+        rows = rows[filled]
         wide = np.array([self._is_wide_somewhere(shape) for shape in whole], dtype=bool)
         return rows[wide].astype(np.int64), np.array(whole, dtype=object)[wide]
 

@@ -18,7 +18,7 @@ import shapely
 
 from gridpart import _io
 from gridpart._geometry.align import mend_junctions, misaligned_in
-from gridpart._geometry.segments import Floats, Ints, Objects
+from gridpart._geometry.segments import Floats, Ints, Objects, finite
 from gridpart.contiguity import check_tolerance
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
 from gridpart.units.columns import (
@@ -28,7 +28,6 @@ from gridpart.units.columns import (
     check_shapes,
     check_within,
     examples,
-    finite,
     missing_columns,
     unit_names,
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from gridpart._geometry.segments import Bools, Ints, Objects, blocks
+from gridpart._geometry.segments import Bools, Ints, Objects, finite
 from gridpart.errors import InputError, Problem
 
 POLYGONAL = (3, 6)  # shapely's type ids of Polygon and MultiPolygon
@@ -72,15 +72,6 @@ def check_shapes(geometries: Objects, names: Objects) -> tuple[Bools, list[Probl
         if bad.any()
     ]
     return sound, problems
-
-
-def finite(geometries: Objects) -> Bools:
-    """Whether all x and y of each geometry are finite; NaN hides from the bounds."""
-    finite = np.ones(len(geometries), dtype=bool)
-    for block in blocks(len(geometries)):
-        xy, owner = shapely.get_coordinates(geometries[block], return_index=True)
-        finite[block.start + owner[~np.isfinite(xy).all(axis=1)]] = False
-    return finite
 
 
 def unit_names(units: pd.DataFrame, column: str | None) -> Objects:
