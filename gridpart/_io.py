@@ -14,7 +14,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gridpart.errors import InputError, OutputError
 
@@ -37,6 +39,8 @@ __all__ = [
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 TABLE_SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm")
+PORTION = 1 << 16  # rows that are written at a time
+POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
 PathLike = str | os.PathLike[str]
 
 
@@ -282,6 +286,7 @@ def write_layers(path: PathLike, layers: Mapping[str, pd.DataFrame]) -> None:
     """
     import pyogrio
 
+    options: dict[str, str] | None
     if Path(path).suffix.lower() != ".gpkg":
         raise OutputError(f"{path}: a plan is a GeoPackage; let the name end in .gpkg")
     for frame in layers.values():
@@ -293,10 +298,49 @@ def write_layers(path: PathLike, layers: Mapping[str, pd.DataFrame]) -> None:
             options = {"FID": _free("fid", taken), "GEOMETRY_NAME": _free("geom", taken)}
             if not hasattr(frame, "geometry"):
                 del options["GEOMETRY_NAME"]
-            pyogrio.write_dataframe(
-                frame, temporary, layer=name, driver="GPKG", append=temporary.exists(),
-                layer_options=options,
-            )  # fmt: skip
+            for rows, form in _portions(frame):
+                pyogrio.write_dataframe(
+                    rows, temporary, layer=name, driver="GPKG", append=temporary.exists(),
+                    layer_options=options, **form,
+                )  # fmt: skip
+                options = None  # the layer is there now
+
+
+def _portions(frame: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
+    """Rows to write at a time, and what the writer would else infer from all of them.
+
+    Writing makes bytes of every shape and an object of every text: of a city, more than the city
+    itself takes.
+    """
+    form = _form(frame) if len(frame) > PORTION else None
+    if form is None:
+        yield frame, {}
+        return
+    for start in range(0, len(frame), PORTION):
+        yield frame.iloc[start : start + PORTION], form
+
+
+def _form(frame: pd.DataFrame) -> dict[str, Any] | None:
+    """Type of the shapes for the writer; None if the rows must be seen together."""
+    import pandas as pd
+    import shapely
+
+    objects = (column for _, column in frame.items() if column.dtype == object)
+    if any(pd.api.types.infer_dtype(column) not in ("string", "empty") for column in objects):
+        return None
+    if not hasattr(frame, "geometry"):
+        return {}
+    shapes = frame.geometry.to_numpy()
+    kinds = np.unique(shapely.get_type_id(shapes)).tolist()
+    if shapely.has_z(shapes).any() or kinds not in (
+        [POLYGON],
+        [MULTIPOLYGON],
+        [POLYGON, MULTIPOLYGON],
+    ):
+        return None
+    if kinds == [POLYGON]:
+        return {"geometry_type": "Polygon"}
+    return {"geometry_type": "MultiPolygon", "promote_to_multi": True}
 
 
 def check_names(frame: pd.DataFrame) -> None:

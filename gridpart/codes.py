@@ -166,7 +166,10 @@ def assign_codes(plan: Plan, *, parent: str) -> Plan:
         for serial, label in enumerate(rows.index[order], start=1):
             codes[label] = make_code(str(key), serial)
     by_grid = dict(zip(grids["grid"], codes, strict=True))
-    return plan.replace(units=plan.units.assign(grid_code=plan.units["grid"].map(by_grid)))
+    coded = plan.replace(units=plan.units.assign(grid_code=plan.units["grid"].map(by_grid)))
+    # codes change no shape: what was dissolved once need not be dissolved again
+    vars(coded)["grids"] = grids.assign(grid_code=codes.to_numpy(dtype=object))
+    return coded
 
 
 def _parents(plan: Plan, parent: str) -> pd.Series:
