@@ -163,10 +163,10 @@ class Plan:
         """
         import geopandas as gpd
 
-        names, first, size, order = _runs(self.units["grid"].to_numpy())
-        units = self.units.iloc[order]
-        households = units[self.rules.households].to_numpy(np.int64)
-        shapes = _dissolve(units.geometry.to_numpy(), first, size)
+        names, first, size, order = _runs(self.units["grid"])
+        households = self.units[self.rules.households].to_numpy(np.int64)[order]
+        shapes = _dissolve(self.units.geometry.to_numpy()[order], first, size)
+        units = self.units.iloc[order[first]]  # one of each grid
         total = np.add.reduceat(households, first) if first.size else households
         area = shapely.area(shapes)
         perimeter = shapely.length(shapes)
@@ -174,7 +174,7 @@ class Plan:
         def of_grid(column: str | None) -> Any:
             if column is None or column not in units.columns:
                 return np.full(names.size, None, dtype=object)
-            values = units[column].iloc[first]
+            values = units[column]
             return values.astype(object).where(values.notna(), None).to_numpy()
 
         return gpd.GeoDataFrame(
@@ -182,7 +182,7 @@ class Plan:
                 "grid": names,
                 "grid_code": of_grid("grid_code"),
                 "within": of_grid(self.rules.within),
-                "kind": np.where(self._is_exclusive(units)[first], "exclusive", "base"),
+                "kind": np.where(self._is_exclusive(units), "exclusive", "base"),
                 "households": total,
                 "n_units": size,
                 "area_m2": area,
@@ -302,13 +302,12 @@ def _tally(exceptions: pd.DataFrame) -> str:
     return f" ({listed})" if listed else ""
 
 
-def _runs(names: Any) -> tuple[Any, Any, Any, Any]:
+def _runs(names: pd.Series) -> tuple[Any, Any, Any, Any]:
     """Sorted names, where each begins in the sorted rows, how many rows, and the sorting order."""
-    order = np.argsort(names.astype(object), kind="stable")
-    unique, first, size = np.unique(
-        names[order].astype(object), return_index=True, return_counts=True
-    )
-    return unique, first, size, order
+    codes, unique = pd.factorize(names, sort=True)
+    order = np.argsort(codes, kind="stable")
+    size = np.bincount(codes, minlength=len(unique))
+    return np.asarray(unique, dtype=object), np.cumsum(size) - size, size, order
 
 
 def _dissolve(geometries: Any, first: Any, size: Any) -> Any:
