@@ -62,6 +62,10 @@ class Contiguity:
         Shared border in whole millimetres, at least 1, the same in both directions.
     exterior_mm : int64 array of length n
         Border that a unit shares with nobody, in whole millimetres.
+    closed : bool array of length nnz, optional
+        Borders that a grid may not span; by default none. See ``barriers``.
+    cost_mm : int64 array of length nnz, optional
+        What a grid line along each border costs; by default its length.
 
     Raises
     ------
@@ -82,6 +86,8 @@ class Contiguity:
     indices: npt.NDArray[np.int32]
     lengths_mm: Ints
     exterior_mm: Ints
+    closed: npt.NDArray[np.bool_] | None = None
+    cost_mm: Ints | None = None
 
     def __post_init__(self) -> None:
         n = len(self.index)
@@ -96,7 +102,10 @@ class Contiguity:
                 f"{nnz} neighbours need as many lengths and row starts from 0 to {nnz}, got "
                 f"{len(self.lengths_mm)} and {self.indptr[0]} to {self.indptr[-1]}"
             )
-        for array in (self.indptr, self.indices, self.lengths_mm, self.exterior_mm):
+        marks = [mark for mark in (self.closed, self.cost_mm) if mark is not None]
+        if any(len(mark) != nnz for mark in marks):
+            raise ValueError(f"closed and cost_mm need {nnz} entries, one for each neighbour")
+        for array in (self.indptr, self.indices, self.lengths_mm, self.exterior_mm, *marks):
             array.flags.writeable = False
 
     @property

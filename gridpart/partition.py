@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import math
+import time
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-import shapely
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from gridpart._geometry.order import in_rows
 from gridpart._version import __version__
-from gridpart.contiguity import build_contiguity
+from gridpart.barriers import gather_lines, mark_borders
+from gridpart.contiguity import Contiguity, build_contiguity
 from gridpart.engine import EFFORTS
 from gridpart.errors import GridpartWarning, InputError, Problem
-from gridpart.plan import EXCEPTION_COLUMNS, Plan, Rules
-from gridpart.problem import Community, attach_enclaves, build_communities, solve_communities
+from gridpart.explain import Divided, explain, find_crossings, join
+from gridpart.plan import Plan, Rules, lock_names
+from gridpart.problem import (
+    Community,
+    Measured,
+    attach_enclaves,
+    build_communities,
+    measure,
+    solve_communities,
+)
 from gridpart.units import check_units, repair_units
 
 if TYPE_CHECKING:
@@ -25,9 +39,12 @@ if TYPE_CHECKING:
 
     import geopandas as gpd
     import numpy.typing as npt
+    from libpysal.graph import Graph
 
-    from gridpart.engine import Effort, Solution
+    from gridpart.engine import Effort
 
+    Lines: TypeAlias = gpd.GeoDataFrame | gpd.GeoSeries
+    Objects = npt.NDArray[np.object_]
     Ints = npt.NDArray[np.int64]
 
 __all__ = ["partition"]
@@ -50,9 +67,21 @@ def partition(
     tolerance: float = 0.001,
     n_grids: int | str | Mapping[str, int] | None = None,
     balance: float = 0.5,
+    headroom: float = 0.0,
     workload: str | None = None,
     bounds: Mapping[str, tuple[int, int]] | None = None,
-    effort: str | Effort = "default",
+    max_diameter_m: float | None = None,
+    keep_whole: str | None = None,
+    locked: str | None = None,
+    enclaves: Literal["keep", "attach"] = "keep",
+    levels: Mapping[str, tuple[int, int]] | None = None,
+    barriers: Lines | None = None,
+    crossings: Lines | None = None,
+    border_costs: gpd.GeoDataFrame | None = None,
+    barrier_tolerance: float = 1.0,
+    graph: Contiguity | Graph | None = None,
+    effort: str | float | Effort = "default",
+    time_limit: float | None = None,
 ) -> Plan:
     """Divide units into connected grids whose households lie in a band, borders short.
 
@@ -95,13 +124,49 @@ def partition(
         among communities by households; or a number for each community that is named.
     balance : float, default 0.5
         From 0, shortest borders, to 1, most even grids.
+    headroom : float, default 0
+        Keep grids, where that is possible, so far inside the band that they stay in it when
+        their households grow or fall by this share: 0.1 for a tenth, below 1.
     workload : str, optional
         Column with whole numbers to be evened out instead of households.
     bounds : mapping of str to (int, int), optional
         Bands of other columns of whole numbers, such as ``{"over65": (0, 150)}``; ``area_m2`` is
         measured if there is no such column. They may begin at 0.
-    effort : {"fast", "default", "best"} or gridpart.engine.Effort
-        How much work to spend.
+    max_diameter_m : float, optional
+        Greatest distance between two points of a grid, metres. (Kept to within half a per cent
+        below: no grid is larger, but some that would be allowed are not made.)
+    keep_whole : str, optional
+        Column with the compound (walled estate) of every unit, empty for none. Units of one
+        compound that touch stay in one grid; a compound that is too much for one grid is divided
+        into grids of its own.
+    locked : str, optional
+        Column with the name of the grid that a unit is locked in, empty for none. These units are
+        that grid, no more and no fewer, and it keeps the name.
+    enclaves : {"keep", "attach"}, default "keep"
+        A part of a community that nothing connects, with too few households for a grid, stays a
+        grid of its own, or goes with the nearest grid that has room. One without households
+        always goes with the nearest.
+    levels : mapping of str to (int, int), optional
+        Bands of other levels by name, such as ``{"micro": (30, 40)}`` below the grids or
+        ``{"quarter": (2500, 3500)}`` above them. Levels nest, the largest first; each becomes a
+        column of ``plan.units``, and ``plan.at_level(name)`` is its plan.
+    barriers, crossings : GeoDataFrame or GeoSeries, optional
+        Lines or areas that no grid spans (rivers, railways), and where it may all the same
+        (bridges, gates). A border of two units is closed if at least half of it lies along a
+        barrier and no crossing reaches it.
+    border_costs : GeoDataFrame, optional
+        Lines with a column ``cost``: a border along them counts that many times its length, from
+        0 (grids may well end there) to 1000.
+    barrier_tolerance : float, default 1
+        Metres within which a border lies along a line.
+    graph : Contiguity or libpysal.graph.Graph, optional
+        Who touches whom, if not by the geometries; on the index of the units.
+    effort : {"fast", "default", "best"}, float or gridpart.engine.Effort
+        How much work to spend, or for about how many seconds to go on; then the plan depends on
+        how fast the machine is.
+    time_limit : float, optional
+        Seconds after which the best plan so far is finished and returned; the first Ctrl-C does
+        the same. A warning says so.
 
     Returns
     -------
@@ -117,7 +182,8 @@ def partition(
     Warns
     -----
     GridpartWarning
-        For everything done to the input: projected, repaired, Z dropped.
+        For everything done to the input: projected, repaired, Z dropped; if the search was
+        stopped; and for every community that could not be solved, which does not lose the others.
 
     Notes
     -----
@@ -139,30 +205,132 @@ def partition(
     rules = Rules(
         households=households, id=id, within=within, low=low, high=high, target=target,
         seed=seed, exclusive=exclusive, n_grids=n_grids, balance=balance, workload=workload,
-        bounds=bounds, effort=effort if isinstance(effort, str) else repr(effort),
+        bounds=bounds, headroom=headroom, max_diameter_m=max_diameter_m, keep_whole=keep_whole,
+        locked=locked, enclaves=enclaves, levels=levels, barrier_tolerance=barrier_tolerance,
+        effort=effort if isinstance(effort, str) else repr(effort),
     )  # fmt: skip
-    _check_rules(rules, units, jobs, effort)
+    _check_rules(rules, units, jobs, effort, time_limit)
     checked = _at_the_door(units, rules, crs=crs, repair=repair, tolerance=tolerance)
-    graph = build_contiguity(checked, tolerance=tolerance)
-    communities = build_communities(checked, graph, rules)
-    _check_counts(communities, rules)
-    solutions = solve_communities(communities, rules, jobs=jobs, effort=effort)
-    labels, reasons, pieces, exclusive_grids = _join(len(checked), communities, solutions)
-    attached = attach_enclaves(checked, communities, labels, exclusive_grids)
-    names = _names(checked, labels, within)
+    lines = gather_lines(barriers, crossings, border_costs, checked.crs)
+    borders = _borders(checked, graph, tolerance)
+    if lines is not None:
+        borders = mark_borders(borders, checked, lines, tolerance=barrier_tolerance)
+    measured = measure(checked)
+    spend = _Spend(jobs, effort, None if time_limit is None else time.monotonic() + time_limit)
+    frame, tables, stopped = checked, [], False
+    for level in (*rules.upper_levels, "grid", *rules.lower_levels):
+        own = rules if level == "grid" else rules.at_level(level)
+        names, table, early = _divide(frame, borders, measured, own, level, spend)
+        frame, stopped = frame.assign(**{level: names}), stopped or early
+        tables.append(table)
+    if stopped:
+        warnings.warn(
+            "the search was stopped before its end; the plan is the best so far",
+            GridpartWarning,
+            stacklevel=2,
+        )
     return Plan(
-        units=checked.assign(grid=names[labels]),
+        units=frame,
         rules=rules,
-        exceptions=_exceptions(
-            checked, labels, names, reasons, pieces, exclusive_grids, attached, rules
-        ),
-        provenance={"version": __version__},
-        _contiguity=graph,
+        exceptions=pd.concat(tables, ignore_index=True),
+        provenance={"version": __version__, **({"stopped": "yes"} if stopped else {})},
+        _contiguity=borders,
+        lines=lines,
     )
 
 
+@dataclass(frozen=True)
+class _Spend:
+    """How much work the caller allows."""
+
+    jobs: int | None
+    effort: str | float | Effort
+    end: float | None
+
+    def left(self) -> float | None:
+        return None if self.end is None else max(self.end - time.monotonic(), 0.0)
+
+
+def _borders(
+    units: gpd.GeoDataFrame, graph: Contiguity | Graph | None, tolerance: float
+) -> Contiguity:
+    """The caller's graph, or that of the geometries."""
+    if graph is None:
+        return build_contiguity(units, tolerance=tolerance)
+    if not isinstance(graph, Contiguity):
+        return Contiguity.from_graph(graph, units)
+    if not graph.index.equals(units.index):
+        raise InputError("the graph must be on the index of the units, in the same order")
+    return graph
+
+
+def _divide(
+    units: gpd.GeoDataFrame,
+    borders: Contiguity,
+    measured: Measured,
+    rules: Rules,
+    level: str,
+    spend: _Spend,
+) -> tuple[Objects, pd.DataFrame, bool]:
+    """Divide the areas of one level; names by unit, exceptions, and whether it was stopped."""
+    communities = build_communities(units, borders, rules, measured)
+    _check_counts(communities, rules)
+    solutions = solve_communities(
+        communities, rules, jobs=spend.jobs, effort=spend.effort, time_limit=spend.left()
+    )
+    divided = join(len(units), communities, solutions)
+    for key, failure in divided.failures.items():
+        warnings.warn(
+            f"{f'community {key}' if key else 'the units'} could not be solved and stayed whole: "
+            f"{failure.error}\n{failure.details}",
+            GridpartWarning,
+            stacklevel=3,
+        )
+    attach_enclaves(units, communities, divided.labels, divided.sites)
+    divided.attached = _parts_cut_off(divided, borders, units[rules.households].to_numpy())
+    called = units.index if rules.id is None else pd.Index(units[rules.id])
+    find_crossings(divided, communities, rules, called)
+    locked = np.full(len(units), "", dtype=object)
+    if rules.locked is not None:
+        locked = lock_names(units[rules.locked])
+    names = _names(units, divided.labels, measured, rules.parent, level, locked)
+    return (
+        names[divided.labels],
+        explain(units, divided, names, rules, level, locked),
+        (divided.stopped),
+    )
+
+
+def _parts_cut_off(divided: Divided, borders: Contiguity, loads: Ints) -> dict[int, Ints]:
+    """Units of each group that nothing connects to the part of it with the most households."""
+    rows, indices = borders.rows, borders.indices
+    inside = divided.labels[rows] == divided.labels[indices]
+    if borders.closed is not None:
+        inside &= ~borders.closed
+    n = len(divided.labels)
+    matrix = csr_array((np.ones(inside.sum()), (rows[inside], indices[inside])), shape=(n, n))
+    count, part = connected_components(matrix, directed=False)
+    first = np.unique(part, return_index=True)[1]
+    group = divided.labels[first]
+    several = np.flatnonzero(np.bincount(group) > 1)
+    several = np.setdiff1d(several, divided.sites)
+    if not several.size:
+        return {}
+    weight = np.bincount(part, loads, count) + np.bincount(part, minlength=count) / (n + 1)
+    cut_off = {}
+    for g in several:
+        own = np.flatnonzero(group == g)
+        others = own[own != own[weight[own].argmax()]]
+        cut_off[int(g)] = np.flatnonzero(np.isin(part, others))
+    return cut_off
+
+
 def _check_rules(
-    rules: Rules, units: gpd.GeoDataFrame, jobs: int | None, effort: str | Effort
+    rules: Rules,
+    units: gpd.GeoDataFrame,
+    jobs: int | None,
+    effort: str | float | Effort,
+    time_limit: float | None,
 ) -> None:
     """Report everything that is wrong with the options together."""
     problems = []
@@ -186,13 +354,61 @@ def _check_rules(
         problems.append(Problem("balance", f"balance must be from 0 to 1, got {rules.balance}"))
     if isinstance(effort, str) and effort not in EFFORTS:
         known = ", ".join(EFFORTS)
-        problems.append(Problem("effort", f"effort must be one of {known}, got {effort!r}"))
+        text = f"effort must be one of {known}, or seconds, got {effort!r}"
+        problems.append(Problem("effort", text))
+    seconds = {"effort": effort, "time_limit": time_limit}
+    for name, value in seconds.items():
+        if isinstance(value, int | float) and not 0 < value < math.inf:
+            text = f"{name} must be more than 0 seconds, got {value}"
+            problems.append(Problem(name, text))
+    if not 0 <= rules.headroom < 1:
+        text = f"headroom must be from 0 to below 1, got {rules.headroom}"
+        problems.append(Problem("headroom", text))
+    for name in ("max_diameter_m", "barrier_tolerance"):
+        value = getattr(rules, name)
+        if value is not None and not 0 < value < math.inf:
+            problems.append(Problem(name, f"{name} must be more than 0 metres, got {value}"))
+    if rules.enclaves not in ("keep", "attach"):
+        text = f"enclaves must be 'keep' or 'attach', got {rules.enclaves!r}"
+        problems.append(Problem("enclaves", text))
+    problems += _check_levels(rules, units)
     if isinstance(rules.n_grids, str) and rules.n_grids not in ("fewest", "most"):
         text = f"n_grids must be a number, 'fewest' or 'most', got {rules.n_grids!r}"
         problems.append(Problem("n_grids", text))
     problems += _check_columns(rules, units)
     if problems:
         raise InputError(problems)
+
+
+def _check_levels(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
+    """Levels need bands and names that are free."""
+    problems = []
+    taken = {str(column).lower() for column in getattr(units, "columns", [])}
+    taken |= {"grid", "grid_code", "parent_grid"}
+    for name, (low, high) in (rules.levels or {}).items():
+        if name.lower() in taken:
+            text = f"a level cannot be called {name!r}: there is a column of that name"
+            problems.append(Problem("levels", text))
+        if not 1 <= low <= high:
+            text = f"the band of level {name!r} must satisfy 1 <= low <= high, got {low} to {high}"
+            problems.append(Problem("levels", text))
+    if rules.upper_levels and isinstance(rules.n_grids, Mapping):
+        text = "numbers of grids by community do not go with levels above the grids"
+        problems.append(Problem("levels", text))
+    return problems
+
+
+def _check_locks(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
+    """A locked grid lies in one community and holds its exclusive units alone."""
+    if rules.locked is None or rules.within is None or rules.within not in units.columns:
+        return []
+    names = lock_names(units[rules.locked])
+    held = names != ""
+    communities = units[rules.within][held].groupby(names[held]).nunique()
+    bad = tuple(f"grid {name}" for name in communities.index[communities > 1])
+    if not bad:
+        return []
+    return [Problem("locked", "a locked grid must lie in one community", bad)]
 
 
 def _check_columns(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
@@ -202,8 +418,12 @@ def _check_columns(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
     measured = [name for name in rules.bounds or () if name != "area_m2" or name in columns]
     counted = [name for name in (rules.workload, *measured) if name is not None]
     wanted = {**dict.fromkeys(counted, "of whole numbers")}
-    if rules.exclusive is not None:
-        wanted[rules.exclusive] = "to mark exclusive units"
+    marks = {
+        rules.exclusive: "to mark exclusive units",
+        rules.keep_whole: "to name compounds",
+        rules.locked: "to name locked grids",
+    }
+    wanted.update({name: use for name, use in marks.items() if name is not None})
     for name, use in wanted.items():
         if name not in columns:
             near = difflib.get_close_matches(name, columns, n=1)
@@ -220,6 +440,8 @@ def _check_columns(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
         if not 0 <= low <= high:
             text = f"the bounds of {name!r} must satisfy 0 <= low <= high, got {low} to {high}"
             problems.append(Problem("bounds", text))
+    if not problems:
+        problems += _check_locks(rules, units)
     return problems
 
 
@@ -262,127 +484,34 @@ def _at_the_door(
     )  # fmt: skip
 
 
-def _join(
-    n: int, communities: Sequence[Community], solutions: Sequence[Solution]
-) -> tuple[Ints, list[str], list[int], Ints]:
-    """Put the groups of all communities into one numbering.
-
-    Returns the label of every unit, the reason and the piece of every group, and the groups that
-    are exclusive.
-    """
-    labels = np.full(n, -1, np.int64)
-    reasons: list[str] = []
-    pieces: list[int] = []
-    exclusive: list[Ints] = []
-    for community, solution in zip(communities, solutions, strict=True):
-        found = np.where(solution.labels < 0, -1, solution.labels + len(reasons))
-        labels[community.members] = found
-        exclusive.append(np.unique(found[community.sites >= 0]))
-        pieces += (solution.pieces + len(reasons)).tolist()
-        reasons += solution.reasons
-    sites = np.concatenate(exclusive) if exclusive else np.zeros(0, np.int64)
-    return labels, reasons, pieces, sites
-
-
-def _names(units: gpd.GeoDataFrame, labels: Ints, within: str | None) -> npt.NDArray[np.object_]:
+def _names(
+    units: gpd.GeoDataFrame,
+    labels: Ints,
+    measured: Measured,
+    within: str | None,
+    level: str,
+    locked: Objects,
+) -> Objects:
     """Name of every grid: its community and its place in rows from the north-west."""
     count = int(labels.max(initial=-1)) + 1
-    area = shapely.area(units.geometry.to_numpy())
-    centre = shapely.centroid(units.geometry.to_numpy())
-    total = np.bincount(labels, area, count)
-    x = np.bincount(labels, area * shapely.get_x(centre), count) / total
-    y = np.bincount(labels, area * shapely.get_y(centre), count) / total
+    total = np.bincount(labels, measured.area, count)
+    x = np.bincount(labels, measured.area * measured.x, count) / total
+    y = np.bincount(labels, measured.area * measured.y, count) / total
     keys = np.full(count, "", dtype=object)
     if within is not None:
         keys[labels] = units[within].astype(str).to_numpy()
-    names = np.empty(count, dtype=object)
-    for key in pd.unique(keys):
-        own = np.flatnonzero(keys == key)
-        order = own[in_rows(x[own], y[own], total[own])]
-        width = max(3, len(str(order.size)))
-        for serial, grid in enumerate(order, start=1):
-            names[grid] = f"{key}-{serial:0{width}d}" if key else f"G{serial:0{width}d}"
+    names = np.full(count, "", dtype=object)
+    names[labels[locked != ""]] = locked[locked != ""]
+    taken = set(names)
+    order = np.argsort(keys, kind="stable")
+    for own in np.split(order, np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1):
+        if not own.size:
+            continue
+        key, width = keys[own[0]], max(3, len(str(own.size)))
+        start = f"{key}-" if key else level[:1].upper()
+        serials = itertools.count(1)
+        for grid in own[in_rows(x[own], y[own], total[own])]:
+            while not names[grid]:
+                name = f"{start}{next(serials):0{width}d}"
+                names[grid] = "" if name in taken else name
     return names
-
-
-def _exceptions(
-    units: gpd.GeoDataFrame,
-    labels: Ints,
-    names: npt.NDArray[np.object_],
-    reasons: list[str],
-    pieces: list[int],
-    exclusive: Ints,
-    attached: Ints,
-    rules: Rules,
-) -> pd.DataFrame:
-    """List every grid that is outside the band, or in several parts, and why."""
-    loads = units[rules.households].to_numpy(np.int64)
-    total = np.bincount(labels, loads, names.size).astype(np.int64)
-    # a community without households became a grid after the engine had finished
-    why = dict(enumerate(reasons + ["component_below_band"] * (names.size - len(reasons))))
-    outside = (total < rules.low) | (total > rules.high)
-    why.update({int(g): "exclusive" for g in exclusive})
-    # in the band of households, but not in that of another quantity
-    broken = np.array([why[g] not in ("", "exclusive") for g in range(names.size)])
-    within = np.full(names.size, None, dtype=object)
-    if rules.within is not None:
-        within[labels] = units[rules.within].astype(str).to_numpy()
-    pieces = [*pieces, *range(len(pieces), names.size)]
-    of_piece: dict[int, tuple[int, int]] = {}
-    for g, piece in enumerate(pieces):
-        households, count = of_piece.get(piece, (0, 0))
-        of_piece[piece] = (households + int(total[g]), count + 1)
-    unit_name = units.index if rules.id is None else pd.Index(units[rules.id])
-    rows = [
-        (names[g], within[g], total[g], why[int(g)], why[int(g)] != "not_found",
-         _advice(why[int(g)], int(total[g]), rules, of_piece[pieces[g]]))
-        for g in np.flatnonzero(outside | broken)
-    ]  # fmt: skip
-    for g in np.unique(labels[attached]):
-        guests = attached[labels[attached] == g]
-        listed = ", ".join(str(unit_name[u]) for u in guests[:5])
-        more = f" and {guests.size - 5} more" if guests.size > 5 else ""
-        advice = (
-            f"{listed}{more}: cut off, without households, attached to the nearest grid of the "
-            "community; accept, or connect by a crossing"
-        )
-        rows.append((names[g], within[g], total[g], "enclave_attached", True, advice))
-    table = pd.DataFrame(rows, columns=list(EXCEPTION_COLUMNS))
-    table = table.astype({"households": "int64", "proven": bool})
-    return table.sort_values(["grid", "reason"], ignore_index=True)
-
-
-def _advice(reason: str, load: int, rules: Rules, piece: tuple[int, int]) -> str:
-    """Say in one sentence what would cure a grid outside the band."""
-    low, high = rules.low, rules.high
-    if low <= load <= high and reason != "exclusive":
-        others = ", ".join(rules.bounds or ())
-        return f"{load} households are in the band, but the bounds of {others} are not kept"
-    miss = f"{low - load} fewer than {low}" if load < low else f"{load - high} more than {high}"
-    bound = f"low {low} → {load}" if load < low else f"high {high} → {load}"
-    return {
-        "unit_above_band": f"one unit holds {load} households, {miss}; staff it by its size, "
-        "or divide the unit",
-        "component_below_band": f"a part of the community that nothing connects holds {load} "
-        f"households, {miss}; open a crossing, or accept it as a small grid",
-        "no_count_fits": _advice_count(load, rules, *piece),
-        "pocket": f"lies behind a single unit that cannot take it in: {load} households, {miss}; "
-        f"divide that unit, or {bound}",
-        "proven_by_search": f"every division was tried: {load} households, {miss}; {bound}",
-        "not_found": f"no division in the band was found, none is ruled out: {load} households, "
-        f"{miss}; try another seed or a wider band",
-        "exclusive": "an exclusive grid: the band does not apply",
-    }[reason]
-
-
-def _advice_count(load: int, rules: Rules, households: int, grids: int) -> str:
-    """The least changes of the band with which some number of grids fits a connected part."""
-    low, high = rules.low, rules.high
-    fewer = max(households // low, 1)
-    raised = f"high {high} → {max(-(-households // fewer), high)}"
-    lowered = f"low {low} → {min(households // (fewer + 1), low)}"
-    return (
-        f"this part of the community has {households} households: too many for {fewer} of "
-        f"{low}-{high}, too few for {fewer + 1}; {raised} or {lowered} is the least that can cure "
-        f"it (made {grids}, {load} in this one)"
-    )

@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["EXCEPTION_COLUMNS", "Plan", "Rules", "read_plan"]
 
-EXCEPTION_COLUMNS = ("grid", "within", "households", "reason", "proven", "advice")
+EXCEPTION_COLUMNS = (
+    "level",
+    "grid",
+    "within",
+    "households",
+    "missed",
+    "reason",
+    "proven",
+    "units",
+    "relaxation",
+    "certainty",
+    "advice",
+)
 LAYERS = ("grids", "units", "exceptions", "provenance")
 
 
@@ -58,6 +70,20 @@ class Rules:
         Column to be evened out instead of households.
     bounds : mapping of str to (int, int), optional
         Bands of other columns; ``area_m2`` is measured.
+    headroom : float
+        Share by which the households of a grid may change without leaving the band.
+    keep_whole : str, optional
+        Column with the compound of every unit, which stays together.
+    locked : str, optional
+        Column with the name of the grid that a unit is locked in.
+    enclaves : {"keep", "attach"}
+        What becomes of a part of a community with too few households.
+    max_diameter_m : float, optional
+        Greatest distance between two points of a grid.
+    levels : mapping of str to (int, int), optional
+        Bands of other levels, above and below the grids.
+    barrier_tolerance : float
+        Metres within which a border lies along a barrier.
     effort : str
         How much work was spent.
     """
@@ -74,7 +100,44 @@ class Rules:
     balance: float = 0.5
     workload: str | None = None
     bounds: Mapping[str, tuple[int, int]] | None = None
+    headroom: float = 0.0
+    keep_whole: str | None = None
+    locked: str | None = None
+    enclaves: str = "keep"
+    max_diameter_m: float | None = None
+    levels: Mapping[str, tuple[int, int]] | None = None
+    barrier_tolerance: float = 1.0
     effort: str = "default"
+
+    @property
+    def upper_levels(self) -> list[str]:
+        """Names of the levels above the grids, the largest first."""
+        levels = sorted((self.levels or {}).items(), key=lambda item: (-item[1][1], item[0]))
+        return [name for name, (_, high) in levels if high > self.high]
+
+    @property
+    def lower_levels(self) -> list[str]:
+        """Names of the levels below the grids, the largest first."""
+        levels = sorted((self.levels or {}).items(), key=lambda item: (-item[1][1], item[0]))
+        return [name for name, (_, high) in levels if high <= self.high]
+
+    @property
+    def parent(self) -> str | None:
+        """Column with what a grid never crosses: the level above it, or the community."""
+        return self.upper_levels[-1] if self.upper_levels else self.within
+
+    def at_level(self, name: str) -> Rules:
+        """The rules by which one of the other levels is made."""
+        low, high = (self.levels or {})[name]
+        order = [*self.upper_levels, "grid", *self.lower_levels]
+        at = order.index(name)
+        above = self.within if at == 0 else order[at - 1]
+        lower = name in self.lower_levels
+        return dataclasses.replace(
+            self, low=low, high=high, target=None, within=above, levels=None, n_grids=None,
+            bounds=None, locked=None, max_diameter_m=None,
+            exclusive=self.exclusive if lower else None,
+        )  # fmt: skip
 
     def as_text(self) -> dict[str, str]:
         """Every rule as text, an unset one as an empty text."""
@@ -100,7 +163,10 @@ def _from_text(rule: str, text: str) -> Any:
     """Value of a rule; numbers and mappings are JSON."""
     if not text:
         return None
-    numeric = rule in ("low", "high", "target", "seed", "balance", "bounds", "n_grids")
+    numeric = rule in (
+        "low", "high", "target", "seed", "balance", "bounds", "n_grids", "headroom",
+        "max_diameter_m", "levels", "barrier_tolerance",
+    )  # fmt: skip
     return json.loads(text) if numeric and text not in ("fewest", "most") else text
 
 
@@ -116,12 +182,17 @@ class Plan:
     rules : Rules
         What the plan was made by.
     exceptions : DataFrame
-        One row for every grid that is outside the band or in several parts: ``grid``, ``within``,
-        ``households``, ``reason``, ``proven``, ``advice``.
+        One row for every grid that is outside the band or in several parts: ``level`` (``grid``,
+        or the name of another level), ``grid``, ``within``, ``households``, ``missed`` (how many
+        households outside the band), ``reason``, ``proven``, ``units`` (those that cause it),
+        ``relaxation`` (a change that would cure it), ``certainty`` (``exact`` where no smaller
+        change will do, ``found`` where this one is known to), ``advice``.
     provenance : mapping of str to str, optional
         Where the plan comes from: version, name and SHA-256 of the input.
     contiguity : Contiguity, optional
         Of the units; built when first needed if it is not given.
+    lines : GeoDataFrame, optional
+        Barriers, crossings and border costs; see :func:`gridpart.barriers.gather_lines`.
 
     Raises
     ------
@@ -134,9 +205,10 @@ class Plan:
     exceptions: pd.DataFrame
     provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
     _contiguity: Contiguity | None = None
+    lines: gpd.GeoDataFrame | None = None
 
     def __post_init__(self) -> None:
-        for column in filter(None, ("grid", self.rules.households, self.rules.within)):
+        for column in filter(None, ("grid", self.rules.households, self.rules.parent)):
             if column not in self.units.columns:
                 raise InputError(f"the units of a plan need a column {column!r}")
         missing = self.units["grid"].isna()
@@ -148,9 +220,14 @@ class Plan:
         """Who touches whom, along how many metres."""
         if self._contiguity is not None:
             return self._contiguity
+        from gridpart.barriers import mark_borders
         from gridpart.contiguity import build_contiguity
 
-        return build_contiguity(self.units)
+        graph = build_contiguity(self.units)
+        if self.lines is None:
+            return graph
+        tolerance = self.rules.barrier_tolerance
+        return mark_borders(graph, self.units, self.lines, tolerance=tolerance)
 
     @cached_property
     def grids(self) -> gpd.GeoDataFrame:
@@ -181,7 +258,7 @@ class Plan:
             {
                 "grid": names,
                 "grid_code": of_grid("grid_code"),
-                "within": of_grid(self.rules.within),
+                "within": of_grid(self.rules.parent),
                 "kind": np.where(self._is_exclusive(units), "exclusive", "base"),
                 "households": total,
                 "n_units": size,
@@ -209,10 +286,89 @@ class Plan:
     @cached_property
     def inner_cut_m(self) -> float:
         """The part of `cut_length_m` that the plan chose: borders inside the communities."""
-        if self.rules.within is None:
+        if self.rules.parent is None:
             return self.cut_length_m
-        fixed = self.contiguity.cut_mm(pd.factorize(self.units[self.rules.within])[0]) / 1000
+        fixed = self.contiguity.cut_mm(pd.factorize(self.units[self.rules.parent])[0]) / 1000
         return self.cut_length_m - fixed
+
+    def at_level(self, name: str) -> Plan:
+        """The plan of another level, whose areas take the place of the grids.
+
+        Parameters
+        ----------
+        name : str
+            One of ``rules.levels``.
+
+        Returns
+        -------
+        Plan
+        """
+        if name not in (self.rules.levels or {}):
+            raise InputError(f"no level {name!r}; there are {', '.join(self.rules.levels or ())}")
+        exceptions = self.exceptions[self.exceptions["level"] == name]
+        rules = self.rules.at_level(name)
+        units = self.units.drop(columns="grid_code", errors="ignore")
+        if rules.within == "grid":
+            # the grids are the parents here
+            units, rules = (
+                units.assign(parent_grid=units["grid"]),
+                dataclasses.replace(rules, within="parent_grid"),
+            )
+        return dataclasses.replace(
+            self,
+            units=units.assign(grid=units[name]),
+            rules=rules,
+            exceptions=exceptions.reset_index(drop=True),
+        )
+
+    def summary(self, *, near: float = 0.1) -> pd.DataFrame:
+        """Count grids, households and borders, and say which grids are near a bound.
+
+        Parameters
+        ----------
+        near : float, default 0.1
+            A grid in the band is near a bound if a change of its households by this share would
+            take it out.
+
+        Returns
+        -------
+        DataFrame
+            One row a community and one for ``all``: ``grids``, ``units``, ``households``,
+            ``in_band``, ``below``, ``above``, ``near_low``, ``near_high`` (numbers of grids that
+            are no exclusive ones), ``least``, ``mean``, ``most`` households of a grid, ``cv``
+            (standard deviation over mean), and ``near``, the names of the grids near a bound.
+
+        Examples
+        --------
+        >>> import geopandas as gpd, shapely
+        >>> cells = [shapely.box(x, 0, x + 100, 100) for x in range(0, 400, 100)]
+        >>> units = gpd.GeoDataFrame({"households": [105] * 4}, geometry=cells, crs="EPSG:4547")
+        >>> import gridpart as gp
+        >>> plan = gp.partition(units, low=200, high=400, n_grids=2)
+        >>> plan.summary().loc["all", ["grids", "in_band", "near_low"]].tolist()
+        [2, 2, 2]
+        """
+        grids = self.grids[self.grids["kind"] == "base"]
+        low, high = self.rules.low, self.rules.high
+        load = grids["households"]
+        inside = load.between(low, high)
+        marks = pd.DataFrame(
+            {
+                "community": grids["within"].fillna("").astype(str),
+                "grid": grids["grid"],
+                "households": load,
+                "units": grids["n_units"],
+                "in_band": inside,
+                "below": load < low,
+                "above": load > high,
+                "near_low": inside & (load * (1 - near) < low),
+                "near_high": inside & (load * (1 + near) > high),
+            }
+        )
+        rows = {}
+        if self.rules.parent is not None:
+            rows = {str(key): _summary(group) for key, group in marks.groupby("community")}
+        return pd.DataFrame.from_dict({**rows, "all": _summary(marks)}, orient="index")
 
     def replace(self, **changes: Any) -> Plan:
         """Copy of the plan with some of its parts replaced.
@@ -244,7 +400,12 @@ class Plan:
         facts = {**self.provenance, **self.rules.as_text()}
         provenance = pd.DataFrame({"key": list(facts), "value": list(facts.values())})
         layers = (self.grids, self.units, self.exceptions, provenance)
-        _io.write_layers(path, dict(zip(LAYERS, layers, strict=True)))
+        named = dict(zip(LAYERS, layers, strict=True))
+        if self.lines is not None:
+            named["lines"] = self.lines
+        for level in self.rules.levels or ():
+            named[f"level_{level}"] = self.at_level(level).grids
+        _io.write_layers(path, named)
 
     def __repr__(self) -> str:
         grids = self.grids
@@ -255,10 +416,27 @@ class Plan:
             f"  in band     {int(grids['in_band'].sum())} of {len(grids)} ({low}-{high})",
             f"  exceptions  {len(self.exceptions)}{_tally(self.exceptions)}",
             f"  cut length  {self.inner_cut_m / 1000:,.1f} km"
-            + (f" inside {grids['within'].nunique()} communities" if self.rules.within else ""),
+            + (f" inside {grids['within'].nunique()} communities" if self.rules.parent else ""),
             f"  CRS         {self.units.crs.to_string()}>",
         ]
         return "\n".join(lines)
+
+
+def _summary(marks: pd.DataFrame) -> dict[str, Any]:
+    load = marks["households"]
+    near = marks["near_low"] | marks["near_high"]
+    counted = {name: int(marks[name].sum()) for name in marks.columns[3:]}
+    mean = float(load.mean()) if len(load) else 0.0
+    return {
+        "grids": len(marks),
+        "households": int(load.sum()),
+        **counted,
+        "least": int(load.min()) if len(load) else 0,
+        "mean": mean,
+        "most": int(load.max()) if len(load) else 0,
+        "cv": float(load.std(ddof=0) / mean) if mean else 0.0,
+        "near": ", ".join(marks.loc[near, "grid"]),
+    }
 
 
 # Words by which columns of tables say yes and no; anything else is the name of a site.
@@ -294,6 +472,31 @@ def site_marks(column: pd.Series) -> tuple[Any, Any]:
     marked = ~lower.isin(NO).to_numpy(bool)
     names = words.mask(lower.isin(YES + NO), "").to_numpy(object)
     return marked, names
+
+
+def lock_names(column: pd.Series) -> Any:
+    """Name that a column gives each unit; empty where it gives none.
+
+    Parameters
+    ----------
+    column : Series of length n
+        Names; missing, empty and words for no are none.
+
+    Returns
+    -------
+    ndarray of object, shape (n,)
+
+    Examples
+    --------
+    >>> lock_names(pd.Series(["east", None, " ", 7.0])).tolist()
+    ['east', '', '', '7']
+    """
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")  # whole numbers with gaps come as 7.0
+    elif column.dtype == object:
+        column = column.map(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
+    words = column.astype("string").fillna("").str.strip()
+    return words.mask(words.str.lower().isin(NO), "").to_numpy(object)
 
 
 def _tally(exceptions: pd.DataFrame) -> str:
@@ -376,9 +579,11 @@ def read_plan(path: _io.PathLike) -> Plan:
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: its layer provenance is damaged ({error})") from error
     known = set(rules.as_text())
+    lines = _io.read_vector(path, layer="lines") if "lines" in present else None
     return Plan(
         units=_io.read_vector(path, layer="units"),
         rules=rules,
         exceptions=exceptions,
         provenance={key: value for key, value in provenance.items() if key not in known},
+        lines=lines,
     )

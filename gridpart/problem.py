@@ -7,22 +7,26 @@ number of workers, nor on which other communities are in the file.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import threading
+import os
+import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import shapely
+from joblib import Parallel, delayed
 from scipy.sparse import csr_array
 
 from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
-from gridpart.engine import EFFORTS, Effort, Solution, is_compiled, share_out, solve, warm_up
-from gridpart.plan import Rules, site_marks
+from gridpart.engine import Effort, Solution, is_compiled, regions, share_out, solve, warm_up
+from gridpart.plan import Rules, lock_names, site_marks
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -31,8 +35,38 @@ if TYPE_CHECKING:
     from gridpart.contiguity import Contiguity
 
     Ints = npt.NDArray[np.int64]
+    Floats = npt.NDArray[np.float64]
+    Flags = npt.NDArray[np.bool_]
+    Objects = npt.NDArray[np.object_]
 
-__all__ = ["Community", "attach_enclaves", "build_communities", "solve_communities"]
+__all__ = [
+    "Community",
+    "Failure",
+    "Measured",
+    "attach_enclaves",
+    "build_communities",
+    "measure",
+    "solve_communities",
+    "solve_one",
+]
+
+
+DIRECTIONS = 16  # in which the width of a grid is limited
+
+
+class Measured(NamedTuple):
+    """Centroid and area of every unit, in metres; measured once."""
+
+    x: Floats
+    y: Floats
+    area: Floats
+
+
+def measure(units: gpd.GeoDataFrame) -> Measured:
+    """Centroid and area of every unit."""
+    shapes = units.geometry.to_numpy()
+    centre = shapely.centroid(shapes)
+    return Measured(shapely.get_x(centre), shapely.get_y(centre), shapely.area(shapes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +79,10 @@ class Community:
         Its name; empty where all units are one community.
     members : ndarray of int64, shape (n,)
         Positions of its units, in an order that follows their geometry.
-    indptr, indices, borders, loads, x, y, work, sites : ndarray of int64
+    indptr, indices, borders, closed, loads, x, y, work, sites, tied, reach : ndarray
         What :func:`gridpart.engine.solve` takes.
+    bridged : ndarray of int64
+        Units of enclaves that a made-up border joins to the rest, as places in the community.
     """
 
     key: str
@@ -54,11 +90,18 @@ class Community:
     indptr: Ints
     indices: Ints
     borders: Ints
+    closed: Flags
     loads: Ints
     x: Ints
     y: Ints
     work: Ints
     sites: Ints
+    tied: Ints
+    reach: Ints
+    bridged: Ints
+
+    def __len__(self) -> int:
+        return int(self.members.size)
 
     @property
     def households(self) -> int:
@@ -67,7 +110,7 @@ class Community:
 
 
 def build_communities(
-    units: gpd.GeoDataFrame, contiguity: Contiguity, rules: Rules
+    units: gpd.GeoDataFrame, contiguity: Contiguity, rules: Rules, measured: Measured
 ) -> list[Community]:
     """Cut units and graph into communities; borders between communities are closed.
 
@@ -79,58 +122,56 @@ def build_communities(
         Of the same units.
     rules : Rules
         Names of the columns; see :func:`gridpart.partition`.
+    measured : Measured
+        Of the same units.
 
     Returns
     -------
     list of Community
         In order of their names.
     """
-    centre = shapely.centroid(units.geometry.to_numpy())
-    x, y = (
-        np.rint(axis * 1000).astype(np.int64)
-        for axis in (shapely.get_x(centre), shapely.get_y(centre))
-    )
-    extent = np.rint(shapely.bounds(units.geometry.to_numpy()) * 1000).astype(np.int64)
+    n = len(units)
+    x, y = (np.rint(axis * 1000).astype(np.int64) for axis in (measured.x, measured.y))
     keys = (
         pd.Series("", index=units.index)
-        if rules.within is None
-        else units[rules.within].astype(str)
+        if rules.parent is None
+        else units[rules.parent].astype(str)
     ).to_numpy()
     codes, names = pd.factorize(keys, sort=True)
     # each community is laid along a curve of its own: what else is in the file does not matter
+    extent = np.rint(shapely.bounds(units.geometry.to_numpy()) * 1000).astype(np.int64)
     order = along_curve(x - _least(x, codes), y - _least(y, codes), *extent.T)
-    matrix = csr_array(
-        (contiguity.lengths_mm, contiguity.indices, contiguity.indptr),
-        shape=(len(units), len(units)),
-    )
-    sites = _sites(units, keys, rules.exclusive)
-    loads = _loads(units, rules)
+    sites = _sites(units, keys, rules)
+    tied = _tied(units, keys, rules.keep_whole)
+    loads = _loads(units, rules, measured)
+    reach = _reach(units, rules.max_diameter_m)
     work = loads[:, 0] if rules.workload is None else units[rules.workload].to_numpy(np.int64)
     by_community = order[np.argsort(codes[order], kind="stable")]
     bounds = np.searchsorted(np.sort(codes), np.arange(len(names) + 1))
     # one permutation of the whole graph; a community is then a block on its diagonal
+    place = np.arange(len(contiguity.indices))
+    matrix = csr_array((place + 1, contiguity.indices, contiguity.indptr), shape=(n, n))
     matrix = matrix[by_community][:, by_community].tocsr()
-    matrix.sort_indices()
+    cost = contiguity.lengths_mm if contiguity.cost_mm is None else contiguity.cost_mm
+    closed = np.zeros(cost.size, bool) if contiguity.closed is None else contiguity.closed
     communities = []
     for number, name in enumerate(names):
         block = slice(bounds[number], bounds[number + 1])
         members = by_community[block]
         own = matrix[block, block].tocsr()
         own.sort_indices()
+        edge = own.data - 1
         communities.append(
             Community(
-                str(name),
-                members,
-                own.indptr.astype(np.int64),
-                own.indices.astype(np.int64),
-                own.data.astype(np.int64),
-                loads[members],
-                x[members],
-                y[members],
-                work[members],
-                _renumber(sites[members]),
+                str(name), members, own.indptr.astype(np.int64), own.indices.astype(np.int64),
+                cost[edge], closed[edge], loads[members], x[members], y[members], work[members],
+                _renumber(sites[members]), _renumber(tied[members]), reach[members],
+                np.zeros(0, np.int64),
             )
-        )
+        )  # fmt: skip
+    if rules.enclaves == "attach":
+        shapes = units.geometry.to_numpy()
+        communities = [_bridged(community, shapes, rules) for community in communities]
     return communities
 
 
@@ -141,26 +182,61 @@ def _least(values: Ints, codes: Ints) -> Ints:
     return least[codes]
 
 
-def _loads(units: gpd.GeoDataFrame, rules: Rules) -> Ints:
+def _loads(units: gpd.GeoDataFrame, rules: Rules, measured: Measured) -> Ints:
     """Households, and a column for every other bounded quantity; areas in whole square metres."""
     columns = [units[rules.households].to_numpy(np.int64)]
     for name in rules.bounds or ():
-        measured = name == "area_m2" and name not in units.columns
-        values = units.geometry.area if measured else units[name]
-        columns.append(np.rint(values.to_numpy(np.float64)).astype(np.int64))
+        by_shape = name == "area_m2" and name not in units.columns
+        values = measured.area if by_shape else units[name].to_numpy(np.float64)
+        columns.append(np.rint(values).astype(np.int64))
     return np.column_stack(columns)
 
 
-def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], exclusive: str | None) -> Ints:
-    """Number of the exclusive site of every unit, -1 for none.
+def _reach(units: gpd.GeoDataFrame, limit: float | None) -> Ints:
+    """How far every unit reaches in each of the directions, millimetres."""
+    if limit is None:
+        return np.zeros((len(units), 0), np.int64)
+    points, unit = shapely.get_coordinates(
+        shapely.convex_hull(units.geometry.to_numpy()), return_index=True
+    )
+    first = np.searchsorted(unit, np.arange(len(units)))
+    angle = np.pi * np.arange(2 * DIRECTIONS) / DIRECTIONS
+    reach = np.empty((len(units), angle.size), np.int64)
+    for d, (east, north) in enumerate(zip(np.cos(angle), np.sin(angle), strict=True)):
+        along = np.ceil((points @ np.array([east, north])) * 1000).astype(np.int64)
+        reach[:, d] = np.maximum.reduceat(along, first)
+    return reach
 
-    A mere yes makes a site of the unit; a name makes one site of the units of a community that
-    carry it.
+
+def widest_mm(limit: float | None) -> int | None:
+    """Width in every direction with which no diameter can be above the limit, millimetres.
+
+    The diameter of a set is its greatest width; between two directions it can be so much more.
+    """
+    if limit is None:
+        return None
+    return int(limit * 1000 * np.cos(np.pi / (2 * DIRECTIONS)))
+
+
+def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], rules: Rules) -> Ints:
+    """Number of the site of every unit that is exclusive or locked, -1 for none.
+
+    A mere yes makes an exclusive site of the unit; a name makes one site of the units of a
+    community that carry it. Units locked under one name are one site.
     """
     site = np.full(len(units), -1, np.int64)
-    if exclusive is None:
-        return site
-    marked, names = site_marks(units[exclusive])
+    if rules.exclusive is not None:
+        marked, names = site_marks(units[rules.exclusive])
+        site = _named_sites(marked, names, keys)
+    if rules.locked is not None:
+        locked = lock_names(units[rules.locked])
+        held = locked != ""
+        site[held] = pd.factorize(locked[held])[0] + site.max(initial=-1) + 1
+    return site
+
+
+def _named_sites(marked: Flags, names: Objects, keys: Objects) -> Ints:
+    site = np.full(marked.size, -1, np.int64)
     alone = marked & (names == "")
     site[alone] = np.arange(alone.sum())
     named = marked & ~alone
@@ -168,6 +244,14 @@ def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], exclusive: str | Non
     pairs = [f"{key}\0{name}" for key, name in zip(keys[named], names[named], strict=True)]
     site[named] = pd.factorize(np.array(pairs, dtype=object))[0] + alone.sum()
     return site
+
+
+def _tied(units: gpd.GeoDataFrame, keys: Objects, keep_whole: str | None) -> Ints:
+    """Number of the compound of every unit, -1 for none; a compound ends at its community."""
+    if keep_whole is None:
+        return np.full(len(units), -1, np.int64)
+    names = lock_names(units[keep_whole])
+    return _named_sites(names != "", np.where(names == "", "", names), keys)
 
 
 def _renumber(sites: Ints) -> Ints:
@@ -188,8 +272,9 @@ def solve_communities(
     rules: Rules,
     *,
     jobs: int | None = None,
-    effort: str | Effort = "default",
-) -> list[Solution]:
+    effort: str | float | Effort = "default",
+    time_limit: float | None = None,
+) -> list[Solution | Failure]:
     """Solve every community, several at a time on threads: the kernels release the GIL.
 
     Parameters
@@ -198,45 +283,113 @@ def solve_communities(
     rules : Rules
         See :func:`gridpart.partition`.
     jobs : int, optional
-        Number of threads; by default one per processor. The result does not depend on it.
-    effort : str or Effort
-        See :func:`gridpart.engine.solve`.
+        Number of threads; by default one per processor. The result does not depend on it. Inside
+        :func:`joblib.parallel_config` the backend and the number of workers chosen there count.
+    effort : str, float or Effort
+        See :func:`gridpart.engine.solve`; seconds are shared among communities by units.
+    time_limit : float, optional
+        Seconds after which what has been found so far is finished and returned; the first
+        interruption (Ctrl-C) does the same, the second one raises.
 
     Returns
     -------
-    list of Solution
-        In the order of `communities`.
+    list of Solution or Failure
+        In the order of `communities`. One that fails does not lose the others.
     """
-    from joblib import Parallel, delayed
-
-    spent = effort if isinstance(effort, Effort) else EFFORTS[effort]
-    control = np.zeros(2, np.int64)
+    spent = Effort.of(effort)
     if not is_compiled():
         say("compiling the engine, once: this takes about 20 seconds")
     warm_up()
-    bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
     counts = _counts(communities, rules)
+    n = sum(map(len, communities))
+    controls = [np.zeros(2, np.int64) for _ in communities]
+    parallel = _parallel(jobs)
+    workers = min(parallel.n_jobs if parallel.n_jobs > 0 else os.cpu_count() or 1, n)
+    end = None if time_limit is None else time.time() + time_limit
+    # the largest first, so that no thread is left with a long one at the end
+    by_size = sorted(range(len(communities)), key=lambda i: -len(communities[i]))
+    calls = [
+        delayed(solve_one)(
+            communities[i], rules, counts[i],
+            _share(spent, len(communities[i]), n, workers, len(communities)), end, controls[i],
+        )
+        for i in by_size
+    ]  # fmt: skip
+    work = sum(spent.work(len(community)) for community in communities)
+    with ThreadPoolExecutor(1) as one, progress("dividing", work) as show:
+        # the caller's thread stays free to show progress and to be interrupted
+        found = _wait(one.submit(parallel, calls), controls, show)
+    solutions = dict(zip(by_size, found, strict=True))
+    return [solutions[i] for i in range(len(communities))]
 
-    def one(number: int) -> Solution:
-        community = communities[number]
+
+@dataclass(frozen=True)
+class Failure:
+    """What kept one community from being solved."""
+
+    error: str
+    details: str
+
+
+def _parallel(jobs: int | None) -> Parallel:
+    """Threads, one per processor, unless the caller says otherwise here or in a joblib context."""
+    if jobs is not None:
+        return Parallel(n_jobs=jobs, prefer="threads")
+    chosen = Parallel(prefer="threads")  # takes what a context has set
+    return chosen if chosen.n_jobs not in (None, 1) else Parallel(n_jobs=-1, prefer="threads")
+
+
+def _share(effort: Effort, n: int, total: int, workers: int, communities: int) -> Effort:
+    """The effort for a community: its share of the seconds, if there are any."""
+    if effort.seconds is None:
+        return effort
+    share = n / total * min(workers, communities)
+    return dataclasses.replace(effort, seconds=effort.seconds * min(share, 1.0))
+
+
+def solve_one(
+    community: Community,
+    rules: Rules,
+    count: Any,
+    effort: Effort,
+    end: float | None,
+    control: Ints,
+) -> Solution | Failure:
+    """Solve one community, in a thread or in a process on another machine."""
+    bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
+    try:
         return solve(
             community.indptr, community.indices, community.borders, community.loads,
             [low for low, _ in bands], [high for _, high in bands],
-            x=community.x, y=community.y, target=rules.target, n_groups=counts[number],
-            balance=rules.balance, work=community.work, sites=community.sites,
-            seed=_seed_of(community.key, rules.seed), effort=spent, control=control,
+            x=community.x, y=community.y, target=rules.target, n_groups=count,
+            balance=rules.balance, headroom=rules.headroom, work=community.work,
+            sites=community.sites, tied=community.tied, closed=community.closed,
+            reach=community.reach if community.reach.size else None,
+            widest=widest_mm(rules.max_diameter_m), seed=_seed_of(community.key, rules.seed),
+            effort=effort, time_limit=None if end is None else max(end - time.time(), 0.0),
+            control=control,
         )  # fmt: skip
+    except Exception as error:  # noqa: BLE001 - reported with the plan; the others go on
+        return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
 
-    work = sum(
-        len(c.loads) * spent.sweeps * (spent.starts if len(c.loads) <= spent.starts_up_to else 1)
-        for c in communities
-    )
-    # the largest first, so that no thread is left with a long one at the end
-    by_size = sorted(range(len(communities)), key=lambda i: -len(communities[i].loads))
-    with progress("dividing", work) as show, _watching(control, show):
-        found = Parallel(n_jobs=jobs or -1, prefer="threads")(delayed(one)(i) for i in by_size)
-    solutions = dict(zip(by_size, found, strict=True))
-    return [solutions[i] for i in range(len(communities))]
+
+def _wait(
+    running: Future[list[Solution | Failure]], controls: list[Ints], show: Callable[[int], None]
+) -> list[Solution | Failure]:
+    """Wait for the workers; the first interruption tells them to finish what they have."""
+    while True:
+        try:
+            return running.result(timeout=0.1)
+        except TimeoutError:
+            if running.done():
+                raise  # the workers' own
+            show(sum(int(control[1]) for control in controls))
+        except KeyboardInterrupt:
+            if all(control[0] for control in controls):
+                raise
+            for control in controls:
+                control[0] = 1
+            say("stopping: finishing the best plan so far (once more to give up)")
 
 
 def _counts(communities: Sequence[Community], rules: Rules) -> list[Any]:
@@ -256,25 +409,59 @@ def _counts(communities: Sequence[Community], rules: Rules) -> list[Any]:
     return [wanted] * len(communities)
 
 
-@contextmanager
-def _watching(control: Ints, show: Callable[[int], None]) -> Iterator[None]:
-    """Show the kernels' work counter while they run; stop them when the caller is interrupted."""
-    finished = threading.Event()
+# ---------------------------------------------------------------- enclaves
 
-    def watch() -> None:
-        while not finished.wait(0.2):
-            show(int(control[1]))
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    except BaseException:
-        control[0] = 1
-        raise
-    finally:
-        finished.set()
-        watcher.join()
+def _bridged(community: Community, shapes: Objects, rules: Rules) -> Community:
+    """The community with a made-up border from every enclave below the band to what is nearest.
+
+    An enclave is a connected region with too few households for a grid. With the border the engine
+    finds it a place inside the band, if there is one.
+    """
+    bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
+    joined: list[tuple[int, int]] = []
+    enclaves: set[int] = set()
+    while True:
+        community = _with_borders(community, joined)
+        region = regions(
+            community.indptr, community.indices, community.loads,
+            [low for low, _ in bands], [high for _, high in bands],
+            sites=community.sites, tied=community.tied, closed=community.closed,
+            reach=community.reach if community.reach.size else None,
+            widest=widest_mm(rules.max_diameter_m),
+        )  # fmt: skip
+        total = np.bincount(region[region >= 0], community.loads[region >= 0, 0])
+        small = np.flatnonzero((total > 0) & (total < rules.low))
+        if not small.size or total.size == 1:
+            break
+        own = region == small[0]
+        others = np.flatnonzero((region >= 0) & ~own)
+        tree = shapely.STRtree(shapes[community.members[others]])
+        mine = np.flatnonzero(own)
+        pairs, distance = tree.query_nearest(
+            shapes[community.members[mine]], return_distance=True, all_matches=True
+        )
+        nearest = pairs[:, np.flatnonzero(distance == distance.min())[0]]
+        joined = [(int(mine[nearest[0]]), int(others[nearest[1]]))]
+        enclaves.update(mine.tolist())
+    return dataclasses.replace(community, bridged=np.array(sorted(enclaves), np.int64))
+
+
+def _with_borders(community: Community, pairs: Sequence[tuple[int, int]]) -> Community:
+    """The community with more borders, as short as they can be."""
+    if not pairs:
+        return community
+    n = len(community)
+    rows = np.repeat(np.arange(n), np.diff(community.indptr))
+    extra = np.array([*pairs, *((b, a) for a, b in pairs)], np.int64)
+    rows, columns = np.append(rows, extra[:, 0]), np.append(community.indices, extra[:, 1])
+    borders = np.append(community.borders, np.ones(len(extra), np.int64))
+    closed = np.append(community.closed, np.zeros(len(extra), bool))
+    order = np.lexsort((columns, rows))
+    return dataclasses.replace(
+        community, indptr=np.searchsorted(rows[order], np.arange(n + 1)),
+        indices=columns[order], borders=borders[order], closed=closed[order],
+    )  # fmt: skip
 
 
 def attach_enclaves(

@@ -133,7 +133,7 @@ def test_arithmetic_that_cannot_be_is_told():
     (row,) = plan.exceptions.itertuples()
     assert (row.reason, row.proven) == ("no_count_fits", True)
     assert "has 350 households: too many for 1 of 200-300, too few for 2" in row.advice
-    assert "high 300 → 350 or low 200 → 175 is the least that can cure it" in row.advice
+    assert "high 300 → 350 (exact) or low 200 → 175 (exact)" in row.advice
 
 
 def test_islets_without_households_join_their_nearest_grid():

@@ -1,0 +1,318 @@
+"""What could not be done, why, which units are to blame, and what would cure it.
+
+One row for every grid outside the band or in several parts. Each reason is a name that stays the
+same from version to version; the sentence that goes with it may change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from gridpart.engine import Effort, Solution
+from gridpart.plan import EXCEPTION_COLUMNS, Rules
+from gridpart.problem import Community, Failure, solve_one
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import numpy.typing as npt
+
+    from gridpart.engine import Relaxation
+
+    Ints = npt.NDArray[np.int64]
+    Objects = npt.NDArray[np.object_]
+
+__all__ = ["Divided", "explain", "find_crossings", "join"]
+
+LISTED_UNITS = 20  # named in a row; more are counted
+CROSSINGS_TRIED = 20
+PROVEN = (
+    "unit_above_band",
+    "component_below_band",
+    "no_count_fits",
+    "pocket",
+    "proven_by_search",
+    "enclave_attached",
+    "exclusive",
+    "locked",
+)
+
+
+@dataclass(eq=False)
+class Divided:
+    """The groups of all communities in one numbering.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, shape (n,)
+        Group of every unit.
+    reasons, relaxations, causes : list
+        Of every group, as in :class:`gridpart.engine.Solution`.
+    sites : ndarray of int64
+        Groups that are exclusive or locked.
+    pieces : list of int
+        Groups with the same number divide one connected piece between them.
+    failures : dict of str to Failure
+        Communities that could not be solved.
+    attached : dict of int to ndarray of int64
+        Units of a group that are cut off from its largest part.
+    crossings : dict of int to str
+        Which border to open for a group that is too small.
+    stopped : bool
+        Whether the search was stopped before its end.
+    """
+
+    labels: Ints
+    reasons: list[str] = field(default_factory=list)
+    relaxations: list[tuple[Relaxation, ...]] = field(default_factory=list)
+    causes: list[Ints] = field(default_factory=list)
+    sites: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    pieces: list[int] = field(default_factory=list)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    attached: dict[int, Ints] = field(default_factory=dict)
+    crossings: dict[int, str] = field(default_factory=dict)
+    stopped: bool = False
+
+
+def join(
+    n: int, communities: Sequence[Community], solutions: Sequence[Solution | Failure]
+) -> Divided:
+    """Put the groups of all communities into one numbering.
+
+    A community that could not be solved becomes one group for every connected part.
+    """
+    divided = Divided(np.full(n, -1, np.int64))
+    sites = []
+    for community, solution in zip(communities, solutions, strict=True):
+        if isinstance(solution, Failure):
+            divided.failures[community.key] = solution
+            solution = _one_group_a_part(community)
+        first = len(divided.reasons)
+        found = np.where(solution.labels < 0, -1, solution.labels + first)
+        divided.labels[community.members] = found
+        sites.append(np.unique(found[community.sites >= 0]))
+        divided.reasons += solution.reasons
+        divided.relaxations += solution.relaxations
+        divided.causes += [community.members[cause] for cause in solution.causes]
+        divided.pieces += (solution.pieces + first).tolist()
+        divided.stopped |= solution.stopped
+    if sites:
+        divided.sites = np.concatenate(sites)
+    return divided
+
+
+def _one_group_a_part(community: Community) -> Solution:
+    from gridpart.engine.kernels import components, group_sums
+
+    rows = np.repeat(np.arange(len(community)), np.diff(community.indptr))
+    open_ = ~community.closed
+    indptr = np.searchsorted(rows[open_], np.arange(len(community) + 1))
+    # sites are groups of their own whatever happens to the rest
+    labels, count = components(indptr, community.indices[open_], community.sites + 1)
+    load, _ = group_sums(labels, community.loads[:, 0].copy(), count)
+    everything = tuple(np.flatnonzero(labels == group) for group in range(count))
+    return Solution(
+        labels, load, ("failed",) * count, 0, np.arange(count), ((),) * count, everything
+    )
+
+
+# ---------------------------------------------------------------- rows
+
+
+def explain(
+    units: gpd.GeoDataFrame,
+    divided: Divided,
+    names: Objects,
+    rules: Rules,
+    level: str,
+    locked: Objects,
+) -> pd.DataFrame:
+    """List every grid that is outside the band, or in several parts, and why.
+
+    Parameters
+    ----------
+    units : GeoDataFrame of n units
+    divided : Divided
+    names : ndarray of object, shape (k,)
+        Name of every group.
+    rules : Rules
+        Of this level.
+    level : str
+        Its name.
+    locked : ndarray of object, shape (n,)
+        Name of the grid that each unit is locked in, empty for none.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of ``Plan.exceptions``.
+    """
+    loads = units[rules.households].to_numpy(np.int64)
+    total = np.bincount(divided.labels, loads, names.size).astype(np.int64)
+    # a community without households became a grid after the engine had finished
+    missing = names.size - len(divided.reasons)
+    reasons = [*divided.reasons, *["component_below_band"] * missing]
+    outside = (total < rules.low) | (total > rules.high)
+    held = np.zeros(names.size, bool)
+    held[divided.labels[locked != ""]] = True
+    for g in divided.sites:
+        reasons[g] = "locked" if held[g] else "exclusive"
+    within = np.full(names.size, None, dtype=object)
+    if rules.parent is not None:
+        within[divided.labels] = units[rules.parent].astype(str).to_numpy()
+    called = units.index if rules.id is None else pd.Index(units[rules.id])
+    writer = _Writer(rules, called, total, within, names, divided, level)
+    # in the band of households, but not in that of another quantity
+    elsewhere = [reason not in ("", "exclusive", "locked") for reason in reasons]
+    rows = [writer.row(int(g), reasons[g]) for g in np.flatnonzero(outside | np.array(elsewhere))]
+    rows += [writer.attached(g, guests) for g, guests in sorted(divided.attached.items())]
+    table = pd.DataFrame(rows, columns=list(EXCEPTION_COLUMNS))
+    table = table.astype({"households": "int64", "missed": "int64", "proven": bool})
+    return table.sort_values(["grid", "reason"], ignore_index=True)
+
+
+@dataclass(eq=False)
+class _Writer:
+    rules: Rules
+    called: pd.Index
+    total: Ints
+    within: Objects
+    names: Objects
+    divided: Divided
+    level: str
+
+    def row(self, g: int, reason: str) -> tuple[Any, ...]:
+        load = int(self.total[g])
+        missed = max(self.rules.low - load, load - self.rules.high, 0)
+        known = g < len(self.divided.causes)
+        cause = self.divided.causes[g] if known else np.flatnonzero(self.divided.labels == g)
+        relaxations = self.divided.relaxations[g] if known else ()
+        relaxation = " or ".join(
+            f"{r.bound} {getattr(self.rules, r.bound)} → {r.value}" for r in relaxations
+        )
+        certainty = "exact" if any(r.exact for r in relaxations) else "found" if relaxation else ""
+        if g in self.divided.crossings:
+            crossing = self.divided.crossings[g]
+            relaxation = f"{crossing}, or {relaxation}" if relaxation else crossing
+            certainty = certainty or "found"
+        return (
+            self.level, self.names[g], self.within[g], load, missed, reason, reason in PROVEN,
+            self._units(cause), relaxation, certainty, self._advice(g, reason, relaxations),
+        )  # fmt: skip
+
+    def attached(self, g: int, guests: Ints) -> tuple[Any, ...]:
+        load = int(self.total[g])
+        advice = (
+            f"{self._units(guests)}: cut off, attached to the nearest grid of the community, which "
+            "has several parts now; accept, or connect by a crossing"
+        )
+        return (
+            self.level, self.names[g], self.within[g], load, 0, "enclave_attached", True,
+            self._units(guests), "", "", advice,
+        )  # fmt: skip
+
+    def _units(self, positions: Ints) -> str:
+        listed = ", ".join(str(self.called[u]) for u in positions[:LISTED_UNITS])
+        more = positions.size - LISTED_UNITS
+        return f"{listed} and {more} more" if more > 0 else listed
+
+    def _advice(self, g: int, reason: str, relaxations: Sequence[Relaxation]) -> str:
+        """Say in one sentence what is the matter and what would cure it."""
+        low, high, load = self.rules.low, self.rules.high, int(self.total[g])
+        if reason == "failed":
+            failure = self.divided.failures[str(self.within[g] or "")]
+            return f"the community could not be solved: {failure.error}; please report it"
+        if low <= load <= high and reason not in ("exclusive", "locked"):
+            others = [*(self.rules.bounds or ())]
+            others += ["max_diameter_m"] if self.rules.max_diameter_m else []
+            kept = f"the bounds of {', '.join(others)} are not kept"
+            return f"{load} households are in the band, but {kept}; widen them, or divide units"
+        miss = f"{low - load} fewer than {low}" if load < low else f"{load - high} more than {high}"
+        cures = [
+            f"{r.bound} {getattr(self.rules, r.bound)} → {r.value} "
+            + ("(exact)" if r.exact else "(found)")
+            for r in relaxations
+        ]
+        if g in self.divided.crossings:
+            cures.insert(0, f"{self.divided.crossings[g]} (found)")
+        cure = f"; {' or '.join(cures)}" if cures else ""
+        counted = self._count(g) if reason == "no_count_fits" else ""
+        return {
+            "unit_above_band": f"one unit holds {load} households, {miss}; staff it by its size, "
+            f"or divide the unit{cure}",
+            "component_below_band": f"a part of the community that nothing connects holds {load} "
+            f"households, {miss}; open a crossing, attach it, or accept it as a small grid{cure}",
+            "no_count_fits": f"{counted}; this grid has {load}, {miss}{cure}",
+            "pocket": f"lies behind a single unit that cannot take it in: {load} households, "
+            f"{miss}; divide that unit{cure}",
+            "proven_by_search": f"no division in the band exists: {load} households, {miss}{cure}",
+            "not_found": f"no division in the band was found, none is ruled out: {load} "
+            f"households, {miss}; try another seed, more effort or a wider band{cure}",
+            "exclusive": "an exclusive grid: the band does not apply",
+            "locked": f"locked as it is: {load} households, {miss}",
+        }[reason]
+
+    def _count(self, g: int) -> str:
+        """Why no number of grids fits a connected part."""
+        low, high = self.rules.low, self.rules.high
+        piece = np.array(self.divided.pieces) == self.divided.pieces[g]
+        households, grids = int(self.total[: piece.size][piece].sum()), int(piece.sum())
+        fewer = max(households // low, 1)
+        return (
+            f"this part of the community has {households} households: too many for {fewer} of "
+            f"{low}-{high}, too few for {fewer + 1} (made {grids})"
+        )
+
+
+# ---------------------------------------------------------------- crossings that would help
+
+
+def find_crossings(
+    divided: Divided, communities: Sequence[Community], rules: Rules, called: pd.Index
+) -> None:
+    """For grids too small behind a barrier: a border that, once open, cures them.
+
+    The longest closed border is tried: the community is solved once more, quickly, with it open.
+    """
+    tried = 0
+    for community in communities:
+        if not community.closed.any():
+            continue
+        labels = divided.labels[community.members]
+        for g in np.unique(labels):
+            small = g < len(divided.reasons) and divided.reasons[g] == "component_below_band"
+            if not small or tried == CROSSINGS_TRIED:
+                continue
+            tried += 1
+            found = _crossing(community, labels == g, rules)
+            if found is not None:
+                a, b = (called[community.members[u]] for u in found)
+                divided.crossings[int(g)] = f"open a crossing between {a} and {b}"
+
+
+def _crossing(
+    community: Community, mine: npt.NDArray[np.bool_], rules: Rules
+) -> tuple[int, int] | None:
+    rows = np.repeat(np.arange(len(community)), np.diff(community.indptr))
+    across = community.closed & mine[rows] & ~mine[community.indices]
+    across &= community.sites[community.indices] < 0
+    if not across.any():
+        return None
+    edge = int(np.flatnonzero(across)[community.borders[across].argmax()])
+    u, v = int(rows[edge]), int(community.indices[edge])
+    opened = community.closed.copy()
+    opened[edge] = False
+    opened[(rows == v) & (community.indices == u)] = False
+    again = solve_one(
+        dataclasses.replace(community, closed=opened), rules, None,
+        Effort(sweeps=300, starts=1, restarts=10), None, np.zeros(2, np.int64),
+    )  # fmt: skip
+    if isinstance(again, Failure):
+        return None
+    cured = all(again.reasons[g] == "" for g in np.unique(again.labels[mine]) if g >= 0)
+    return (u, v) if cured else None
