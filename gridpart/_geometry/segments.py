@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Objects = npt.NDArray[np.object_]
 
-BLOCK = 1 << 16  # segments, or units, that are worked on at a time
+BLOCK = 1 << 15  # segments, or units, that are worked on at a time
 POLYGON = 3  # shapely's type id
 MICRO = 1e6  # coordinates and lengths are whole micrometres while borders are matched
 
@@ -63,7 +63,8 @@ class Outline(NamedTuple):
     def take(self, at: Ints | Bools | slice) -> Segments:
         """The segments at some positions."""
         start = self.start[at]
-        a, b = self.keys(self.corners.xy[start]), self.keys(self.corners.xy[start + 1])
+        points = self.corners.xy.view(np.complex128)[:, 0]  # one look-up for both coordinates
+        a, b = (self.keys(points[ends, None].view(np.float64)) for ends in (start, start + 1))
         return Segments(a[:, 0], a[:, 1], b[:, 0], b[:, 1], self.corners.unit_at(start))
 
 
