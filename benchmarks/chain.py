@@ -47,6 +47,7 @@ LOW, HIGH = 200, 500
 INNER = {
     "check_units": "check",
     "build_contiguity": "borders",
+    "measure": "measure",
     "build_communities": "cut",
     "solve_communities": "divide",
 }
