@@ -48,6 +48,22 @@ def with_sites():
     return solve(*graph, loads, 150, 400, sites=sites, n_groups="most", **options)
 
 
+def every_option():
+    """Units tied, borders closed, groups of limited width, room to spare in the band."""
+    (indptr, indices, borders, loads), options = town(60, 8)
+    tied = np.full(60, -1)
+    tied[[0, *indices[: indptr[1]][:2]]] = 0
+    closed = np.zeros(indices.size, bool)
+    row = np.repeat(np.arange(60), np.diff(indptr))
+    for u, v in ((30, indices[indptr[30]]), (45, indices[indptr[45]])):
+        closed |= ((row == u) & (indices == v)) | ((row == v) & (indices == u))
+    x, y = options["x"], options["y"]
+    return solve(
+        indptr, indices, borders, loads, 150, 420, tied=tied, closed=closed, headroom=0.05,
+        reach=np.column_stack([x, y, -x, -y]), widest=700_000, **options,
+    )  # fmt: skip
+
+
 def tight():
     """Few groups in a narrow band: the start from a random tree."""
     (*graph, loads), options = town(40, 5)
@@ -76,7 +92,7 @@ def pocketed():
     return solve(indptr, indices, np.full(6, 9), loads, 200, 300, effort=BRIEF)
 
 
-CASES = [plain, even, more_bounds, with_sites, tight, repaired, exhausted, pocketed]
+CASES = [plain, even, more_bounds, with_sites, every_option, tight, repaired, exhausted, pocketed]
 
 
 def outcome(case) -> dict:
