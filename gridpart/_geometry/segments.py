@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Objects = npt.NDArray[np.object_]
 
+CELL_BITS = 6  # 64 x 64 cells
 BLOCK = 1 << 15  # segments, or units, that are worked on at a time
 POLYGON = 3  # shapely's type id
 MICRO = 1e6  # coordinates and lengths are whole micrometres while borders are matched
@@ -231,9 +232,12 @@ def _crowds(
 def group(segments: Segments | Outline) -> tuple[Ints, Ints]:
     """Order that puts equal segments side by side, and where each group begins."""
     ends = np.empty(segments.size, dtype=np.uint64)
+    scale = _scale(segments)
     for block in blocks(segments.size):
         here = segments.take(block)
-        ends[block] = hash_points(here.ax, here.ay) + hash_points(here.bx, here.by)
+        hashes = hash_points(here.ax, here.ay) + hash_points(here.bx, here.by)
+        # by cell first: what is compared and looked up next then lies near in memory
+        ends[block] = (hashes >> np.uint64(2 * CELL_BITS)) | _cells(here, scale)
     order = np.argsort(ends).astype(np.int64, copy=False)
     ends = ends[order]
     new = np.ones(len(order), dtype=bool)
@@ -246,6 +250,24 @@ def group(segments: Segments | Outline) -> tuple[Ints, Ints]:
             # two unequal segments of one hash: next to never
             return _group_exactly(segments.take(slice(None)))
     return order, np.flatnonzero(new)
+
+
+def _scale(segments: Segments | Outline) -> tuple[int, int]:
+    """Bits to drop from positions so that a sample of them spreads over the cells of a side."""
+    if not segments.size:
+        return 0, 0
+    sample = segments.take(slice(None, None, max(segments.size // 1024, 1)))
+    wide, high = (int(np.ptp(ends >> 1)).bit_length() for ends in (sample.ax, sample.ay))
+    return max(wide - CELL_BITS, 0), max(high - CELL_BITS, 0)
+
+
+def _cells(segments: Segments, scale: tuple[int, int]) -> npt.NDArray[np.uint64]:
+    """Cell of each segment's middle in the highest bits; far away, cells repeat."""
+    x = ((segments.ax >> 1) + (segments.bx >> 1)) >> scale[0]
+    y = ((segments.ay >> 1) + (segments.by >> 1)) >> scale[1]
+    side = (1 << CELL_BITS) - 1
+    cell = ((x & side) << CELL_BITS) | (y & side)
+    return cell.view(np.uint64) << np.uint64(64 - 2 * CELL_BITS)
 
 
 def _equal(one: Segments, other: Segments) -> Bools:
