@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     Objects = npt.NDArray[np.object_]
     Flags = npt.NDArray[np.bool_]
 
-__all__ = ["KINDS", "gather_lines", "mark_borders"]
+__all__ = ["KINDS", "Barriers", "gather_lines", "mark_borders"]
 
 KINDS = ("barrier", "crossing", "cost")
 SHARE = 0.5  # of a border that has to lie along a line
@@ -78,9 +79,8 @@ def gather_lines(
         shapes = layer.geometry.to_crs(crs).force_2d()
         shapes = shapes[~(shapes.isna() | shapes.is_empty)]
         cost = _costs(layer).loc[shapes.index] if kind == "cost" else np.nan
-        parts.append(
-            gpd.GeoDataFrame({"kind": kind, COST_COLUMN: cost}, geometry=shapes.array, crs=crs)
-        )
+        columns = pd.DataFrame({"kind": kind, COST_COLUMN: cost}, index=shapes.index)
+        parts.append(gpd.GeoDataFrame(columns, geometry=shapes, crs=crs))
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
@@ -155,6 +155,33 @@ def mark_borders(
     both = _both_ways(contiguity, once)
     cost_mm = np.rint(contiguity.lengths_mm * factor[both]).astype(np.int64)
     return dataclasses.replace(contiguity, closed=closed[both], cost_mm=cost_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class Barriers:
+    """Barriers and crossings, to ask what they keep apart.
+
+    Parameters
+    ----------
+    lines : GeoDataFrame
+        As :func:`gather_lines` makes it.
+    tolerance : float
+        Metres within which a border lies along a barrier.
+    """
+
+    lines: gpd.GeoDataFrame
+    tolerance: float
+
+    def between(self, shape: Any, others: Objects) -> Flags:
+        """Whether a barrier without crossing lies between a shape and each of its neighbours."""
+        shared = shapely.intersection(shape, others, grid_size=GRID)
+        kind = self.lines["kind"]
+        barriers, crossings = (
+            self.lines.geometry[kind == name].to_numpy() for name in ("barrier", "crossing")
+        )
+        return _along(shared, barriers, self.tolerance) & ~_touched(
+            shared, crossings, self.tolerance
+        )
 
 
 def _both_ways(contiguity: Contiguity, once: Flags) -> npt.NDArray[np.int64]:

@@ -91,6 +91,16 @@ def _output(kind: str, *, required: bool = True) -> Callable[[_Command], _Comman
     )
 
 
+def _lines(name: str, text: str) -> Callable[[_Command], _Command]:
+    """Options for a layer of lines: its file, and its layer where the file has several."""
+
+    def add(command: _Command) -> _Command:
+        layer = click.option(f"--{name}-layer", help=f"Layer of the {name} file.")(command)
+        return click.option(f"--{name}", type=_FILE, metavar="FILE", help=text)(layer)
+
+    return add
+
+
 # ---------------------------------------------------------------- partition
 
 
@@ -112,8 +122,10 @@ def _output(kind: str, *, required: bool = True) -> Callable[[_Command], _Comman
 @click.option("--target", type=int, help="Households on average.  [default: middle of the band]")
 @click.option(
     "--n-grids",
-    metavar="N|fewest|most",
-    help="Number of grids instead of a target; shared among communities by households.",
+    multiple=True,
+    metavar="N|fewest|most|COMMUNITY=N",
+    help="Number of grids instead of a target, shared among communities by households; or of a "
+    "community, as often as needed.",
 )
 @click.option(
     "--balance",
@@ -131,11 +143,61 @@ def _output(kind: str, *, required: bool = True) -> Callable[[_Command], _Comman
     help="Band of another column; area_m2 is measured. May be repeated.",
 )
 @click.option(
+    "--max-diameter-m",
+    type=float,
+    metavar="METRES",
+    help="Greatest distance between two points of a grid.",
+)
+@click.option(
+    "--headroom",
+    default=0.0,
+    show_default=True,
+    metavar="0..1",
+    help="Stay in the band when households change by this share, where possible.",
+)
+@click.option(
+    "--keep-whole", metavar="COL", help="Column with the compound of a unit, which stays together."
+)
+@click.option("--locked", metavar="COL", help="Column with the grid that a unit is locked in.")
+@click.option(
+    "--enclaves",
+    type=click.Choice(["keep", "attach"]),
+    default="keep",
+    show_default=True,
+    help="What becomes of parts cut off with too few households.",
+)
+@click.option(
+    "--level",
+    "levels",
+    multiple=True,
+    metavar="NAME:LOW:HIGH",
+    help="Band of another level, above or below the grids. May be repeated.",
+)
+@_lines("barriers", "Lines that no grid spans.")
+@_lines("crossings", "Bridges and gates, where it may all the same.")
+@_lines("border-costs", "Lines with a column cost: how much a grid border along them counts.")
+@click.option(
+    "--barrier-tolerance",
+    default=1.0,
+    show_default=True,
+    metavar="METRES",
+    help="Borders this close lie along a line.",
+)
+@click.option(
+    "--graph",
+    type=_FILE,
+    metavar="FILE",
+    help="Table focal, neighbor, weight (metres) of units by --id: who touches whom.",
+)
+@click.option(
     "--effort",
     default="default",
     show_default=True,
-    type=click.Choice(["fast", "default", "best"]),
+    metavar="fast|default|best|SECONDS",
     help="How much work to spend.",
+)
+@click.option(
+    "--time-limit", type=float, metavar="SECONDS", help="Finish with the best plan by then."
 )
 @click.option("--exclusive", metavar="COL", help="Column that marks units that are grids alone.")
 @click.option("--seed", default=0, show_default=True, help="Same input and seed, same plan.")
@@ -150,16 +212,31 @@ def _output(kind: str, *, required: bool = True) -> Callable[[_Command], _Comman
     help="Vertices this close count as the same.",
 )
 def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> None:
-    """Divide UNITS into connected grids inside a band of households."""  # fmt: skip
+    """Divide UNITS into connected grids inside a band of households.
+
+    Ctrl-C finishes the best plan so far; a second one gives up.
+    """
     import gridpart as gp
     from gridpart import _io
 
-    rules["bounds"] = dict(map(_bound, rules["bounds"])) or None
-    if rules["n_grids"] is not None and rules["n_grids"].isdigit():
-        rules["n_grids"] = int(rules["n_grids"])
-    _io.check_output(output, PLAN, [units])
+    for name in ("bounds", "levels"):
+        rules[name] = dict(_band(f"--{name[:-1]}", text) for text in rules[name]) or None
+    rules["n_grids"] = _counts(rules["n_grids"])
+    if _is_number(rules["effort"]):
+        rules["effort"] = float(rules["effort"])
+    inputs = [units]
+    for name in ("barriers", "crossings", "border_costs"):
+        path, own_layer = rules[name], rules.pop(f"{name}_layer")
+        if path is not None:
+            inputs.append(path)
+            option = f"--{name.replace('_', '-')}-layer"
+            rules[name] = _read_one(path, own_layer, option)
+    _io.check_output(output, PLAN, inputs)
     frame = gp.read_units(units, layer=layer)
     _io.check_names(frame)
+    if rules["graph"] is not None:
+        table = _io.read_table(rules["graph"])
+        rules["graph"] = gp.Contiguity.from_table(table, frame, id=rules["id"])
     plan = gp.partition(frame, **rules)
     plan = with_source(plan, units, layer)
     plan.save(output)
@@ -178,12 +255,31 @@ def with_source(plan: Plan, path: Path, layer: str | None) -> Plan:
     return plan.replace(provenance={**plan.provenance, **facts})
 
 
-def _bound(text: str) -> tuple[str, tuple[int, int]]:
-    """Column and band of a --bound."""
-    column, *band = text.rsplit(":", 2)
+def _band(option: str, text: str) -> tuple[str, tuple[int, int]]:
+    """Name and band of a --bound or a --level."""
+    name, *band = text.rsplit(":", 2)
     if len(band) != 2 or not all(number.isdigit() for number in band):
-        raise click.UsageError(f"--bound {text}: say COL:LOW:HIGH, such as over65:0:150")
-    return column, (int(band[0]), int(band[1]))
+        raise click.UsageError(f"{option} {text}: say NAME:LOW:HIGH, such as over65:0:150")
+    return name, (int(band[0]), int(band[1]))
+
+
+def _counts(given: tuple[str, ...]) -> int | str | dict[str, int] | None:
+    """Numbers of grids: one for all, a word, or one for each community."""
+    if not given:
+        return None
+    if len(given) == 1 and ("=" not in given[0]):
+        return int(given[0]) if given[0].isdigit() else given[0]
+    counts = {}
+    for text in given:
+        community, _, number = text.rpartition("=")
+        if not community or not number.isdigit():
+            raise click.UsageError(f"--n-grids {text}: say N, fewest, most or COMMUNITY=N")
+        counts[community] = int(number)
+    return counts
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
 
 
 def _report_plan(plan: Plan, path: Path) -> None:
@@ -247,6 +343,8 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 @click.option("--code", metavar="COL", help="Column of the zones with their code.")
 @click.option("--parent", metavar="COL|CODE", help="Parent code of the zones.")
 @click.option("--zone-households", metavar="COL", help="Column of the zones with households.")
+@_lines("barriers", "Lines that no zone spans.")
+@_lines("crossings", "Bridges and gates, where it may all the same.")
 @click.option("--low", type=int, help="Fewest households of a zone.")
 @click.option("--high", type=int, help="Most households of a zone.")
 @click.option("--json", "json_path", type=_FILE, metavar="OUT.json", help="Write the findings.")
@@ -267,7 +365,12 @@ def audit(
     import gridpart as gp
     from gridpart import _io, report
 
-    inputs = [path for path in (zones, boundary, units) if path is not None]
+    lines = {
+        name: (options.pop(name), options.pop(f"{name}_layer"))
+        for name in ("barriers", "crossings")
+    }
+    inputs = [zones, boundary, units, *(path for path, _ in lines.values())]
+    inputs = [path for path in inputs if path is not None]
     for path, suffixes in ((json_path, JSON), (html, HTML), (findings, PLAN)):
         if path is not None:
             _io.check_output(path, suffixes, inputs)
@@ -281,6 +384,9 @@ def audit(
         known["units"] = gp.read_units(units, layer=units_layer)
     if boundary is not None:
         known["boundary"] = _read_one(boundary, boundary_layer, "--boundary-layer")
+    for name, (path, own_layer) in lines.items():
+        if path is not None:
+            known[name] = _read_one(path, own_layer, f"--{name}-layer")
     found = gp.audit(frame, **known)
     if json_path is not None:
         report.write_audit_json(found, json_path)
@@ -322,10 +428,14 @@ def audit_inputs(plan: Plan) -> dict[str, Any]:
         "assignment": "grid",
         "low": plan.rules.low,
         "high": plan.rules.high,
-        "exceptions": plan.exceptions,
-        "unit_within": plan.rules.within,
+        "exceptions": plan.exceptions[plan.exceptions["level"] == "grid"],
+        "unit_within": plan.rules.parent,
     }
-    if plan.rules.within is not None and _are_parents(plan):
+    if plan.lines is not None and (plan.lines["kind"] == "barrier").any():
+        known["barriers"] = plan.lines[plan.lines["kind"] == "barrier"]
+        known["crossings"] = plan.lines[plan.lines["kind"] == "crossing"]
+        known["barrier_tolerance"] = plan.rules.barrier_tolerance
+    if plan.rules.parent is not None and _are_parents(plan):
         known["parent"] = "within"
     return known
 

@@ -192,6 +192,69 @@ class Contiguity:
         )
 
     @classmethod
+    def from_table(
+        cls, table: pd.DataFrame, units: gpd.GeoDataFrame, *, id: str | None = None
+    ) -> Contiguity:
+        """Take neighbours from a table, such as one written from a libpysal graph.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Columns ``focal``, ``neighbor`` and optionally ``weight``, metres of shared border (1
+            without it); each pair once or in both directions.
+        units : GeoDataFrame
+            Gives the order, and the exterior.
+        id : str, optional
+            Column of the units with the names in the table; by default their index.
+
+        Returns
+        -------
+        Contiguity
+
+        Raises
+        ------
+        InputError
+            With everything that is wrong: columns, unknown names, weights.
+
+        Examples
+        --------
+        >>> import geopandas as gpd, shapely
+        >>> cells = [shapely.box(x, 0, x + 1, 1) for x in range(3)]
+        >>> units = gpd.GeoDataFrame({"id": list("abc")}, geometry=cells, crs=32650)
+        >>> table = pd.DataFrame({"focal": ["a", "b"], "neighbor": ["b", "c"]})
+        >>> Contiguity.from_table(table, units, id="id").n_edges
+        2
+        """
+        if not {"focal", "neighbor"} <= set(table.columns):
+            raise InputError("a table of neighbours needs the columns focal and neighbor")
+        names = pd.Index((units.index if id is None else units[id]).astype(str))
+        if not names.is_unique:
+            raise InputError("the names of the units must be unique to be found in a table")
+        places = [names.get_indexer(table[end].astype(str)) for end in ("focal", "neighbor")]
+        weight = pd.to_numeric(table.get("weight", pd.Series(1.0, table.index)), errors="coerce")
+        unknown = (places[0] < 0) | (places[1] < 0)
+        wrong = ~(weight.between(0, np.inf, inclusive="left")).to_numpy()
+        problems = [
+            Problem(kind, message, tuple(f"row {row}" for row in table.index[bad]))
+            for kind, message, bad in (
+                ("ids_differ", "both ends must be units", unknown),
+                ("weight", "weights must be metres, 0 or more", wrong),
+            )
+            if bad.any()
+        ]
+        if problems:
+            raise InputError(problems)
+        micro = np.rint(weight.to_numpy(float) * MICRO).astype(np.int64)
+        n = len(units)
+        once = csr_array(coo_array((micro, places), shape=(n, n), dtype=np.int64))
+        matrix = csr_array(once.maximum(once.T))
+        matrix.setdiag(0)
+        matrix.eliminate_zeros()
+        perimeter = np.rint(units.geometry.length.to_numpy() * MICRO).astype(np.int64)
+        exterior = np.maximum(perimeter - matrix.sum(axis=1), 0)
+        return cls(units.index, *_round_to_mm(matrix), _to_mm(exterior))
+
+    @classmethod
     def from_graph(cls, graph: Graph, units: gpd.GeoDataFrame | pd.Index) -> Contiguity:
         """Take neighbours from a :class:`libpysal.graph.Graph`.
 

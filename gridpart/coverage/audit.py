@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from gridpart.barriers import Barriers, gather_lines
 from gridpart.coverage.catalogue import CATALOGUE, Check, Finding, findings_frame
 from gridpart.coverage.communities import check_communities
 from gridpart.coverage.door import check_request
@@ -47,6 +48,9 @@ def audit(
     exceptions: pd.DataFrame | None = None,
     assignment: str | None = None,
     unit_within: str | None = None,
+    barriers: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    crossings: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    barrier_tolerance: float = 1.0,
     crs: Any = None,
     min_area: float = 1.0,
     tolerance: float = 0.001,
@@ -88,6 +92,11 @@ def audit(
     unit_within : str, optional
         Column of `units` that names their community. A zone with units of several communities,
         or of another than its own column `within` says, crosses a border.
+    barriers, crossings : GeoDataFrame or GeoSeries, optional
+        Lines that no zone spans, and where it may all the same: what lies across a barrier is no
+        neighbour of which a recorded exception could have made use.
+    barrier_tolerance : float, default 1.0
+        Metres within which a border lies along a barrier.
     crs : CRS or str, optional
         Projected CRS in metres to measure in; default that of the zones, else their UTM zone.
     min_area : float, default 1.0
@@ -189,7 +198,9 @@ def audit(
     findings += check_rules(scene, band)
     findings += check_communities(scene)
     if exceptions is not None:
-        findings += check_exceptions(scene, findings, exceptions, band)
+        lines = gather_lines(barriers, crossings, None, scene.crs)
+        across = None if lines is None else Barriers(lines, barrier_tolerance)
+        findings += check_exceptions(scene, findings, exceptions, band, across)
     code = code or default_column(zones, "grid_code")
     if code is not None:
         findings += check_codes(scene, code, parent)

@@ -15,6 +15,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from gridpart.barriers import Barriers
 from gridpart.coverage.catalogue import Finding
 from gridpart.coverage.people import touching_units
 from gridpart.coverage.rules import Band
@@ -26,11 +27,16 @@ __all__ = ["check_exceptions"]
 Verdict = tuple[bool | None, str]
 ACCEPTED = "nothing to do", "已登记的例外，经核实成立，无需整改。"
 UNVERIFIED = "verify the recorded exception", "请核实已登记的例外。"
+OF_ANY_BOUND = ("unit_above_band", "no_count_fits", "pocket", "proven_by_search", "not_found")
 BAND_CHECKS = ("below_band", "above_band")
 
 
 def check_exceptions(
-    scene: Scene, findings: list[Finding], exceptions: pd.DataFrame, band: Band
+    scene: Scene,
+    findings: list[Finding],
+    exceptions: pd.DataFrame,
+    band: Band,
+    barriers: Barriers | None = None,
 ) -> Iterator[Finding]:
     """Weigh recorded exceptions against the zones: milder findings, and records without ground.
 
@@ -43,8 +49,10 @@ def check_exceptions(
         Findings so far; severity and message of those concerned are changed in place.
     exceptions : DataFrame
         Columns ``grid``, ``reason`` and ``households``.
+    barriers : Barriers, optional
+        What lies across them borders on nothing.
     """
-    judge = _Judge(scene, band, exceptions)
+    judge = _Judge(scene, band, exceptions, barriers)
     used: set[int] = set()
     for finding in findings:
         if finding.check not in (*BAND_CHECKS, "multipart") or not finding.rows:
@@ -62,7 +70,10 @@ def check_exceptions(
 class _Judge:
     """Holds recorded exceptions against the zones and units."""
 
-    def __init__(self, scene: Scene, band: Band, exceptions: pd.DataFrame) -> None:
+    def __init__(
+        self, scene: Scene, band: Band, exceptions: pd.DataFrame, barriers: Barriers | None
+    ) -> None:
+        self.barriers = barriers
         self.scene = scene
         self.band = band
         self._around_zone: dict[int, NDArray[np.int64]] = {}
@@ -76,12 +87,16 @@ class _Judge:
         self.households = pd.to_numeric(
             column_of(exceptions, "households", "exceptions"), errors="coerce"
         ).to_numpy(dtype="float64")
+        missed = exceptions["missed"] if "missed" in exceptions.columns else pd.Series(dtype=float)
+        self.misses = pd.to_numeric(missed.reindex(exceptions.index), errors="coerce").to_numpy()
         self.verifiers: dict[str, Callable[[int], Verdict]] = {
             "unit_above_band": self._unit_above_band,
             "component_below_band": self._component_below_band,
             "no_count_fits": self._no_count_fits,
             "pocket": self._pocket,
             "exclusive": self._exclusive,
+            "locked": lambda _: (None, "an audit cannot tell whether a grid was locked"),
+            "failed": lambda _: (None, "its community could not be solved; nothing is proven"),
             "proven_by_search": lambda _: (None, "an audit cannot repeat the proof"),
             "not_found": lambda _: (None, "no plan inside the band was found; nothing is proven"),
             "enclave_attached": self._enclave_attached,
@@ -124,12 +139,18 @@ class _Judge:
                 continue
             if grid not in known:
                 message, shape = "there is no such zone", None
+            elif self._is_of_another_bound(record):
+                continue
             elif judged or self.reasons[record] == "enclave_attached":
                 message, shape = "the zone shows no such defect", self._shape(known[grid])
             else:
                 continue
             text = f"exception {self.reasons[record]} recorded for zone {grid}: {message}"
             yield Finding("exception_unfounded", text, (grid,), shape)
+
+    def _is_of_another_bound(self, record: int) -> bool:
+        """Whether a record says that households are in the band, but another quantity is not."""
+        return self.misses[record] == 0 and self.reasons[record] in OF_ANY_BOUND
 
     def _shape(self, row: int) -> Any:
         return self.scene.zones.polygons[row]
@@ -237,12 +258,19 @@ class _Judge:
                     apart[row] = apart.get(row, False) or bool(verdict)
         return apart
 
+    def _open(self, row: int, others: NDArray[np.int64], shapes: Any) -> NDArray[np.int64]:
+        """Those of the neighbours that no barrier keeps apart from a zone."""
+        if self.barriers is None:
+            return others
+        return others[~self.barriers.between(self._shape(row), shapes[others])]
+
     def _zones_around(self, row: int) -> NDArray[np.int64]:
         if row not in self._around_zone:
             cover = self.scene.cover
             rows = touching_units(
                 self._shape(row), cover.polygons, cover.tree, self.scene.tolerance
             )
+            rows = self._open(row, rows, cover.polygons)
             rows = rows[(self.community[rows] == self.community[row]) & (rows != row)]
             self._around_zone[row] = rows
         return self._around_zone[row]
@@ -265,15 +293,18 @@ class _Judge:
         return True, f"{total} connected households fit no number of zones of {self.band}"
 
     def _enclave_attached(self, row: int) -> Verdict:
-        """The smaller parts may hold no household."""
+        """The smaller parts may hold no household, or too few for a zone of their own."""
         households = self.scene.unit_households
         if households is None:
             return None, "units were not given to verify it"
         parts = shapely.get_parts(self._shape(row))
-        small = shapely.union_all(np.delete(parts, shapely.area(parts).argmax()))
-        near = self.scene.unit_tree.query(small, predicate="intersects")
-        spots = shapely.point_on_surface(self.scene.unit_shapes[near])
-        inside = households[near[shapely.contains(small, spots)]].sum()
-        if inside:
-            return False, f"the smaller parts hold {inside} households"
-        return True, "the smaller parts hold no household"
+        spots = shapely.point_on_surface(self.scene.unit_shapes)
+        part, unit = shapely.STRtree(spots).query(parts, predicate="contains")
+        held = np.bincount(part, households[unit], parts.size).astype(np.int64)
+        others = np.delete(held, held.argmax())
+        if not others.any():
+            return True, "the smaller parts hold no household"
+        low, most = self.band.low, int(others.max())
+        if low is not None and most >= low:
+            return False, f"a smaller part holds {most} households, enough for a zone of its own"
+        return True, f"the smaller parts hold {most} households at most, too few for a zone"

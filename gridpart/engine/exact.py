@@ -2,16 +2,13 @@
 
 Three of them, from the widest reach to the strongest proof: dynamic programming on random spanning
 trees of a region (a proof only where the graph is a tree), the choice among all groups that could
-be made (a mixed-integer program, solved by HiGHS through scipy), and dynamic programming over all
-subsets of very few units.
+be made (depth first; then, where that gives up, a mixed-integer program solved by HiGHS through
+scipy), and dynamic programming over all subsets of very few units.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import Bounds as Range
-from scipy.optimize import LinearConstraint, milp
-from scipy.sparse import csc_array, vstack
 
 from gridpart.engine import kernels
 from gridpart.engine.kernels import Bits, Ints
@@ -27,13 +24,17 @@ __all__ = [
 ]
 
 EXHAUSTED_UNITS = 14  # every subset of so many units can be looked at
-TREE_STATES = 1 << 22  # units times loads in the table of one tree
-TREE_WIDTHS = (4, 8, 16, 32, 60)  # groups merged around a violation
-TREES = 6  # tried for each of these regions
-MOST_VIOLATIONS = 100  # more are hopeless, and would take long
-LISTED_GROUPS = 20_000  # possible groups the program may choose among
-LISTED_STEPS = 4_000_000  # steps of the listing
-NODE_LIMIT = 2000
+TREE_BITS = 1 << 27  # units times loads in the table of one tree
+TREE_WORK = 1 << 31  # units times loads squared / 64 spent on the trees of one region
+TREE_WIDTHS = (2, 3, 4, 6, 8, 12, 16, 30, 60)  # groups merged around a violation
+MOST_TREES = 400  # tried for a region
+TREES_WITH_BOUNDS = 20
+MOST_VIOLATIONS = 200  # more are hopeless, and would take long
+LISTED_GROUPS = 20_000  # possible groups to choose among
+LISTED_STEPS = 2_000_000  # steps of the listing
+CHOICES = 300_000  # steps of the choice
+PROGRAM_GROUPS = 3000  # possible groups that a program is written for
+NODE_LIMIT = 200
 
 
 def is_tree(piece: Part) -> bool:
@@ -43,12 +44,12 @@ def is_tree(piece: Part) -> bool:
 
 def whole_tree(piece: Part, bounds: Bounds, seed: Bits) -> bool | None:
     """Whether a tree can be divided inside the band; None where it is too large to tell."""
-    if len(piece) * (bounds.high + 1) > TREE_STATES * 4:
+    if len(piece) * (bounds.high + 1) > TREE_BITS:
         return None
     everything = np.arange(len(piece))
     groups = kernels.divide_tree(
         piece.indptr, piece.indices, everything, everything, piece.loads, bounds.low, bounds.high,
-        0, seed.copy(), np.empty(len(piece), np.int64),
+        1, 0, seed.copy(), np.empty(len(piece), np.int64),
     )  # fmt: skip
     return bool(groups)
 
@@ -123,25 +124,28 @@ def _along_trees(
     piece: Part, labels: Ints, groups: Ints, bounds: Bounds, state: Bits, count_is_fixed: bool
 ) -> tuple[Ints, int] | None:
     members = np.flatnonzero(np.isin(labels, groups))
-    if members.size * (bounds.high + 1) > TREE_STATES:
+    if members.size * (bounds.high + 1) > TREE_BITS:
         return None
     place = np.full(len(piece), -1, np.int64)
     place[members] = np.arange(members.size)
     loads = piece.loads[members]
     found = np.empty(members.size, np.int64)
-    for _ in range(TREES):
+    work = members.size * ((bounds.high + 1) ** 2 // 64 + 50)
+    tries = max(min(TREE_WORK // work // groups.size, MOST_TREES), 1)
+    before = piece.outside(labels, int(labels.max()) + 1, bounds)
+    # trees that break another bound are drawn again, a few times
+    for _ in range(TREES_WITH_BOUNDS if bounds.extra_low.size else 1):
         made = kernels.divide_tree(
             piece.indptr, piece.indices, members, place, loads, bounds.low, bounds.high,
-            groups.size if count_is_fixed else 0, state, found,
+            tries, groups.size if count_is_fixed else 0, state, found,
         )  # fmt: skip
         if not made:
-            continue
+            return None
         merged = labels.copy()
         names = np.append(groups, np.arange(made) + labels.max() + 1)
         merged[members] = names[found]
         numbers, merged = np.unique(merged, return_inverse=True)
         merged = merged.reshape(-1).astype(np.int64)
-        before = piece.outside(labels, int(labels.max()) + 1, bounds)
         if piece.outside(merged, numbers.size, bounds) < before:
             return merged, numbers.size
     return None
@@ -161,8 +165,8 @@ def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: b
     Returns
     -------
     ndarray of int64 or None
-        Labels of the division with the shortest borders; empty where there is none, which is a
-        proof; None where the groups are too many to be listed or the program is too hard.
+        Labels of a division, of very few units the one with the shortest borders; empty where
+        there is none, which is a proof; None where this would take too long to tell.
     """
     if len(piece) <= EXHAUSTED_UNITS:
         return _exhausted(piece, bounds, wanted, count_is_fixed=count_is_fixed)
@@ -174,26 +178,44 @@ def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: b
     if starts.size == 0:
         return None
     groups = starts.size - 1
-    if groups == 0:
-        return np.zeros(0, np.int64)
-    once = csc_array((np.ones(units.size), units, starts), shape=(len(piece), groups))
-    rows, sides = once, np.ones(len(piece))
-    if count_is_fixed:
-        rows = vstack([once, csc_array(np.ones((1, groups)))])
-        sides = np.append(sides, wanted)
-    scale = max(float(inside.max()), 1.0)
-    chosen = milp(
-        -inside / scale, constraints=LinearConstraint(rows, sides, sides),
+    chosen, verdict = kernels.choose_groups(
+        starts, units, len(piece), wanted if count_is_fixed else 0, CHOICES
+    )
+    if verdict < 0:
+        if groups > PROGRAM_GROUPS:
+            return None
+        program = _programmed(starts, units, inside, len(piece), wanted * count_is_fixed)
+        if program is None:
+            return None
+        chosen = program
+    labels = np.full(len(piece), -1, np.int64)
+    for number, group in enumerate(chosen):
+        labels[units[starts[group] : starts[group + 1]]] = number
+    return labels if chosen.size else np.zeros(0, np.int64)
+
+
+def _programmed(starts: Ints, units: Ints, inside: Ints, n: int, count: int) -> Ints | None:
+    """Choose groups by a mixed-integer program; none where that is impossible, None if too hard."""
+    # imported where it is needed: it takes longer to load than the whole engine
+    from scipy.optimize import Bounds as Range
+    from scipy.optimize import LinearConstraint, milp
+    from scipy.sparse import csc_array, vstack
+
+    groups = starts.size - 1
+    rows, sides = csc_array((np.ones(units.size), units, starts), shape=(n, groups)), np.ones(n)
+    if count:
+        rows = vstack([rows, csc_array(np.ones((1, groups)))])
+        sides = np.append(sides, count)
+    solved = milp(
+        -inside / max(float(inside.max()), 1.0), constraints=LinearConstraint(rows, sides, sides),
         integrality=np.ones(groups), bounds=Range(0, 1), options={"node_limit": NODE_LIMIT},
     )  # fmt: skip
-    if chosen.status == 2:
+    if solved.status == 2:
         return np.zeros(0, np.int64)
-    if chosen.x is None:
+    if solved.x is None:
         return None
-    labels = np.full(len(piece), -1, np.int64)
-    for number, group in enumerate(np.flatnonzero(chosen.x > 0.5)):
-        labels[units[starts[group] : starts[group + 1]]] = number
-    return labels
+    chosen: Ints = np.flatnonzero(solved.x > 0.5)
+    return chosen
 
 
 def _exhausted(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: bool) -> Ints:

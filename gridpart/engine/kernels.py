@@ -1155,16 +1155,17 @@ def divide_tree(
     loads: Ints,
     low: int,
     high: int,
+    tries: int,
     wanted: int,
     state: Bits,
     piece: Ints,
 ) -> int:
-    """Cut a random spanning tree of `members` into groups in the band, if that can be done at all.
+    """Cut random spanning trees of `members` into groups in the band, if that can be done at all.
 
     Dynamic programming from the leaves: for every subtree, which loads the group of its root can
-    have so far, and how many groups below it can be complete by then (bit j of a word: j groups).
-    Where the graph is a tree, the answer is exact. Compare Ito, Zhou and Nishizeki, *Partitioning
-    a graph of bounded tree-width to connected subgraphs of almost uniform size* (2006).
+    have by then, all groups below being complete and in the band; one bit a load. Where the graph
+    is a tree, the answer is exact. Compare Ito, Zhou and Nishizeki, *Partitioning a graph of
+    bounded tree-width to connected subgraphs of almost uniform size* (2006).
 
     Parameters
     ----------
@@ -1172,121 +1173,120 @@ def divide_tree(
         Units of a connected region, and the number of each in it.
     loads : ndarray of int64
         Of the members.
+    tries : int
+        Trees to try.
     wanted : int
-        Number of groups, below 64; 0 for any.
+        Number of groups; 0 for any.
     piece : ndarray of int64
         Receives the group of every member.
 
     Returns
     -------
     int
-        Number of groups; 0 where this tree cannot be divided.
+        Number of groups; 0 where none of the trees could be divided.
     """
     size = members.size
-    order = np.empty(size, np.int64)
-    parent = np.empty(size, np.int64)
-    _random_tree(indptr, indices, members, place, state, order, parent)
-    # open_[i, w]: the group of i can weigh w; before[i]: the same of its parent before i joined it
-    open_ = np.zeros((size, high + 1), np.uint64)
-    before = np.zeros((size, high + 1), np.uint64)
-    shift = np.uint64(1) if wanted > 0 else _ZERO
+    words = high // 64 + 1
     for i in range(size):
         if loads[i] > high:
             return 0
-        open_[i, loads[i]] = _ONE
-    for at in range(size - 1, 0, -1):
-        child = order[at]
-        p = parent[child]
-        before[child] = open_[p]
-        closed = _ZERO
+    order = np.empty(size, np.int64)
+    parent = np.empty(size, np.int64)
+    # reach[i]: loads that the group of i can have; before[i]: of its parent's before i joined it
+    reach = np.empty((size, words), np.uint64)
+    before = np.empty((size, words), np.uint64)
+    weight = np.empty(size, np.int64)
+    for _ in range(tries):
+        _random_tree(indptr, indices, members, place, state, order, parent)
+        reach[:] = _ZERO
+        for i in range(size):
+            reach[i, loads[i] >> 6] |= _ONE << np.uint64(loads[i] & 63)
+        for at in range(size - 1, 0, -1):
+            child = order[at]
+            _join(reach, before, child, parent[child], low, high)
+        root = order[0]
+        seen = 0
         for w in range(low, high + 1):
-            closed |= open_[child, w]
-        closed = closed << shift
-        for w in range(high + 1):
-            counts = before[child, w]
-            open_[p, w] = _add_counts(counts, closed) if counts != _ZERO else _ZERO
-        for a in range(high + 1):
-            if before[child, a] == _ZERO:
-                continue
-            for b in range(high + 1 - a):
-                if open_[child, b] != _ZERO:
-                    open_[p, a + b] |= _add_counts(before[child, a], open_[child, b])
-    # the state that every member is in, from the root down
-    weight = np.full(size, -1, np.int64)
-    count = np.zeros(size, np.int64)
-    root = order[0]
-    goal = wanted - 1 if wanted > 0 else 0
-    seen = 0
-    for w in range(low, high + 1):
-        if (open_[root, w] >> np.uint64(goal)) & _ONE:
-            seen += 1
-            if draw_below(state, seen) == 0:
-                weight[root] = w
-    if seen == 0:
-        return 0
-    count[root] = goal
-    piece[root] = 0
-    groups = 1
-    for at in range(1, size):
-        child = order[at]
-        p = parent[child]
-        # children of a unit have to be undone in the order opposite to that in which they joined:
-        # they joined last to first in `order`, so the first of them comes first here
-        a, b, j, joins = _undo(
-            before[child], open_[child], weight[p], count[p], low, high, wanted > 0, state
-        )
-        weight[p], count[p] = a, count[p] - j - (0 if joins or wanted == 0 else 1)
-        weight[child], count[child] = b, j
-        if joins:
-            piece[child] = piece[p]
-        else:
-            piece[child] = groups
-            groups += 1
-    return groups
+            if _has(reach[root], w):
+                seen += 1
+                if draw_below(state, seen) == 0:
+                    weight[root] = w
+        if seen == 0:
+            continue
+        piece[root] = 0
+        groups = 1
+        for at in range(1, size):
+            # children of a unit joined it last to first in `order`: undone, the first comes first
+            child = order[at]
+            p = parent[child]
+            weight[p], weight[child], joins = _undo(
+                before[child], reach[child], weight[p], low, high, state
+            )
+            if joins:
+                piece[child] = piece[p]
+            else:
+                piece[child] = groups
+                groups += 1
+        if wanted == 0 or groups == wanted:
+            return groups
+    return 0
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _add_counts(a: np.uint64, b: np.uint64) -> np.uint64:
-    """Every sum of a number in `a` and a number in `b`, below 64."""
-    sums = _ZERO
-    at = _ZERO
-    while b != _ZERO:
-        if b & _ONE:
-            sums |= a << at
-        b >>= _ONE
-        at += _ONE
-    return sums
+def _has(bits: Bits, w: int) -> bool:
+    return (bits[w >> 6] >> np.uint64(w & 63)) & _ONE != _ZERO
+
+
+@njit(cache=True, nogil=True)
+def _join(reach: Bits, before: Bits, child: int, p: int, low: int, high: int) -> None:
+    """Let a child join the group of its parent, or be complete by itself."""
+    words = reach.shape[1]
+    before[child] = reach[p]
+    complete = False
+    for w in range(low, high + 1):
+        if _has(reach[child], w):
+            complete = True
+            break
+    if not complete:
+        reach[p] = _ZERO
+    for b in range(high + 1):
+        if not _has(reach[child], b):
+            continue
+        # every load of the parent plus b
+        word, bit = b >> 6, np.uint64(b & 63)
+        for i in range(words - 1, word - 1, -1):
+            bits = before[child, i - word] << bit
+            if bit != _ZERO and i > word:
+                bits |= before[child, i - word - 1] >> (np.uint64(64) - bit)
+            reach[p, i] |= bits
+    # loads above the band fall away
+    last = np.uint64((high & 63) + 1)
+    if last < np.uint64(64):
+        reach[p, words - 1] &= (_ONE << last) - _ONE
 
 
 @njit(cache=True, nogil=True)
 def _undo(
-    before: Bits, child: Bits, w: int, count: int, low: int, high: int, counted: bool, state: Bits
-) -> tuple[int, int, int, bool]:
-    """How a unit came to weigh `w` with `count` groups below it: weights and count before.
+    before: Bits, child: Bits, w: int, low: int, high: int, state: Bits
+) -> tuple[int, int, bool]:
+    """How a group came to weigh `w` when a child was added; one of all ways, by chance.
 
-    Returns the weight of the parent without the child, the weight and the count of the child, and
-    whether the child belongs to the group of its parent; one of all ways, by chance.
+    Returns the weight without the child, that of the child, and whether the child is in the group.
     """
-    best_a, best_b, best_j, best_joins = -1, -1, 0, False
     seen = 0
-    for closes in range(2):
-        if closes == 1:
-            first, last, own = low, high, 1
-        else:
-            first, last, own = 0, min(w, high), 0
-        for b in range(first, last + 1):
-            a = w if closes == 1 else w - b
-            if child[b] == _ZERO or before[a] == _ZERO:
-                continue
-            for j in range(count + 1 - own if counted else 1):
-                rest = count - own - j if counted else 0
-                if rest < 0 or rest > 63:
-                    continue
-                if (child[b] >> np.uint64(j)) & _ONE and (before[a] >> np.uint64(rest)) & _ONE:
-                    seen += 1
-                    if draw_below(state, seen) == 0:
-                        best_a, best_b, best_j, best_joins = a, b, j, closes == 0
-    return best_a, best_b, best_j, best_joins
+    rest, own, joins = w, 0, False
+    if _has(before, w):
+        for b in range(low, high + 1):
+            if _has(child, b):
+                seen += 1
+                if draw_below(state, seen) == 0:
+                    rest, own, joins = w, b, False
+    for b in range(w + 1):
+        if _has(child, b) and _has(before, w - b):
+            seen += 1
+            if draw_below(state, seen) == 0:
+                rest, own, joins = w - b, b, True
+    return rest, own, joins
 
 
 # ---------------------------------------------------------------- pockets
@@ -1477,6 +1477,104 @@ def possible_groups(
                 if u >= 0:
                     break
     return starts[: found + 1].copy(), units[:filled].copy(), inside[:found].copy()
+
+
+@njit(cache=True, nogil=True)
+def choose_groups(starts: Ints, units: Ints, n: int, count: int, steps: int) -> tuple[Ints, int]:
+    """Choose groups so that every unit is in exactly one: depth first, the hardest unit first.
+
+    Parameters
+    ----------
+    starts, units : ndarray of int64
+        As `possible_groups` lists them.
+    n : int
+        Number of units.
+    count : int
+        Number of groups to choose; 0 for any.
+    steps : int
+        Choices after which the search gives up.
+
+    Returns
+    -------
+    chosen : ndarray of int64
+    verdict : int
+        1 where a choice was found, 0 where there is none (a proof), -1 where it gave up.
+    """
+    k = starts.size - 1
+    holds = np.zeros(n + 1, np.int64)
+    for i in range(units.size):
+        holds[units[i] + 1] += 1
+    holds = np.cumsum(holds)
+    of_unit = np.empty(units.size, np.int64)
+    fill = holds[:-1].copy()
+    for g in range(k):
+        for i in range(starts[g], starts[g + 1]):
+            of_unit[fill[units[i]]] = g
+            fill[units[i]] += 1
+    blocked = np.zeros(k, np.int64)  # how many chosen groups share a unit with each
+    free = holds[1:] - holds[:-1]  # groups of each unit that are not blocked
+    taken = np.zeros(n, np.bool_)
+    chosen = np.empty(n, np.int64)
+    at = np.zeros(n + 1, np.int64)
+    pick = np.empty(n + 1, np.int64)
+    depth, left, done = 0, n, 0
+    pick[0] = -1
+    while True:
+        if pick[depth] < 0 and left > 0:
+            best = -1
+            for u in range(n):
+                if not taken[u] and (best < 0 or free[u] < free[best]):
+                    best = u
+            pick[depth], at[depth] = best, holds[best]
+        if left == 0 and (count == 0 or depth == count):
+            return chosen[:depth].copy(), 1
+        found = -1
+        if left > 0 and (count == 0 or depth < count):
+            u = pick[depth]
+            while at[depth] < holds[u + 1] and found < 0:
+                g = of_unit[at[depth]]
+                at[depth] += 1
+                if blocked[g] == 0:
+                    found = g
+        if found >= 0:
+            done += 1
+            if done > steps:
+                return chosen[:0].copy(), -1
+            chosen[depth] = found
+            left -= _block(found, 1, starts, units, holds, of_unit, blocked, free, taken)
+            depth += 1
+            pick[depth] = -1
+        else:
+            if depth == 0:
+                return chosen[:0].copy(), 0
+            depth -= 1
+            left += _block(chosen[depth], -1, starts, units, holds, of_unit, blocked, free, taken)
+
+
+@njit(cache=True, nogil=True)
+def _block(
+    g: int,
+    sign: int,
+    starts: Ints,
+    units: Ints,
+    holds: Ints,
+    of_unit: Ints,
+    blocked: Ints,
+    free: Ints,
+    taken: Flags,
+) -> int:
+    """Take a group, or give it back; how many units it has."""
+    for i in range(starts[g], starts[g + 1]):
+        u = units[i]
+        taken[u] = sign > 0
+        for j in range(holds[u], holds[u + 1]):
+            other = of_unit[j]
+            before = blocked[other]
+            blocked[other] += sign
+            if before == 0 or blocked[other] == 0:
+                for e in range(starts[other], starts[other + 1]):
+                    free[units[e]] -= sign
+    return int(starts[g + 1] - starts[g])
 
 
 # ---------------------------------------------------------------- every division

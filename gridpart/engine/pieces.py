@@ -17,7 +17,7 @@ import numpy as np
 from gridpart.engine import exact, kernels
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.search import EFFORTS, Effort, search
+from gridpart.engine.search import EFFORTS, EXACT_UNITS, Effort, improve, search
 
 __all__ = ["PROVEN", "REASONS", "Piece", "Relaxation", "Settings", "connected", "solve_part"]
 
@@ -99,6 +99,13 @@ class Settings:
         return search(
             part, wanted, self.bounds, balance=self.balance, effort=self.effort, seed=seed,
             free_count=free_count, control=self.control,
+        )  # fmt: skip
+
+    def improve(self, part: Part, labels: Ints, n_groups: int, seed: Bits) -> tuple[Ints, int]:
+        """Shorten the borders of groups that are all in the band."""
+        return improve(
+            part, labels, n_groups, self.bounds, balance=self.balance, effort=self.effort,
+            seed=seed, control=self.control,
         )  # fmt: skip
 
     def narrowed(self) -> Settings | None:
@@ -200,7 +207,7 @@ def _piece(
 ) -> Piece:
     reasons = _reasons(piece, labels, n_groups, settings.bounds, why)
     relaxations: tuple[Relaxation, ...] = ()
-    if any(reasons):
+    if any(reasons) and not settings.control[0]:
         relaxations = _relaxations(piece, labels, n_groups, settings, seed, count)
     return Piece(members, labels, reasons, relaxations, cause)
 
@@ -299,7 +306,9 @@ def _insist(
     """Where the search failed: trees, then every group that could be made; a plan or a proof."""
     by_trees = exact.along_trees(piece, labels, n_groups, settings.bounds, seed, count=count)
     if by_trees is not None:
-        return *by_trees, ""
+        return *settings.improve(piece, *by_trees, seed), ""
+    if settings.control[0]:
+        return labels, n_groups, "not_found"
     if exact.is_tree(piece) and not settings.bounds.extra_low.size and count is None:
         tried = exact.whole_tree(piece, settings.bounds, seed)
         if tried is False:
@@ -310,7 +319,7 @@ def _insist(
         return labels, n_groups, "not_found"
     if not found.size:
         return labels, n_groups, "proven_by_search"
-    return found, int(found.max()) + 1, ""
+    return *settings.improve(piece, found, int(found.max()) + 1, seed), ""
 
 
 def _reasons(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, why: str) -> list[str]:
@@ -387,14 +396,15 @@ def _relaxed_high(
     if groups == 0 or groups * low > piece.total:
         return None
     bound = max(-(-piece.total // groups), high, int(piece.loads.max()))
+    if len(piece) <= EXACT_UNITS:
+        near = max(bound, high + 1)
+        least = _least_that_does(piece, settings, count, near, max(piece.total, near))
+        return None if least is None else Relaxation("high", least, True)
     tries = ((low, bound + (bound * extra) // 100) for extra in RELAXED_BY)
     found = _first_that_does(piece, settings, seed, count, tries)
     if found is None:
         return None
     value = int(found.max())
-    if len(piece) <= exact.EXHAUSTED_UNITS:
-        value = _least_that_does(piece, settings, count, max(bound, high + 1), value)
-        return Relaxation("high", value, True)
     return Relaxation("high", value, value == bound)
 
 
@@ -406,14 +416,17 @@ def _relaxed_low(
     if groups > len(piece) or groups * high < piece.total:
         return None
     bound = min(piece.total // groups, low)
+    if bound < 1:
+        return None
+    if len(piece) <= EXACT_UNITS:
+        near = min(bound, low - 1)
+        least = _least_that_does(piece, settings, count, near, 1) if near >= 1 else None
+        return None if least is None else Relaxation("low", least, True)
     tries = ((max(bound * 100 // (100 + extra), 1), high) for extra in RELAXED_BY)
     found = _first_that_does(piece, settings, seed, count, tries)
     if found is None:
         return None
     value = int(found.min())
-    if len(piece) <= exact.EXHAUSTED_UNITS:
-        value = _least_that_does(piece, settings, count, min(bound, low - 1), value)
-        return Relaxation("low", value, True)
     return Relaxation("low", value, value == bound)
 
 
@@ -442,16 +455,21 @@ def _first_that_does(
 
 def _least_that_does(
     piece: Part, settings: Settings, count: int | None, near: int, far: int
-) -> int:
+) -> int | None:
     """The value of a bound nearest to `near` with which a very small piece can be divided."""
-    sign = 1 if far >= near else -1
-    missed, does = near - sign, far
-    bounds = settings.bounds
-    while abs(does - missed) > 1:
-        middle = (does + missed) // 2
-        low, high = (bounds.low, middle) if sign > 0 else (middle, bounds.high)
-        if exact.is_possible(piece, bounds.with_band(low, high), count):
-            does = middle
+    bounds, sign = settings.bounds, 1 if far >= near else -1
+
+    def does(value: int) -> bool:
+        low, high = (bounds.low, value) if sign > 0 else (value, bounds.high)
+        return exact.is_possible(piece, bounds.with_band(low, high), count)
+
+    if not does(far):
+        return None
+    missed, found = near - sign, far
+    while abs(found - missed) > 1:
+        middle = (found + missed) // 2
+        if does(middle):
+            found = middle
         else:
             missed = middle
-    return does
+    return found

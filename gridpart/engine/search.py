@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -20,7 +20,7 @@ from gridpart.engine import kernels
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 
-__all__ = ["EFFORTS", "Effort", "search"]
+__all__ = ["EFFORTS", "EXACT_UNITS", "Effort", "improve", "search"]
 
 # Borders are scaled up inside the search until their mean has this many millimetres, so that
 # whole-number temperatures are fine enough even where every border counts 1.
@@ -125,6 +125,7 @@ def search(
         exact = run.exact(free_count)
         if exact is not None:
             return *exact, 0
+        effort = replace(effort, starts=1, restarts=0)  # there is no plan to be found
     best: tuple[tuple[int, Fraction], Ints, int] | None = None
     for labels, n_groups in _runs(run, effort, seed, free_count):
         outside = part.outside(labels, n_groups, bounds)
@@ -136,6 +137,35 @@ def search(
             break
     assert best is not None  # there is at least one run
     return best[1], best[2], best[0][0]
+
+
+def improve(
+    part: Part,
+    labels: Ints,
+    n_groups: int,
+    bounds: Bounds,
+    *,
+    balance: float,
+    effort: Effort,
+    seed: Bits,
+    control: Ints,
+) -> tuple[Ints, int]:
+    """Shorten the borders of groups that are all in the band, without leaving it.
+
+    Parameters
+    ----------
+    part, bounds, balance, effort, seed, control
+        As in :func:`search`.
+    labels : ndarray of int64, shape (n,)
+    n_groups : int
+
+    Returns
+    -------
+    labels : ndarray of int64, shape (n,)
+    n_groups : int
+    """
+    run = _Run(part, n_groups, bounds, balance, control)
+    return run.cooled(labels, _generator(seed, 0), effort.sweeps), n_groups
 
 
 def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[tuple[Ints, int]]:
@@ -294,6 +324,16 @@ class _Run:
         if outside == 0:
             return self._polished(labels, int(n_groups), state, steady)
         return labels, int(n_groups)
+
+    def cooled(self, labels: Ints, state: Bits, sweeps: int) -> Ints:
+        """Cool from a middling temperature; the best labels on the way that are in the band."""
+        even, best = self._evenness(), labels.copy()
+        found = self._moves(
+            labels.copy(), self.wanted, state,
+            _geometric(max(self._mm(self.hot) // 4, self.cold), self.cold, sweeps),
+            self._penalty(_geometric(3000, 50_000, sweeps)), np.full(sweeps, even), best,
+        )  # fmt: skip
+        return best if found >= 0 else labels
 
     def _polished(
         self, labels: Ints, n_groups: int, state: Bits, evenness: Ints

@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 
+STOPPED, SPENT = 1, 2  # what stands in control[0] when a search ends early; 2 was meant to
+
+
 @dataclass(frozen=True, eq=False)
 class Solution:
     """What the engine found.
@@ -201,13 +204,13 @@ def solve(
     layout = _lay_out(whole, bounds, sites, tied)
     parts = list(layout.parts(whole))
     totals = [part.total for part, _, _ in parts]
-    counts = share_out(n_groups, totals, bounds.low, bounds.high)
+    sizes = [len(part) for part, _, _ in parts]
+    counts = share_out(n_groups, totals, bounds.low, bounds.high, sizes)
 
     groups = _Groups(len(whole))
     for members, why in layout.decreed:
         groups.decree(members, why, _to_hold(int(whole.loads[members].sum()), why, bounds))
-    limits = [limit for limit in (time_limit, spent.seconds) if limit is not None]
-    with _stopping(control, min(limits, default=None)):
+    with _stopping(control, STOPPED, time_limit), _stopping(control, SPENT, spent.seconds):
         for (part, members, node), count in zip(parts, counts, strict=True):
             settings = Settings(
                 bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance, headroom,
@@ -217,7 +220,7 @@ def solve(
             entropy = np.random.SeedSequence([seed, len(part), part.total])
             own = entropy.generate_state(1, np.uint64).astype(np.uint64)
             groups.add(members, node, list(solve_part(part, count, settings, own)))
-    return groups.finish(whole, stopped=bool(control[0]))
+    return groups.finish(whole, stopped=bool(control[0] == STOPPED))
 
 
 # ---------------------------------------------------------------- the input
@@ -311,14 +314,14 @@ def _share(effort: Effort, n: int, total: int) -> Effort:
 
 
 @contextmanager
-def _stopping(control: Ints, seconds: float | None) -> Iterator[None]:
+def _stopping(control: Ints, word: int, seconds: float | None) -> Iterator[None]:
     """Tell the kernels to stop after so many seconds."""
     if seconds is None:
         yield
         return
 
     def stop() -> None:
-        control[0] = 1
+        control[0] = word
 
     timer = threading.Timer(seconds, stop)
     timer.daemon = True
@@ -433,7 +436,11 @@ def regions(
 
 
 def share_out(
-    n_groups: int | str | None, totals: Sequence[int], low: int, high: int
+    n_groups: int | str | None,
+    totals: Sequence[int],
+    low: int,
+    high: int,
+    sizes: Sequence[int] | None = None,
 ) -> list[int | None]:
     """Share a fixed number of groups among parts by load.
 
@@ -449,6 +456,8 @@ def share_out(
         Load of every part.
     low, high : int
         The band.
+    sizes : sequence of int, optional
+        Number of units of every part, which is the most groups that it can have.
 
     Returns
     -------
@@ -466,7 +475,7 @@ def share_out(
 
     def need(part: int) -> tuple[bool, bool, Fraction, int]:
         count, total = counts[part], totals[part]
-        room = (count + 1) * low <= total
+        room = (count + 1) * low <= total and (sizes is None or count < sizes[part])
         return total > count * high, room, Fraction(total, count), -part
 
     queue = [(*_flipped(need(part)), part) for part in range(len(totals))]
