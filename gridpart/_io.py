@@ -39,7 +39,7 @@ __all__ = [
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 TABLE_SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm")
-PORTION = 1 << 16  # rows that are written at a time
+PORTION = 1 << 15  # rows that are written at a time
 POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
 PathLike = str | os.PathLike[str]
 

@@ -21,7 +21,7 @@ Bools = npt.NDArray[np.bool_]
 Objects = npt.NDArray[np.object_]
 
 CELL_BITS = 6  # 64 x 64 cells
-BLOCK = 1 << 15  # segments, or units, that are worked on at a time
+BLOCK = 1 << 13  # segments, or units, that are worked on at a time
 POLYGON = 3  # shapely's type id
 MICRO = 1e6  # coordinates and lengths are whole micrometres while borders are matched
 
