@@ -538,8 +538,8 @@ def test_no_count_fits_is_arithmetic() -> None:
     assert only(false, "above_band")["severity"] == "warning"
 
 
-@pytest.mark.parametrize(("inside", "severity"), [(0, "note"), (4, "error")])
-def test_an_attached_enclave_must_be_empty(zones, inside: int, severity: str) -> None:
+@pytest.mark.parametrize(("inside", "severity"), [(0, "note"), (4, "note"), (250, "error")])
+def test_an_attached_enclave_holds_too_few_for_a_zone(zones, inside: int, severity: str) -> None:
     small = affinity.scale(zones.geometry[20], 0.2, 0.2)
     faulty = replaced(zones, 0, zones.geometry[0].union(small))
     faulty = replaced(faulty, 20, zones.geometry[20].difference(small))

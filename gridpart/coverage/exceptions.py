@@ -298,9 +298,10 @@ class _Judge:
         if households is None:
             return None, "units were not given to verify it"
         parts = shapely.get_parts(self._shape(row))
-        spots = shapely.point_on_surface(self.scene.unit_shapes)
-        part, unit = shapely.STRtree(spots).query(parts, predicate="contains")
-        held = np.bincount(part, households[unit], parts.size).astype(np.int64)
+        near = np.unique(self.scene.unit_tree.query(parts, predicate="intersects")[1])
+        spots = shapely.point_on_surface(self.scene.unit_shapes[near])
+        part, spot = shapely.STRtree(spots).query(parts, predicate="contains")
+        held = np.bincount(part, households[near[spot]], parts.size).astype(np.int64)
         others = np.delete(held, held.argmax())
         if not others.any():
             return True, "the smaller parts hold no household"
