@@ -174,10 +174,10 @@ def connected_part(graph: Graph) -> Graph:
 def _communities(units: Any, households: str, within: str | None) -> list[Any]:
     from gridpart.contiguity import build_contiguity
     from gridpart.plan import Rules
-    from gridpart.problem import build_communities
+    from gridpart.problem import build_communities, measure
 
     rules = Rules(households=households, within=within)
-    return build_communities(units, build_contiguity(units), rules)
+    return build_communities(units, build_contiguity(units), rules, measure(units))
 
 
 def _graph(community: Any, name: str) -> Graph:

@@ -315,7 +315,7 @@ def solve_communities(
         )
         for i in by_size
     ]  # fmt: skip
-    work = sum(spent.work(len(community)) for community in communities)
+    work = sum(spent.work(len(community), rules.balance) for community in communities)
     with ThreadPoolExecutor(1) as one, progress("dividing", work) as show:
         # the caller's thread stays free to show progress and to be interrupted
         found = _wait(one.submit(parallel, calls), controls, show)

@@ -138,6 +138,8 @@ def test_every_sweep_equals_a_slow_one(n, seed, k, others):
             np.array([penalty]), np.array([even]), chances, state, control, NONE,
         )  # fmt: skip
         for u in range(n):
+            if borders[indptr[u] : indptr[u + 1]].sum() < 2 * temperature and u % 4:
+                continue  # a short outline: every fourth sweep
             bits = int(kernels.draw(draws))
             row = indices[indptr[u] : indptr[u + 1]]
             if not row.size:

@@ -37,6 +37,8 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
+_S64 = np.uint64(64)
+_HUGE = np.int64(1 << 62)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -638,7 +640,17 @@ def anneal(
     stamp = np.zeros(n, np.int64)
     queue = np.empty(n, np.int64)
     mark = 1
+    # At high temperatures the state of a unit with a short outline means nothing, and changes at
+    # every visit: one visit in four is enough. Not where sweeps are few and each one is judged.
+    outline = np.zeros(n, np.int64)
+    if best.size != n:
+        for number in range(n):
+            for e in range(indptr[number], indptr[number + 1]):
+                outline[number] += borders[e]
+    else:
+        outline[:] = _HUGE
     chance_mask = np.uint64(chances.size - 1)
+    most = chances.max()
     for sweep in range(temperatures.size):
         if control[0] != 0:
             break
@@ -646,24 +658,33 @@ def anneal(
         temperature = temperatures[sweep]
         penalty = penalties[sweep]
         even = evenness[sweep]
-        for u in range(n):
-            start = indptr[u]
-            stop = indptr[u + 1]
-            if stop == start:
+        limit = (temperature * most) >> 16
+        end = np.uint64(indptr[0])
+        for number in range(n):
+            # unsigned, so that no index is tested for being negative
+            u = np.uint64(number)
+            start = end
+            end = np.uint64(indptr[u + _ONE])
+            degree = end - start
+            if degree == _ZERO or (outline[u] < 2 * temperature and (number + sweep) & 3 != 0):
                 continue
             bits = draw(state)
-            pick = np.int64(((bits & _LOW_32) * np.uint64(stop - start)) >> _S32)
-            target = labels[indices[start + pick]]
-            own = labels[u]
-            if target == own or group_size[own] == 1:
+            pick = ((bits & _LOW_32) * degree) >> _S32
+            own = np.uint64(labels[u])
+            target = np.uint64(labels[np.uint64(indices[start + pick])])
+            if target == own:
                 continue
             gain = 0
-            for e in range(start, stop):
-                g = labels[indices[e]]
+            inside = _ZERO
+            for place in range(degree):
+                i = np.uint64(place)
+                g = np.uint64(labels[np.uint64(indices[start + i])])
+                length = borders[start + i]
                 if g == own:
-                    gain += borders[e]
+                    gain += length
+                    inside |= _ONE << i
                 elif g == target:
-                    gain -= borders[e]
+                    gain -= length
             delta = gain
             load = loads[u]
             if load != 0:
@@ -677,27 +698,52 @@ def anneal(
                 delta += (penalty * miss) >> 16
             if extra.shape[1] > 0:
                 miss = extra_change(
-                    group_extra, own, target, extra, u, extra_low, extra_high, extra_scale
+                    group_extra,
+                    int(own),
+                    int(target),
+                    extra,
+                    number,
+                    extra_low,
+                    extra_high,
+                    extra_scale,
                 )
                 delta += (penalty * (miss >> 16)) >> 16
             far_own, far_target = 0, 0
             if is_wide:
-                far_own = far_from(u, first[own], following, reach, widest)
-                far_target = far_from(u, first[target], following, reach, widest)
+                far_own = far_from(number, first[own], following, reach, widest)
+                far_target = far_from(number, first[target], following, reach, widest)
                 pairs = extra_scale[others] * (far_target - far_own)
                 delta += (penalty * (pairs >> 16)) >> 16
             share = work[u]
             if even != 0 and share != 0:
                 # by how much the sum of the squared work of both groups changes
                 delta += (even * (2 * share * (group_work[target] - group_work[own] + share))) >> 28
+            if delta > limit:
+                continue
             if delta > 0:
-                chance = chances[np.int64((bits >> _S32) & chance_mask)]
+                chance = chances[(bits >> _S32) & chance_mask]
                 if delta > (temperature * chance) >> 16:
                     continue
-            connected = stays_connected(u, indptr, indices, masks, labels, stamp, mark, queue)
-            mark += 2
-            if not connected:
+            if group_size[own] == 1:
                 continue
+            if inside & (inside - _ONE) != _ZERO or degree > _S64:
+                reached = inside & (~inside + _ONE)
+                frontier = reached
+                while frontier != _ZERO and degree <= _S64:
+                    fresh = _ZERO
+                    for place in range(degree):
+                        i = np.uint64(place)
+                        if (frontier >> i) & _ONE:
+                            fresh |= masks[start + i]
+                    frontier = fresh & inside & ~reached
+                    reached |= frontier
+                if reached != inside or degree > _S64:
+                    connected = stays_connected(
+                        number, indptr, indices, masks, labels, stamp, mark, queue
+                    )
+                    mark += 2
+                    if not connected:
+                        continue
             labels[u] = target
             group_load[own] -= load
             group_load[target] += load
@@ -711,7 +757,7 @@ def anneal(
             if is_wide:
                 group_extra[own, others] -= far_own
                 group_extra[target, others] += far_target
-                relink(u, own, target, first, following, previous)
+                relink(number, int(own), int(target), first, following, previous)
             cut += gain
         if (
             best.size == n

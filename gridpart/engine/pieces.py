@@ -17,7 +17,7 @@ import numpy as np
 from gridpart.engine import exact, kernels
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.search import EFFORTS, EXACT_UNITS, Effort, improve, search
+from gridpart.engine.search import EFFORTS, EXACT_UNITS, Effort, hunt, improve, search
 
 __all__ = ["PROVEN", "REASONS", "Piece", "Relaxation", "Settings", "connected", "solve_part"]
 
@@ -249,7 +249,8 @@ def _nearest_count(
         best = attempt(count, quick)
         if best is None:
             missed, count = count, count + step * stride
-            stride *= 2
+            # of very few units every number is tried: what fits may have gaps
+            stride *= 1 if len(piece) <= EXACT_UNITS else 2
     if best is None:
         return None
     while abs(count - missed) > 1:
@@ -304,7 +305,13 @@ def _insist(
     count: int | None = None,
 ) -> tuple[Ints, int, str]:
     """Where the search failed: trees, then every group that could be made; a plan or a proof."""
-    by_trees = exact.along_trees(piece, labels, n_groups, settings.bounds, seed, count=count)
+    bounds = settings.bounds
+    by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
+    if by_trees is None:
+        hunted, left = hunt(piece, labels, n_groups, bounds, seed=seed, control=settings.control)
+        by_trees = (hunted, n_groups)
+        if left:
+            by_trees = exact.along_trees(piece, hunted, n_groups, bounds, seed, count=count)
     if by_trees is not None:
         return *settings.improve(piece, *by_trees, seed), ""
     if settings.control[0]:

@@ -20,7 +20,7 @@ from gridpart.engine import kernels
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 
-__all__ = ["EFFORTS", "EXACT_UNITS", "Effort", "improve", "search"]
+__all__ = ["EFFORTS", "EXACT_UNITS", "Effort", "hunt", "improve", "search"]
 
 # Borders are scaled up inside the search until their mean has this many millimetres, so that
 # whole-number temperatures are fine enough even where every border counts 1.
@@ -30,6 +30,7 @@ QUENCH_SWEEPS = 20
 NARROW_SWEEPS = 1500
 FIRST_SWEEPS, LONGEST_SWEEPS = 1000, 60_000  # of runs that are given seconds
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
+HUNTS, HUNT_VISITS, HUNT_SCALE = 6, 20_000_000, 1000  # searches for any division in the band
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
 
 
@@ -41,8 +42,11 @@ class Effort:
     ----------
     sweeps : int
         Passes over all units while the temperature falls.
+    small_sweeps : int, optional
+        The same for each run of a part of at most `starts_up_to` units, if not as many.
     starts : int
-        Independent runs, of which the best is kept; each is as long as `sweeps` says.
+        Independent runs of such a part, of which the best is kept; of much smaller ones up to
+        four times as many.
     starts_up_to : int
         Parts of more units get one run: there the differences between runs average out.
     restarts : int
@@ -52,7 +56,8 @@ class Effort:
         the machine is.
     """
 
-    sweeps: int = 5500
+    sweeps: int = 7000
+    small_sweeps: int | None = None
     starts: int = 3
     starts_up_to: int = 1000
     restarts: int = 200
@@ -71,15 +76,27 @@ class Effort:
             raise ValueError(f"effort must be more than 0 seconds, got {effort!r}")
         return cls(sweeps=FIRST_SWEEPS, starts=1, restarts=100_000, seconds=float(effort))
 
-    def work(self, n: int) -> int:
+    def sweeps_of(self, n: int, balance: float) -> int:
+        """Passes over a part of n units; even groups come slowly, up to three times as many."""
+        if self.seconds is not None:
+            return self.sweeps
+        if n <= self.starts_up_to:
+            return int((self.small_sweeps or self.sweeps) * max(8 * balance - 5, 1))
+        return int(self.sweeps * min(max(40 * balance - 19, 1), 3))
+
+    def starts_of(self, n: int) -> int:
+        """Runs of a part of n units."""
+        return self.starts * min(self.starts_up_to // n, 4) if n <= self.starts_up_to else 1
+
+    def work(self, n: int, balance: float) -> int:
         """Units visited by the runs over a part of n units."""
-        return n * self.sweeps * (self.starts if n <= self.starts_up_to else 1)
+        return n * self.sweeps_of(n, balance) * self.starts_of(n)
 
 
 EFFORTS = {
-    "fast": Effort(sweeps=1200, starts=1, restarts=40),
-    "default": Effort(),
-    "best": Effort(sweeps=30_000, starts=4, starts_up_to=1500, restarts=2000),
+    "fast": Effort(sweeps=1400, starts=1, starts_up_to=0, restarts=40),
+    "default": Effort(small_sweeps=11_000),
+    "best": Effort(sweeps=90_000, small_sweeps=30_000, restarts=2000),
 }
 
 
@@ -139,6 +156,38 @@ def search(
     return best[1], best[2], best[0][0]
 
 
+def hunt(
+    part: Part, labels: Ints, n_groups: int, bounds: Bounds, *, seed: Bits, control: Ints
+) -> tuple[Ints, int]:
+    """Look for any division inside the bands, whatever its borders.
+
+    Parameters
+    ----------
+    part, bounds, seed, control
+        As in :func:`search`.
+    labels : ndarray of int64, shape (n,)
+        Where to begin.
+    n_groups : int
+
+    Returns
+    -------
+    labels : ndarray of int64, shape (n,)
+        As many groups; fewer of them outside, if not none.
+    outside : int
+        Groups outside their bands.
+    """
+    run = _Run(part, n_groups, bounds, 0.0, control)
+    best, least = labels, part.outside(labels, n_groups, bounds)
+    for turn in range(HUNTS):
+        found = run.hunted(labels, _generator(seed, turn))
+        outside = part.outside(found, n_groups, bounds)
+        if outside < least:
+            best, least = found, outside
+        if least == 0 or control[0]:
+            break
+    return best, least
+
+
 def improve(
     part: Part,
     labels: Ints,
@@ -182,13 +231,14 @@ def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[t
                 break
     if found:
         return
+    n = len(run.part)
+    sweeps = effort.sweeps_of(n, run.balance)
     if effort.seconds is None:
-        starts = effort.starts if len(run.part) <= effort.starts_up_to else 1
-        for turn in range(starts):
-            yield run.wide(_generator(seed, turn), turn, effort.sweeps, free_count)
+        for turn in range(effort.starts_of(n)):
+            yield run.wide(_generator(seed, turn), turn, sweeps, free_count)
         return
-    turn, sweeps = 0, effort.sweeps
-    while turn == 0 or sweeps >= effort.sweeps:
+    turn, least = 0, sweeps
+    while turn == 0 or sweeps >= least:
         before = clock.left()
         yield run.wide(_generator(seed, turn), turn, sweeps, free_count)
         took = max(before - clock.left(), 1e-6)
@@ -236,6 +286,7 @@ class _Run:
         self.hot = Fraction(square, self.mean)
         ranked = np.sort(self.borders)
         self.cold = int(ranked[ranked.size // 10]) // 3 + 1
+        self.end = max(2 * self.cold, self.mean // 8)
         self.median = int(ranked[ranked.size // 2])
         self.group_load = max(part.total // wanted, 1)
         self.group_work = max(int(part.work.sum()) // wanted, 1)
@@ -268,9 +319,10 @@ class _Run:
         """Start by bisection and cool once: for many groups in a band that most moves keep."""
         labels = self._bisected(turn)
         even = self._evenness()
+        more = min(max(self.balance - 0.5, 0.0), 0.5)
         self._moves(
             labels, self.wanted, state,
-            _geometric(self._mm(self.hot), self.cold, sweeps, bend=0.6),
+            _geometric(self._mm(self.hot), self.end, sweeps, bend=0.6 * (1 + more)),
             self._penalty(_geometric(300, 3000, sweeps)),
             _geometric(min(even, self._even), even, sweeps) if even else _zeros(sweeps),
         )  # fmt: skip
@@ -325,6 +377,20 @@ class _Run:
             return self._polished(labels, int(n_groups), state, steady)
         return labels, int(n_groups)
 
+    def hunted(self, labels: Ints, state: Bits) -> Ints:
+        """Cool with households outside the band as the only cost."""
+        n = len(self.part)
+        unit = max(self.part.total // max(int((self.part.loads > 0).sum()), 1), 1)
+        best = np.empty(n, np.int64)
+        sweeps = min(max(HUNT_VISITS // n, 300), 50_000)
+        end = labels.copy()
+        found = self._moves(
+            end, self.wanted, state, _geometric(unit * HUNT_SCALE, HUNT_SCALE // 4, sweeps),
+            np.full(sweeps, HUNT_SCALE << 16), _zeros(sweeps), best,
+            borders=_zeros(self.part.borders.size),
+        )  # fmt: skip
+        return best if found >= 0 else end
+
     def cooled(self, labels: Ints, state: Bits, sweeps: int) -> Ints:
         """Cool from a middling temperature; the best labels on the way that are in the band."""
         even, best = self._evenness(), labels.copy()
@@ -364,11 +430,13 @@ class _Run:
     def _moves(
         self, labels: Ints, n_groups: int, state: Bits, temperatures: Ints, penalties: Ints,
         evenness: Ints, best: Ints | None = None, *, finishing: bool = False,
+        borders: Ints | None = None,
     ) -> int:  # fmt: skip
         """Move units; what finishes a run goes on when the search has been told to stop."""
         part, bounds = self.part, self.bounds
         found = kernels.anneal(
-            part.indptr, part.indices, self.borders, self.masks, part.loads, part.work,
+            part.indptr, part.indices,
+            self.borders if borders is None else borders, self.masks, part.loads, part.work,
             part.extra, labels, n_groups, bounds.low, bounds.high,
             bounds.extra_low, bounds.extra_high, self.extra_scale, part.reach, bounds.widest,
             temperatures, penalties, evenness, _chances(), state,
@@ -391,14 +459,16 @@ class _Run:
         worth: the root of its number of units, times the typical border. That is the mean border
         where lengths are alike, and less where a few long ones make up the mean.
         """
-        balance = Fraction(min(max(self.balance, 0.0), 0.99)).limit_denominator(1000)
-        return int(self._even * balance / (1 - balance))
+        balance = Fraction(min(max(self.balance, 0.0), 1.0)).limit_denominator(1000)
+        return int(self._even * 33 * balance / (30 - 27 * balance))
 
     @property
     def _even(self) -> int:
         """Evenness at balance 0.5."""
         outline = math.isqrt(len(self.part) * self.mean * self.median // self.wanted)
-        return 14 * outline * (1 << 28) // (5 * self.group_work * self.group_work)
+        # less where many groups lie at the rim of the part, whose outline is partly no cut
+        rim = 10_000 - 100_000_000 // math.isqrt(self.wanted * 10**8)
+        return 60 * outline * rim * (1 << 28) // (200_000 * self.group_work * self.group_work)
 
     def _penalty(self, thousandths: Ints) -> Ints:
         """Millimetres / 65536 for every household outside, from thousandths of a mean border."""

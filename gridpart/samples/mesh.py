@@ -242,8 +242,14 @@ class Mesh:
         bends = self._bends(p, q, bend)
         skip = {crossing[1] for crossing in (first, second) if crossing[2] is None}
         points = [p, *bends, q]
-        if any(not self._clear(ring, a, b, skip, snap * 0.4) for a, b in pairwise(points)):
-            return None
+        corners = [None if crossing[2] else crossing[1] for crossing in (first, second)]
+        for corner, toward in zip(corners, (points[1], points[-2]), strict=True):
+            if corner is not None and not self._inward(ring, corner, toward):
+                return None
+        for at, (start, stop) in enumerate(pairwise(points)):
+            ends = {corners[0] if at == 0 else None, corners[1] if at == len(bends) else None}
+            if not self._clear(ring, start, stop, skip, ends, snap * 0.4):
+                return None
         # Provisional vertices: taken back if a side turns out too small.
         mark = len(xs)
         u = ring[first[1]] if first[2] is None else self.vertex(*p)
@@ -296,15 +302,32 @@ class Mesh:
             out.append((p[0] + t * dx - away * dy, p[1] + t * dy + away * dx))
         return out
 
+    def _inward(self, ring: Ring, at: int, toward: tuple[float, float]) -> bool:
+        """Whether a segment leaves a corner of a ring into the ring."""
+        xs, ys = self.xs, self.ys
+        x, y = xs[ring[at]], ys[ring[at]]
+        before, after = ring[at - 1], ring[(at + 1) % len(ring)]
+        ax, ay, bx, by = xs[after] - x, ys[after] - y, xs[before] - x, ys[before] - y
+        dx, dy = toward[0] - x, toward[1] - y
+        from_after, to_before = ax * dy - ay * dx > 0, dx * by - dy * bx > 0
+        if ax * by - ay * bx > 0:
+            return from_after and to_before
+        return from_after or to_before
+
     def _clear(
         self,
         ring: Ring,
         p: tuple[float, float],
         q: tuple[float, float],
         skip: set[int],
+        ends: set[int | None],
         room: float,
     ) -> bool:
-        """Whether the segment p-q keeps `room` from the ring's vertices and crosses no edge."""
+        """Whether the segment p-q keeps `room` from the ring's vertices and crosses no edge.
+
+        Vertices in `skip` may be near; those in `ends`, where it begins or ends, have edges that
+        it meets.
+        """
         xs, ys = self.xs, self.ys
         px, py = p
         dx, dy = q[0] - px, q[1] - py
@@ -322,7 +345,7 @@ class Mesh:
         previous = len(ring) - 1
         for i in range(len(ring)):
             j, previous = previous, i
-            if (beside[i] < 0) == (beside[j] < 0) or i in skip or j in skip:
+            if (beside[i] < 0) == (beside[j] < 0) or i in ends or j in ends:
                 continue
             s = along[j] + (along[i] - along[j]) * beside[j] / (beside[j] - beside[i])
             if tip < s < length - tip:
