@@ -20,7 +20,7 @@ matplotlib.use("Agg")
 from compare import METIS, kind, kinds, load, results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from peers import BALANCES, roster
+from peers import BALANCES, at_balance, roster
 from porto import show
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -159,7 +159,7 @@ def panel(ax: Axes, place: str, measure: str, *, log: bool) -> None:
 def own(ax: Axes, place: str, measure: str) -> None:
     """gridpart's efforts as one line, its balances as another."""
     efforts = ["gridpart fast", "gridpart", "gridpart best"]
-    balances = [f"gridpart balance {b:g}" for b in BALANCES]
+    balances = [at_balance(b) for b in BALANCES]
     names = efforts if measure == "cpu" else balances
     points = [point for point in (Point(name, place) for name in names) if point]
     if not points:

@@ -329,7 +329,12 @@ def gerrychain(graph: Graph, *, seed: int, seconds_per_1000: float = 120.0) -> F
 
 # ---------------------------------------------------------------- who is compared
 
-BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+BALANCES = (0.0, 0.25, 0.5, 0.53, 0.75, 1.0)
+
+
+def at_balance(balance: float) -> str:
+    """Name of gridpart at a balance; half is its default."""
+    return "gridpart" if balance == 0.5 else f"gridpart balance {balance:g}"
 
 
 def _kway(ufactor: int, ncuts: int, niter: int, *, mend: bool = False) -> Tool:
@@ -351,7 +356,14 @@ def roster(limit: float = 600.0) -> list[Tool]:
         Tool("gridpart", gridpart),
         Tool("gridpart fast", gridpart, {"effort": "fast"}),
         Tool("gridpart best", gridpart, {"effort": "best"}, largest=3000, seeds=5),
-        *(Tool(f"gridpart balance {b:g}", gridpart, {"balance": b}) for b in BALANCES),
+        Tool(
+            "gridpart best, balance 0",
+            gridpart,
+            {"effort": "best", "balance": 0.0},
+            largest=3000,
+            seeds=5,
+        ),
+        *(Tool(at_balance(b), gridpart, {"balance": b}) for b in BALANCES if b != 0.5),
         *(_kway(ufactor, 1, 10) for ufactor in (30, 300, 400)),
         *(_kway(ufactor, 10, 50) for ufactor in (30, 300, 400)),
         _kway(400, 10, 50, mend=True),
