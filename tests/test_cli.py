@@ -316,7 +316,7 @@ def test_all_problems_together_and_the_nearest_column(units, tmp_path, capsys):
         (["partition", "units.gpkg", "-o", "p.gpkg", "--low", "9", "--high", "3"], "low=9, high=3"),
         (["partition", "units.gpkg", "-o", "p.gpkg", "--low", "few"], "not a valid integer"),
         (["partition", "units.gpkg"], "Missing option"),
-        (["partition", "units.gpkg", "-o", "p.gpkg", "--bound", "age:5"], "say COL:LOW:HIGH"),
+        (["partition", "units.gpkg", "-o", "p.gpkg", "--bound", "age:5"], "say NAME:LOW:HIGH"),
         (["partition", "two.gpkg", "-o", "p.gpkg"], "choose a layer; the file has: a, b"),
         (["code", "units.gpkg", "-o", "p.gpkg", "--parent-code", PARENT], "not a plan"),
         (["code", "units.gpkg", "-o", "p.gpkg"], "either --parent-code or --parent-col"),
