@@ -539,3 +539,22 @@ def test_legend_entries_by_themselves(grids):
     labels = [entry.get_label() for entry in grid_legend(Drawn(grids), boundary=True)]
     assert labels[-1] == "boundary"
     assert "community border" not in labels
+
+
+def test_barriers_and_crossings_stand_on_the_map_and_in_its_legend():
+    cells = shapely.box(np.tile(np.arange(6), 2) * 100, [0] * 6 + [100] * 6,
+                        np.tile(np.arange(1, 7), 2) * 100, [100] * 6 + [200] * 6)  # fmt: skip
+    units = gpd.GeoDataFrame({"households": [50] * 12}, geometry=cells, crs="EPSG:4547")
+    river = gpd.GeoSeries([shapely.LineString([(-50, 100), (650, 100)])], crs="EPSG:4547")
+    bridge = gpd.GeoSeries([shapely.LineString([(250, 90), (250, 110)])], crs="EPSG:4547")
+    plan = gp.partition(units, low=100, high=200, barriers=river, crossings=bridge, effort="fast")
+    figure = sheet.draw_sheet(plan)
+    page, panel = figure.axes[:2]
+    drawn = [c for c in page.collections if mpl.colors.to_hex(c.get_edgecolor()[0]) == "#2b6fb3"]
+    (path,) = drawn[0].get_paths()
+    assert path.vertices.tolist() == [[0, 100], [600, 100]]  # no longer than the map
+    (mark,) = [line for line in page.lines if line.get_marker() == "s"]
+    assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (250, 100)
+    labels = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert labels[-2:] == ["barrier", "crossing"]
+    assert page.get_xlabel() == page.get_ylabel() == ""

@@ -20,6 +20,7 @@ from gridpart.errors import InputError
 from gridpart.plots.cartography import INK
 from gridpart.plots.fonts import Lettering, is_outline_cff
 from gridpart.plots.grids import boundary_outline, grid_legend, legend_title, plot_grids
+from gridpart.plots.lines import draw_lines
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -192,6 +193,7 @@ class Part(NamedTuple):
 
     grids: gpd.GeoDataFrame
     rules: Any
+    lines: gpd.GeoDataFrame | None
 
 
 def _community(plan: PlanLike, within: str) -> Part:
@@ -204,7 +206,7 @@ def _community(plan: PlanLike, within: str) -> Part:
         near = get_close_matches(str(within), names, n=1, cutoff=0.5)
         advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20])}"
         raise InputError(f"within={within!r} is no community of the plan; {advice}")
-    return Part(grids[rows], plan.rules)
+    return Part(grids[rows], plan.rules, getattr(plan, "lines", None))
 
 
 def _in_view(boundary: Any, grids: gpd.GeoDataFrame) -> gpd.GeoSeries | None:
@@ -251,6 +253,8 @@ def draw_sheet(
         plan, ax=page, boundary=boundary, legend=False, label=label, column=column, font=font
     )
     handles = grid_legend(plan, column=column, boundary=boundary is not None)
+    view = box(*plan.grids.total_bounds)
+    handles += draw_lines(getattr(plan, "lines", None), page, view)
     _fill_panel(panel, plan, sheet, handles=handles, title=heading, letters=letters)
     left, top = MARGIN / sheet.width, 1 - MARGIN / sheet.height
     _write(
