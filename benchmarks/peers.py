@@ -329,7 +329,7 @@ def gerrychain(graph: Graph, *, seed: int, seconds_per_1000: float = 120.0) -> F
 
 # ---------------------------------------------------------------- who is compared
 
-BALANCES = (0.0, 0.25, 0.5, 0.53, 0.75, 1.0)
+BALANCES = (0.0, 0.25, 0.5, 0.53, 0.7, 1.0)
 
 
 def at_balance(balance: float) -> str:

@@ -45,8 +45,9 @@ class Effort:
     small_sweeps : int, optional
         The same for each run of a part of at most `starts_up_to` units, if not as many.
     starts : int
-        Independent runs of such a part, of which the best is kept; of much smaller ones up to
-        four times as many.
+        Independent runs of such a part, of which the best is kept.
+    more_starts : int
+        Up to how many times as many for parts that are so many times smaller.
     starts_up_to : int
         Parts of more units get one run: there the differences between runs average out.
     restarts : int
@@ -60,6 +61,7 @@ class Effort:
     small_sweeps: int | None = None
     starts: int = 3
     starts_up_to: int = 1000
+    more_starts: int = 1
     restarts: int = 200
     seconds: float | None = None
 
@@ -86,7 +88,9 @@ class Effort:
 
     def starts_of(self, n: int) -> int:
         """Runs of a part of n units."""
-        return self.starts * min(self.starts_up_to // n, 4) if n <= self.starts_up_to else 1
+        if n > self.starts_up_to:
+            return 1
+        return self.starts * min(self.starts_up_to // n, self.more_starts)
 
     def work(self, n: int, balance: float) -> int:
         """Units visited by the runs over a part of n units."""
@@ -96,7 +100,7 @@ class Effort:
 EFFORTS = {
     "fast": Effort(sweeps=1400, starts=1, starts_up_to=0, restarts=40),
     "default": Effort(small_sweeps=11_000),
-    "best": Effort(sweeps=90_000, small_sweeps=30_000, restarts=2000),
+    "best": Effort(sweeps=90_000, small_sweeps=30_000, more_starts=4, restarts=2000),
 }
 
 
@@ -467,7 +471,7 @@ class _Run:
         """Evenness at balance 0.5."""
         outline = math.isqrt(len(self.part) * self.mean * self.median // self.wanted)
         # less where many groups lie at the rim of the part, whose outline is partly no cut
-        rim = 10_000 - 100_000_000 // math.isqrt(self.wanted * 10**8)
+        rim = max(10_000 - 100_000_000 // math.isqrt(self.wanted * 10**8), 8200)
         return 60 * outline * rim * (1 << 28) // (200_000 * self.group_work * self.group_work)
 
     def _penalty(self, thousandths: Ints) -> Ints:
