@@ -173,8 +173,8 @@ def connected_part(graph: Graph) -> Graph:
 
 def _communities(units: Any, households: str, within: str | None) -> list[Any]:
     from gridpart.contiguity import build_contiguity
-    from gridpart.plan import Rules
     from gridpart.problem import build_communities, measure
+    from gridpart.rules import Rules
 
     rules = Rules(households=households, within=within)
     return build_communities(units, build_contiguity(units), rules, measure(units))

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from gridpart.engine import Effort, Solution
-from gridpart.plan import EXCEPTION_COLUMNS, Rules
+from gridpart.plan import EXCEPTION_COLUMNS
 from gridpart.problem import Community, Failure, solve_one
+from gridpart.rules import Rules
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 import time
@@ -23,7 +22,7 @@ from gridpart.contiguity import Contiguity, build_contiguity
 from gridpart.engine import EFFORTS
 from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.explain import Divided, explain, find_crossings, join
-from gridpart.plan import Plan, Rules, lock_names
+from gridpart.plan import Plan
 from gridpart.problem import (
     Community,
     Measured,
@@ -32,6 +31,7 @@ from gridpart.problem import (
     measure,
     solve_communities,
 )
+from gridpart.rules import Rules, check_rules, lock_names
 from gridpart.units import check_units, repair_units
 
 if TYPE_CHECKING:
@@ -209,7 +209,9 @@ def partition(
         locked=locked, enclaves=enclaves, levels=levels, barrier_tolerance=barrier_tolerance,
         effort=effort if isinstance(effort, str) else repr(effort),
     )  # fmt: skip
-    _check_rules(rules, units, jobs, effort, time_limit)
+    problems = [*check_rules(rules, units), *_check_spending(jobs, effort, time_limit)]
+    if problems:
+        raise InputError(problems)
     checked = _at_the_door(units, rules, crs=crs, repair=repair, tolerance=tolerance)
     lines = gather_lines(barriers, crossings, border_costs, checked.crs)
     borders = _borders(checked, graph, tolerance)
@@ -325,123 +327,20 @@ def _parts_cut_off(divided: Divided, borders: Contiguity, loads: Ints) -> dict[i
     return cut_off
 
 
-def _check_rules(
-    rules: Rules,
-    units: gpd.GeoDataFrame,
-    jobs: int | None,
-    effort: str | float | Effort,
-    time_limit: float | None,
-) -> None:
-    """Report everything that is wrong with the options together."""
+def _check_spending(
+    jobs: int | None, effort: str | float | Effort, time_limit: float | None
+) -> list[Problem]:
     problems = []
-    for name in ("low", "high", "target", "seed"):
-        value = getattr(rules, name)
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not (whole or (name == "target" and value is None)):
-            problems.append(Problem(name, f"{name} must be a whole number, got {value!r}"))
-    if not problems:
-        if not 1 <= rules.low <= rules.high:
-            text = f"the band must satisfy 1 <= low <= high, got low={rules.low}, high={rules.high}"
-            problems.append(Problem("band", text))
-        elif rules.target is not None and not rules.low <= rules.target <= rules.high:
-            text = f"target {rules.target} lies outside the band {rules.low}-{rules.high}"
-            problems.append(Problem("target", text))
-        if rules.seed < 0:
-            problems.append(Problem("seed", f"seed must not be negative, got {rules.seed}"))
     if jobs is not None and jobs < 1:
         problems.append(Problem("jobs", f"jobs must be at least 1, got {jobs}"))
-    if not 0 <= rules.balance <= 1:
-        problems.append(Problem("balance", f"balance must be from 0 to 1, got {rules.balance}"))
     if isinstance(effort, str) and effort not in EFFORTS:
         known = ", ".join(EFFORTS)
         text = f"effort must be one of {known}, or seconds, got {effort!r}"
         problems.append(Problem("effort", text))
-    seconds = {"effort": effort, "time_limit": time_limit}
-    for name, value in seconds.items():
+    for name, value in {"effort": effort, "time_limit": time_limit}.items():
         if isinstance(value, int | float) and not 0 < value < math.inf:
             text = f"{name} must be more than 0 seconds, got {value}"
             problems.append(Problem(name, text))
-    if not 0 <= rules.headroom < 1:
-        text = f"headroom must be from 0 to below 1, got {rules.headroom}"
-        problems.append(Problem("headroom", text))
-    for name in ("max_diameter_m", "barrier_tolerance"):
-        value = getattr(rules, name)
-        if value is not None and not 0 < value < math.inf:
-            problems.append(Problem(name, f"{name} must be more than 0 metres, got {value}"))
-    if rules.enclaves not in ("keep", "attach"):
-        text = f"enclaves must be 'keep' or 'attach', got {rules.enclaves!r}"
-        problems.append(Problem("enclaves", text))
-    problems += _check_levels(rules, units)
-    if isinstance(rules.n_grids, str) and rules.n_grids not in ("fewest", "most"):
-        text = f"n_grids must be a number, 'fewest' or 'most', got {rules.n_grids!r}"
-        problems.append(Problem("n_grids", text))
-    problems += _check_columns(rules, units)
-    if problems:
-        raise InputError(problems)
-
-
-def _check_levels(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
-    """Levels need bands and names that are free."""
-    problems = []
-    taken = {str(column).lower() for column in getattr(units, "columns", [])}
-    taken |= {"grid", "grid_code", "parent_grid"}
-    for name, (low, high) in (rules.levels or {}).items():
-        if name.lower() in taken:
-            text = f"a level cannot be called {name!r}: there is a column of that name"
-            problems.append(Problem("levels", text))
-        if not 1 <= low <= high:
-            text = f"the band of level {name!r} must satisfy 1 <= low <= high, got {low} to {high}"
-            problems.append(Problem("levels", text))
-    if rules.upper_levels and isinstance(rules.n_grids, Mapping):
-        text = "numbers of grids by community do not go with levels above the grids"
-        problems.append(Problem("levels", text))
-    return problems
-
-
-def _check_locks(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
-    """A locked grid lies in one community and holds its exclusive units alone."""
-    if rules.locked is None or rules.within is None or rules.within not in units.columns:
-        return []
-    names = lock_names(units[rules.locked])
-    held = names != ""
-    communities = units[rules.within][held].groupby(names[held]).nunique()
-    bad = tuple(f"grid {name}" for name in communities.index[communities > 1])
-    if not bad:
-        return []
-    return [Problem("locked", "a locked grid must lie in one community", bad)]
-
-
-def _check_columns(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
-    """Columns that rules name besides those that the door checks."""
-    problems = []
-    columns = [str(column) for column in getattr(units, "columns", [])]
-    measured = [name for name in rules.bounds or () if name != "area_m2" or name in columns]
-    counted = [name for name in (rules.workload, *measured) if name is not None]
-    wanted = {**dict.fromkeys(counted, "of whole numbers")}
-    marks = {
-        rules.exclusive: "to mark exclusive units",
-        rules.keep_whole: "to name compounds",
-        rules.locked: "to name locked grids",
-    }
-    wanted.update({name: use for name, use in marks.items() if name is not None})
-    for name, use in wanted.items():
-        if name not in columns:
-            near = difflib.get_close_matches(name, columns, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.append(Problem("missing_column", f"no column {name!r} {use}{hint}"))
-        elif name in counted:
-            values = pd.to_numeric(units[name], errors="coerce").to_numpy(np.float64)
-            wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.rint(values)))
-            bad = tuple(f"unit {u}: {v}" for u, v in units[name][wrong].items())
-            if bad:
-                text = f"column {name!r} must hold whole numbers, 0 or more"
-                problems.append(Problem("not_whole", text, bad))
-    for name, (low, high) in (rules.bounds or {}).items():
-        if not 0 <= low <= high:
-            text = f"the bounds of {name!r} must satisfy 0 <= low <= high, got {low} to {high}"
-            problems.append(Problem("bounds", text))
-    if not problems:
-        problems += _check_locks(rules, units)
     return problems
 
 

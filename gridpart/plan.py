@@ -6,7 +6,6 @@ Grids are derived from units and labels once; a plan never changes, methods retu
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +17,14 @@ import shapely
 
 from gridpart import _io
 from gridpart.errors import InputError
+from gridpart.rules import Rules, site_marks
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
     from gridpart.contiguity import Contiguity
 
-__all__ = ["EXCEPTION_COLUMNS", "Plan", "Rules", "read_plan"]
+__all__ = ["EXCEPTION_COLUMNS", "Plan", "read_plan"]
 
 EXCEPTION_COLUMNS = (
     "level",
@@ -40,134 +40,6 @@ EXCEPTION_COLUMNS = (
     "advice",
 )
 LAYERS = ("grids", "units", "exceptions", "provenance")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """The rules of a plan; with the same units and the same rules the plan is the same.
-
-    Parameters
-    ----------
-    households : str
-        Column with the households of every unit.
-    id : str, optional
-        Column with the unit's name.
-    within : str, optional
-        Column with the community of every unit; a grid never crosses its border.
-    low, high : int
-        The band: fewest and most households of a grid.
-    target : int, optional
-        Households a grid should have on average; by default the middle of the band.
-    seed : int
-        Start of the random numbers.
-    exclusive : str, optional
-        Column that marks units which are grids of their own.
-    n_grids : int, str or mapping, optional
-        The number of grids: a total, ``"fewest"``, ``"most"``, or one for each community.
-    balance : float
-        From 0, shortest borders, to 1, most even grids.
-    workload : str, optional
-        Column to be evened out instead of households.
-    bounds : mapping of str to (int, int), optional
-        Bands of other columns; ``area_m2`` is measured.
-    headroom : float
-        Share by which the households of a grid may change without leaving the band.
-    keep_whole : str, optional
-        Column with the compound of every unit, which stays together.
-    locked : str, optional
-        Column with the name of the grid that a unit is locked in.
-    enclaves : {"keep", "attach"}
-        What becomes of a part of a community with too few households.
-    max_diameter_m : float, optional
-        Greatest distance between two points of a grid.
-    levels : mapping of str to (int, int), optional
-        Bands of other levels, above and below the grids.
-    barrier_tolerance : float
-        Metres within which a border lies along a barrier.
-    effort : str
-        How much work was spent.
-    """
-
-    households: str = "households"
-    id: str | None = None
-    within: str | None = None
-    low: int = 200
-    high: int = 500
-    target: int | None = None
-    seed: int = 0
-    exclusive: str | None = None
-    n_grids: int | str | Mapping[str, int] | None = None
-    balance: float = 0.5
-    workload: str | None = None
-    bounds: Mapping[str, tuple[int, int]] | None = None
-    headroom: float = 0.0
-    keep_whole: str | None = None
-    locked: str | None = None
-    enclaves: str = "keep"
-    max_diameter_m: float | None = None
-    levels: Mapping[str, tuple[int, int]] | None = None
-    barrier_tolerance: float = 1.0
-    effort: str = "default"
-
-    @property
-    def upper_levels(self) -> list[str]:
-        """Names of the levels above the grids, the largest first."""
-        levels = sorted((self.levels or {}).items(), key=lambda item: (-item[1][1], item[0]))
-        return [name for name, (_, high) in levels if high > self.high]
-
-    @property
-    def lower_levels(self) -> list[str]:
-        """Names of the levels below the grids, the largest first."""
-        levels = sorted((self.levels or {}).items(), key=lambda item: (-item[1][1], item[0]))
-        return [name for name, (_, high) in levels if high <= self.high]
-
-    @property
-    def parent(self) -> str | None:
-        """Column with what a grid never crosses: the level above it, or the community."""
-        return self.upper_levels[-1] if self.upper_levels else self.within
-
-    def at_level(self, name: str) -> Rules:
-        """The rules by which one of the other levels is made."""
-        low, high = (self.levels or {})[name]
-        order = [*self.upper_levels, "grid", *self.lower_levels]
-        at = order.index(name)
-        above = self.within if at == 0 else order[at - 1]
-        lower = name in self.lower_levels
-        return dataclasses.replace(
-            self, low=low, high=high, target=None, within=above, levels=None, n_grids=None,
-            bounds=None, locked=None, max_diameter_m=None,
-            exclusive=self.exclusive if lower else None,
-        )  # fmt: skip
-
-    def as_text(self) -> dict[str, str]:
-        """Every rule as text, an unset one as an empty text."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {key: _as_text(value) for key, value in values.items()}
-
-    @classmethod
-    def from_text(cls, values: Mapping[str, str]) -> Rules:
-        """Rules from what :meth:`as_text` wrote; other keys are passed over."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{key: _from_text(key, text) for key, text in values.items() if key in known})
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, Mapping):
-        return json.dumps(dict(value), ensure_ascii=False, sort_keys=True)
-    return str(value)
-
-
-def _from_text(rule: str, text: str) -> Any:
-    """Value of a rule; numbers and mappings are JSON."""
-    if not text:
-        return None
-    numeric = rule in (
-        "low", "high", "target", "seed", "balance", "bounds", "n_grids", "headroom",
-        "max_diameter_m", "levels", "barrier_tolerance",
-    )  # fmt: skip
-    return json.loads(text) if numeric and text not in ("fewest", "most") else text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -437,66 +309,6 @@ def _summary(marks: pd.DataFrame) -> dict[str, Any]:
         "cv": float(load.std(ddof=0) / mean) if mean else 0.0,
         "near": ", ".join(marks.loc[near, "grid"]),
     }
-
-
-# Words by which columns of tables say yes and no; anything else is the name of a site.
-YES = ("1", "true", "t", "yes", "y", "x", "是", "有")
-NO = ("", "0", "false", "f", "no", "n", "否", "无", "none", "nan", "null")
-
-
-def site_marks(column: pd.Series) -> tuple[Any, Any]:
-    """Which units a column marks, and the name of the site of each, if it says one.
-
-    Parameters
-    ----------
-    column : Series of length n
-        Truth values, numbers (0 is no), words for yes and no, or names of sites.
-
-    Returns
-    -------
-    marked : ndarray of bool, shape (n,)
-    names : ndarray of object, shape (n,)
-        Empty where the mark is a mere yes.
-
-    Examples
-    --------
-    >>> marked, names = site_marks(pd.Series(["是", "否", None, "school 3"]))
-    >>> marked.tolist(), names.tolist()
-    ([True, False, False, True], ['', '', '', 'school 3'])
-    """
-    if pd.api.types.is_numeric_dtype(column):  # truth values too
-        marked = (column.fillna(0) != 0).to_numpy(bool)
-        return marked, np.full(len(column), "", dtype=object)
-    words = column.astype("string").fillna("").str.strip()
-    lower = words.str.lower()
-    marked = ~lower.isin(NO).to_numpy(bool)
-    names = words.mask(lower.isin(YES + NO), "").to_numpy(object)
-    return marked, names
-
-
-def lock_names(column: pd.Series) -> Any:
-    """Name that a column gives each unit; empty where it gives none.
-
-    Parameters
-    ----------
-    column : Series of length n
-        Names; missing, empty and words for no are none.
-
-    Returns
-    -------
-    ndarray of object, shape (n,)
-
-    Examples
-    --------
-    >>> lock_names(pd.Series(["east", None, " ", 7.0])).tolist()
-    ['east', '', '', '7']
-    """
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")  # whole numbers with gaps come as 7.0
-    elif column.dtype == object:
-        column = column.map(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
-    words = column.astype("string").fillna("").str.strip()
-    return words.mask(words.str.lower().isin(NO), "").to_numpy(object)
 
 
 def _tally(exceptions: pd.DataFrame) -> str:

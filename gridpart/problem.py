@@ -26,7 +26,7 @@ from scipy.sparse import csr_array
 from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
 from gridpart.engine import Effort, Solution, is_compiled, regions, share_out, solve, warm_up
-from gridpart.plan import Rules, lock_names, site_marks
+from gridpart.rules import Rules, lock_names, site_marks
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -23,7 +23,7 @@ ROOMS = {
     "geometry": ["_geometry"],
     "contiguity": ["contiguity", "barriers"],
     "units": ["units"],
-    "plan": ["plan"],
+    "plan": ["plan", "rules"],
     "engine": ["engine"],
     "problem": ["problem"],
     "partition": ["partition", "explain"],

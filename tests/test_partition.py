@@ -19,7 +19,7 @@ from shapely import box
 
 import gridpart as gp
 from gridpart.engine import Effort
-from gridpart.plan import Rules
+from gridpart.rules import Rules
 
 QUICK = Effort(sweeps=150, starts=1)
 
