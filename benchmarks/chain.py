@@ -169,7 +169,7 @@ def partition_stages(clock: Clock) -> Iterator[None]:
 
 def run_chain(city: Path, output: Path, **options: Any) -> dict[str, Any]:
     """Run the chain once and say what it took."""
-    from gridpart.cli import audit_inputs
+    from gridpart.coverage import audit_inputs
 
     clock = Clock()
     give_back()

@@ -238,21 +238,9 @@ def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> Non
         table = _io.read_table(rules["graph"])
         rules["graph"] = gp.Contiguity.from_table(table, frame, id=rules["id"])
     plan = gp.partition(frame, **rules)
-    plan = with_source(plan, units, layer)
+    plan = plan.with_source(units, layer)
     plan.save(output)
     _report_plan(plan, output)
-
-
-def with_source(plan: Plan, path: Path, layer: str | None) -> Plan:
-    """The plan with the name and the checksum of the file that its units come from."""
-    from gridpart import _io
-
-    facts = {
-        "input": path.name,
-        "input_layer": layer or "",
-        "input_sha256": _io.file_sha256(path),
-    }
-    return plan.replace(provenance={**plan.provenance, **facts})
 
 
 def _band(option: str, text: str) -> tuple[str, tuple[int, int]]:
@@ -406,6 +394,7 @@ def audit(
 def _zones(path: Path, layer: str | None) -> tuple[gpd.GeoDataFrame, dict[str, Any]]:
     """Zones, and what is known about them: all of it where the file is a plan of ours."""
     from gridpart import _io
+    from gridpart.coverage import audit_inputs
     from gridpart.plan import LAYERS, read_plan
 
     layers = [] if path.suffix.lower() in _io.PARQUET_SUFFIXES else _io.list_layers(path)
@@ -416,37 +405,6 @@ def _zones(path: Path, layer: str | None) -> tuple[gpd.GeoDataFrame, dict[str, A
     known = audit_inputs(read_plan(path))
     # the zones as they stand in the file, for they may have been edited since
     return _io.read_vector(path, layer="grids"), known
-
-
-def audit_inputs(plan: Plan) -> dict[str, Any]:
-    """What a plan knows that its audit asks for: units, band, exceptions, communities."""
-    known: dict[str, Any] = {
-        "id": "grid",
-        "units": plan.units,
-        "unit_id": plan.rules.id,
-        "households": plan.rules.households,
-        "assignment": "grid",
-        "low": plan.rules.low,
-        "high": plan.rules.high,
-        "exceptions": plan.exceptions[plan.exceptions["level"] == "grid"],
-        "unit_within": plan.rules.parent,
-    }
-    if plan.lines is not None and (plan.lines["kind"] == "barrier").any():
-        known["barriers"] = plan.lines[plan.lines["kind"] == "barrier"]
-        known["crossings"] = plan.lines[plan.lines["kind"] == "crossing"]
-        known["barrier_tolerance"] = plan.rules.barrier_tolerance
-    if plan.rules.parent is not None and _are_parents(plan):
-        known["parent"] = "within"
-    return known
-
-
-def _are_parents(plan: Plan) -> bool:
-    """Whether the communities of a plan go by their 12-digit codes, and its grids are coded."""
-    from gridpart.codes import check_parent
-
-    codes = plan.grids["grid_code"]
-    coded = bool(codes.notna().any())
-    return coded and all(check_parent(name) is None for name in plan.grids["within"])
 
 
 def _read_one(path: Path, layer: str | None, option: str) -> gpd.GeoDataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gridpart as gp
 from gridpart import report
-from gridpart.cli import audit_inputs, with_source
+from gridpart.coverage import audit_inputs
 from gridpart.errors import OutputError
 from gridpart.plan import Plan
 from gridpart.plots.sheet import write_map
@@ -47,7 +47,7 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> Plan:
 
     plan = gp.partition(units, id="unit_id", within="community", exclusive="exclusive")
     plan = gp.assign_codes(plan, parent="community")
-    plan = with_source(plan, source, "units")
+    plan = plan.with_source(source, "units")
     say(str(plan))
     findings = gp.audit(plan.grids, boundary=boundary, **audit_inputs(plan))
     say(report.audit_text(findings))

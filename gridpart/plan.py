@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -255,6 +256,25 @@ class Plan:
         Plan
         """
         return dataclasses.replace(self, **changes)
+
+    def with_source(self, path: _io.PathLike, layer: str | None = None) -> Plan:
+        """Copy with the name and the checksum of the file that the units come from.
+
+        Parameters
+        ----------
+        path : str or path
+        layer : str, optional
+
+        Returns
+        -------
+        Plan
+        """
+        facts = {
+            "input": Path(path).name,
+            "input_layer": layer or "",
+            "input_sha256": _io.file_sha256(path),
+        }
+        return self.replace(provenance={**self.provenance, **facts})
 
     def save(self, path: _io.PathLike) -> None:
         """Write a GeoPackage with the layers ``grids, units, exceptions, provenance``.

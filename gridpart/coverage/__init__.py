@@ -2,5 +2,6 @@
 
 from gridpart.coverage.audit import audit, audit_counts, audit_ok
 from gridpart.coverage.catalogue import CATALOGUE, Check
+from gridpart.coverage.plans import audit_inputs
 
-__all__ = ["CATALOGUE", "Check", "audit", "audit_counts", "audit_ok"]
+__all__ = ["CATALOGUE", "Check", "audit", "audit_counts", "audit_inputs", "audit_ok"]
