@@ -49,7 +49,7 @@ ARROWS = {
     "problem": {"files", "geometry", "contiguity", "engine", "plan"},
     "partition": {"geometry", "units", "contiguity", "engine", "problem", "plan"},
     "codes": {"geometry", "plan"},
-    "coverage": {"geometry", "units", "contiguity", "codes"},
+    "coverage": {"geometry", "units", "contiguity", "codes", "plan"},
     "staffing": {"files", "excel"},
     "plots": {"files", "plan"},
     "report": set(ROOMS) - {"cli", "samples", "report"},
