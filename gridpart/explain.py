@@ -218,7 +218,9 @@ class _Writer:
         )  # fmt: skip
 
     def _units(self, positions: Ints) -> str:
-        listed = ", ".join(str(self.called[u]) for u in positions[:LISTED_UNITS])
+        # by name, so that the order of the rows does not show
+        names = sorted(self.called[positions], key=_rank)
+        listed = ", ".join(map(str, names[:LISTED_UNITS]))
         more = positions.size - LISTED_UNITS
         return f"{listed} and {more} more" if more > 0 else listed
 
@@ -268,6 +270,12 @@ class _Writer:
             f"this part of the community has {households} households: too many for {fewer} of "
             f"{low}-{high}, too few for {fewer + 1} (made {grids})"
         )
+
+
+def _rank(name: Any) -> tuple[bool, float, str]:
+    """Numbers before words, numbers by value."""
+    is_number = isinstance(name, int | float | np.number)
+    return not is_number, float(name) if is_number else 0.0, str(name)
 
 
 # ---------------------------------------------------------------- crossings that would help

@@ -19,7 +19,7 @@ from gridpart._geometry.order import in_rows
 from gridpart._version import __version__
 from gridpart.barriers import gather_lines, mark_borders
 from gridpart.contiguity import Contiguity, build_contiguity
-from gridpart.engine import EFFORTS
+from gridpart.engine import EFFORTS, Effort
 from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.explain import Divided, explain, find_crossings, join
 from gridpart.plan import Plan
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import numpy.typing as npt
     from libpysal.graph import Graph
-
-    from gridpart.engine import Effort
 
     Lines: TypeAlias = gpd.GeoDataFrame | gpd.GeoSeries
     Objects = npt.NDArray[np.object_]
@@ -259,8 +257,11 @@ def _borders(
     """The caller's graph, or that of the geometries."""
     if graph is None:
         return build_contiguity(units, tolerance=tolerance)
-    if not isinstance(graph, Contiguity):
+    if hasattr(graph, "adjacency"):  # libpysal's, which need not be installed
         return Contiguity.from_graph(graph, units)
+    if not isinstance(graph, Contiguity):
+        kind = type(graph).__name__
+        raise InputError(f"graph must be a Contiguity or a libpysal Graph, got {kind}")
     if not graph.index.equals(units.index):
         raise InputError("the graph must be on the index of the units, in the same order")
     return graph
@@ -331,17 +332,20 @@ def _check_spending(
     jobs: int | None, effort: str | float | Effort, time_limit: float | None
 ) -> list[Problem]:
     problems = []
-    if jobs is not None and jobs < 1:
-        problems.append(Problem("jobs", f"jobs must be at least 1, got {jobs}"))
-    if isinstance(effort, str) and effort not in EFFORTS:
+    if jobs is not None and not (isinstance(jobs, int | np.integer) and jobs >= 1):
+        problems.append(Problem("jobs", f"jobs must be a number, at least 1, got {jobs!r}"))
+    if not isinstance(effort, Effort) and effort not in EFFORTS and not _is_some_seconds(effort):
         known = ", ".join(EFFORTS)
-        text = f"effort must be one of {known}, or seconds, got {effort!r}"
+        text = f"effort must be one of {known}, or more than 0 seconds, got {effort!r}"
         problems.append(Problem("effort", text))
-    for name, value in {"effort": effort, "time_limit": time_limit}.items():
-        if isinstance(value, int | float) and not 0 < value < math.inf:
-            text = f"{name} must be more than 0 seconds, got {value}"
-            problems.append(Problem(name, text))
+    if time_limit is not None and not _is_some_seconds(time_limit):
+        text = f"time_limit must be more than 0 seconds, got {time_limit!r}"
+        problems.append(Problem("time_limit", text))
     return problems
+
+
+def _is_some_seconds(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and 0 < value < math.inf
 
 
 def _check_counts(communities: Sequence[Community], rules: Rules) -> None:
@@ -350,12 +354,26 @@ def _check_counts(communities: Sequence[Community], rules: Rules) -> None:
         unknown = sorted(set(rules.n_grids) - {community.key for community in communities})
         if unknown:
             raise InputError(f"n_grids names no community of the units: {', '.join(unknown)}")
-    elif isinstance(rules.n_grids, int):
+        for community in communities:
+            _check_reach(rules.n_grids.get(community.key, 1), [community])
+    elif isinstance(rules.n_grids, int | np.integer):
         inhabited = sum(community.households > 0 for community in communities)
         if rules.n_grids < inhabited:
             raise InputError(
                 f"{rules.n_grids} grids are fewer than the {inhabited} communities with households"
             )
+        _check_reach(int(rules.n_grids), communities)
+
+
+def _check_reach(wanted: int, communities: Sequence[Community]) -> None:
+    """No grid is smaller than a unit."""
+    units = sum(int((community.sites < 0).sum()) for community in communities)
+    if wanted > max(units, 1):
+        where = communities[0].key if len(communities) == 1 else ""
+        raise InputError(
+            f"n_grids: {wanted} grids are more than the {units} units"
+            + (f" of community {where}" if where else "")
+        )
 
 
 def _at_the_door(

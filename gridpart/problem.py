@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 
+GIVEN_UP = 9  # stands in a control where the caller waits for nothing any more
 DIRECTIONS = 16  # in which the width of a grid is limited
 
 
@@ -357,6 +358,8 @@ def solve_one(
 ) -> Solution | Failure:
     """Solve one community, in a thread or in a process on another machine."""
     bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
+    if control[0] == GIVEN_UP:
+        return Failure("given up", "")
     try:
         return solve(
             community.indptr, community.indices, community.borders, community.loads,
@@ -385,10 +388,11 @@ def _wait(
                 raise  # the workers' own
             show(sum(int(control[1]) for control in controls))
         except KeyboardInterrupt:
-            if all(control[0] for control in controls):
-                raise
+            again = all(control[0] for control in controls)
             for control in controls:
-                control[0] = 1
+                control[0] = GIVEN_UP if again else 1
+            if again:
+                raise
             say("stopping: finishing the best plan so far (once more to give up)")
 
 
@@ -397,7 +401,7 @@ def _counts(communities: Sequence[Community], rules: Rules) -> list[Any]:
     wanted = rules.n_grids
     if isinstance(wanted, Mapping):
         return [wanted.get(community.key) for community in communities]
-    if isinstance(wanted, int):
+    if isinstance(wanted, int | np.integer):
         settled = [number for number, c in enumerate(communities) if c.households]
         totals = [communities[number].households for number in settled]
         counts: list[Any] = [None] * len(communities)

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +134,8 @@ def _as_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return json.dumps(dict(value), ensure_ascii=False, sort_keys=True)
+        # numbers of numpy say what they are as Python's own
+        return json.dumps(dict(value), ensure_ascii=False, sort_keys=True, default=np.generic.item)
     return str(value)
 
 
@@ -233,8 +234,7 @@ def _check_band(rules: Rules) -> list[Problem]:
     problems = []
     for name in ("low", "high", "target", "seed"):
         value = getattr(rules, name)
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not (whole or (name == "target" and value is None)):
+        if not (_is_whole(value) or (name == "target" and value is None)):
             problems.append(Problem(name, f"{name} must be a whole number, got {value!r}"))
     if problems:
         return problems
@@ -249,39 +249,83 @@ def _check_band(rules: Rules) -> list[Problem]:
     return problems
 
 
+def _is_number(value: Any) -> bool:
+    numbers = int | float | np.integer | np.floating
+    return isinstance(value, numbers) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def _check_measures(rules: Rules) -> list[Problem]:
     problems = []
-    if not 0 <= rules.balance <= 1:
-        problems.append(Problem("balance", f"balance must be from 0 to 1, got {rules.balance}"))
-    if not 0 <= rules.headroom < 1:
-        text = f"headroom must be from 0 to below 1, got {rules.headroom}"
+    if not (_is_number(rules.balance) and 0 <= rules.balance <= 1):
+        problems.append(Problem("balance", f"balance must be from 0 to 1, got {rules.balance!r}"))
+    if not (_is_number(rules.headroom) and 0 <= rules.headroom < 1):
+        text = f"headroom must be from 0 to below 1, got {rules.headroom!r}"
         problems.append(Problem("headroom", text))
     for name in ("max_diameter_m", "barrier_tolerance"):
         value = getattr(rules, name)
-        if value is not None and not 0 < value < math.inf:
-            problems.append(Problem(name, f"{name} must be more than 0 metres, got {value}"))
+        if name == "max_diameter_m" and value is None:
+            continue
+        if not (_is_number(value) and 0 < value < math.inf):
+            problems.append(Problem(name, f"{name} must be more than 0 metres, got {value!r}"))
     if rules.enclaves not in ("keep", "attach"):
         text = f"enclaves must be 'keep' or 'attach', got {rules.enclaves!r}"
         problems.append(Problem("enclaves", text))
-    if isinstance(rules.n_grids, str) and rules.n_grids not in ("fewest", "most"):
-        text = f"n_grids must be a number, 'fewest' or 'most', got {rules.n_grids!r}"
-        problems.append(Problem("n_grids", text))
+    return problems + _check_numbers(rules.n_grids)
+
+
+def _check_numbers(n_grids: Any) -> list[Problem]:
+    """Numbers of grids are whole, at least 1; how many can be had, the units tell."""
+    if n_grids is None or (isinstance(n_grids, str) and n_grids in ("fewest", "most")):
+        return []
+    if isinstance(n_grids, Mapping):
+        wrong = {key: n for key, n in n_grids.items() if not (_is_whole(n) and n >= 1)}
+        bad = tuple(f"community {key}: {n!r}" for key, n in wrong.items())
+        text = "n_grids of a community must be a whole number, at least 1"
+        return [Problem("n_grids", text, bad)] if bad else []
+    if _is_whole(n_grids) and n_grids >= 1:
+        return []
+    text = f"n_grids must be a number, at least 1, 'fewest' or 'most', got {n_grids!r}"
+    return [Problem("n_grids", text)]
+
+
+def _check_bands(option: str, bands: Any, what: str, least: int) -> list[Problem]:
+    """Bands by name: pairs of whole numbers in order."""
+    if bands is None:
+        return []
+    if not isinstance(bands, Mapping) or not all(isinstance(name, str) for name in bands):
+        text = f"{option} must map names to pairs (low, high), got {bands!r}"
+        return [Problem(option, text)]
+    problems = []
+    for name, band in bands.items():
+        pair = isinstance(band, Sequence) and not isinstance(band, str) and len(band) == 2
+        if not (pair and all(_is_number(end) and end % 1 == 0 for end in band)):
+            text = f"{what} {name!r} must be two whole numbers (low, high), got {band!r}"
+            problems.append(Problem(option, text))
+        elif not least <= band[0] <= band[1]:
+            order = f"{least} <= low <= high, got {band[0]} to {band[1]}"
+            problems.append(Problem(option, f"{what} {name!r} must satisfy {order}"))
     return problems
 
 
 def _check_levels(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
     """Levels need bands and names that are free."""
-    problems = []
+    problems = _check_bands("levels", rules.levels, "the band of level", 1)
     taken = {str(column).lower() for column in getattr(units, "columns", [])}
     taken |= {"grid", "grid_code", "parent_grid"}
-    for name, (low, high) in (rules.levels or {}).items():
-        if name.lower() in taken:
+    for name in rules.levels if isinstance(rules.levels, Mapping) else ():
+        if str(name).lower() in taken:
             text = f"a level cannot be called {name!r}: there is a column of that name"
             problems.append(Problem("levels", text))
-        if not 1 <= low <= high:
-            text = f"the band of level {name!r} must satisfy 1 <= low <= high, got {low} to {high}"
-            problems.append(Problem("levels", text))
-    if rules.upper_levels and isinstance(rules.n_grids, Mapping):
+    if (
+        not problems
+        and _is_whole(rules.high)
+        and rules.upper_levels
+        and isinstance(rules.n_grids, Mapping)
+    ):
         text = "numbers of grids by community do not go with levels above the grids"
         problems.append(Problem("levels", text))
     return problems
@@ -304,7 +348,8 @@ def _check_columns(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
     """Columns that rules name besides those that the door checks."""
     problems = []
     columns = [str(column) for column in getattr(units, "columns", [])]
-    measured = [name for name in rules.bounds or () if name != "area_m2" or name in columns]
+    named = rules.bounds if isinstance(rules.bounds, Mapping) else ()
+    measured = [name for name in named if name != "area_m2" or name in columns]
     counted = [name for name in (rules.workload, *measured) if name is not None]
     wanted = {**dict.fromkeys(counted, "of whole numbers")}
     marks = {
@@ -325,10 +370,7 @@ def _check_columns(rules: Rules, units: gpd.GeoDataFrame) -> list[Problem]:
             if bad:
                 text = f"column {name!r} must hold whole numbers, 0 or more"
                 problems.append(Problem("not_whole", text, bad))
-    for name, (low, high) in (rules.bounds or {}).items():
-        if not 0 <= low <= high:
-            text = f"the bounds of {name!r} must satisfy 0 <= low <= high, got {low} to {high}"
-            problems.append(Problem("bounds", text))
+    problems += _check_bands("bounds", rules.bounds, "the bounds of", 0)
     if not problems:
         problems += _check_locks(rules, units)
     return problems
