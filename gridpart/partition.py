@@ -345,7 +345,7 @@ def _check_spending(
 
 
 def _is_some_seconds(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and 0 < value < math.inf
+    return isinstance(value, int | float | np.number) and bool(0 < value < math.inf)
 
 
 def _check_counts(communities: Sequence[Community], rules: Rules) -> None:
