@@ -113,7 +113,8 @@ def mark_borders(
     Returns
     -------
     Contiguity
-        The same with `closed` and `cost_mm`. Where several costs apply, the lowest counts.
+        The same with `closed` and `cost_mm`. Where several costs apply, the lowest counts. What
+        was closed before stays so, and costs multiply those there were.
 
     Warns
     -----
@@ -153,8 +154,12 @@ def mark_borders(
         factor[asked[along]] = np.minimum(factor[asked[along]], float(cost))
     factor[np.isinf(factor)] = 1
     both = _both_ways(contiguity, once)
-    cost_mm = np.rint(contiguity.lengths_mm * factor[both]).astype(np.int64)
-    return dataclasses.replace(contiguity, closed=closed[both], cost_mm=cost_mm)
+    closed = closed[both]
+    if contiguity.closed is not None:  # of a graph of the caller's own
+        closed |= contiguity.closed
+    cost = contiguity.lengths_mm if contiguity.cost_mm is None else contiguity.cost_mm
+    cost_mm = np.rint(cost * factor[both]).astype(np.int64)
+    return dataclasses.replace(contiguity, closed=closed, cost_mm=cost_mm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +232,9 @@ def _warn_of_barriers(
     any_border: bool,
 ) -> None:  # fmt: skip
     """Say where barriers close nothing."""
-    barrier, unit = shapely.STRtree(shapes).query(barriers, predicate="crosses")
+    barrier, unit = shapely.STRtree(shapes).query(barriers, predicate="intersects")
     inside = shapely.buffer(shapes[unit], -2 * tolerance)
+    # the length of an area is that of its rim
     through = shapely.length(shapely.intersection(barriers[barrier], inside)) > 2 * tolerance
     names = units.index[np.unique(unit[through])]
     if len(names):
