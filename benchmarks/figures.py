@@ -20,6 +20,7 @@ matplotlib.use("Agg")
 from compare import METIS, kind, kinds, load, results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from peers import BALANCES, at_balance, roster
 from porto import show
 
@@ -119,7 +120,8 @@ def figure(measure: str, label: str, *, log: bool) -> Figure:
         ax.set_xlabel(label)
     for ax in axes.flat[len(columns) :]:
         ax.remove()
-    drawing.supylabel("cut (METIS k-way, ufactor 400 = 1)", fontsize=10)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("cut beside METIS k-way")
     entries = {}
     for ax in drawing.axes:
         handles, names = ax.get_legend_handles_labels()
@@ -154,6 +156,9 @@ def panel(ax: Axes, place: str, measure: str, *, log: bool) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     if log:
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def own(ax: Axes, place: str, measure: str) -> None:

@@ -266,9 +266,10 @@ def _nearest_count(
 def _with_headroom(
     piece: Part, wanted: int, settings: Settings, seed: Bits, *, free_count: bool
 ) -> tuple[Ints, int, int]:
-    """Search inside the band that leaves headroom first; in the whole band where that fails.
+    """Search inside the band that leaves headroom; in the whole band where even that is missed.
 
-    Of two plans without a group outside the band, the one with more groups in the narrow one.
+    The narrow search leaves as few groups outside the narrow band as it can, and most of those that
+    it must leave outside are still inside the whole one.
     """
     narrow = settings.narrowed()
     if narrow is None:
