@@ -7,7 +7,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -221,7 +221,9 @@ def partition(
     for level in (*rules.upper_levels, "grid", *rules.lower_levels):
         own = rules if level == "grid" else rules.at_level(level)
         names, table, early = _divide(frame, borders, measured, own, level, spend)
-        frame, stopped = frame.assign(**{level: names}), stopped or early
+        frame = frame.assign(**{level: names})
+        if early and not stopped:  # the levels still to come are only finished
+            stopped, spend = True, replace(spend, end=time.monotonic())
         tables.append(table)
     if stopped:
         warnings.warn(
