@@ -1,6 +1,6 @@
 """Solve districting instances with published optima: how far from the optimum is the engine?
 
-    python benchmarks/optima.py FOLDER [--plans OUT.json] [--seed 0]
+    python benchmarks/optima.py FOLDER [--plans OUT.json] [--seed 0] [--effort 20]
 
 FOLDER holds `instances/*.json` (or the files themselves), each with `name`, `n`, `k`, `L`, `U`,
 `nodes` (`pop`, `x`, `y`), `edges`, and `lower_bound`, `upper_bound`, `proven_optimal`. A plan
@@ -9,7 +9,8 @@ edges between parts. Prints a line per instance:
 
     name n k reached known_upper known_lower seconds valid
 
-Exits 1 if a plan is not valid, or a proven optimum is missed. With --plans the parts are written
+Each gets 20 seconds unless `--effort` says otherwise: other seconds, or an effort by name, with
+which the same seed gives the same plan. Exits 1 if a plan is not valid, or a proven optimum is missed. With --plans the parts are written
 as {name: [part of every node]}.
 """
 
@@ -108,7 +109,7 @@ def find_files(folder: Path) -> list[Path]:
     return files
 
 
-def solve(instance: Instance, seed: int, effort: str) -> Found:
+def solve(instance: Instance, seed: int, effort: str | float) -> Found:
     try:
         return gridpart(
             instance.graph, seed=seed, n_groups=instance.k, low=instance.low, high=instance.high,
@@ -123,15 +124,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--plans", type=Path, help="write the parts of every node here")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--effort", default="best", help="the engine's effort")
+    parser.add_argument("--effort", default="20", help="seconds, or an effort by name")
     options = parser.parse_args()
+    is_number = options.effort.replace(".", "", 1).isdigit()
+    effort = float(options.effort) if is_number else options.effort
 
     warm_up()  # compilation is not timed
     failed, plans = False, {}
     print("name n k reached known_upper known_lower seconds valid")
     for path in find_files(options.folder):
         instance = read(path)
-        found = solve(instance, options.seed, options.effort)
+        found = solve(instance, options.seed, effort)
         valid = is_valid(instance, found.labels)
         reached = edges_cut(instance, found.labels)
         plans[instance.name] = found.labels.tolist()
