@@ -10,8 +10,8 @@ edges between parts. Prints a line per instance:
     name n k reached known_upper known_lower seconds valid
 
 Each gets 20 seconds unless `--effort` says otherwise: other seconds, or an effort by name, with
-which the same seed gives the same plan. Exits 1 if a plan is not valid, or a proven optimum is missed. With --plans the parts are written
-as {name: [part of every node]}.
+which the same seed gives the same plan. Exits 1 if a plan is not valid, or a proven optimum is
+missed. With --plans the parts are written as {name: [part of every node]}.
 """
 
 from __future__ import annotations
