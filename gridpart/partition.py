@@ -29,6 +29,7 @@ from gridpart.problem import (
     attach_enclaves,
     build_communities,
     measure,
+    site_numbers,
     solve_communities,
 )
 from gridpart.rules import Rules, check_rules, lock_names
@@ -218,10 +219,14 @@ def partition(
     measured = measure(checked)
     spend = _Spend(jobs, effort, None if time_limit is None else time.monotonic() + time_limit)
     frame, tables, stopped = checked, [], False
+    decreed = site_numbers(checked, rules)
     for level in (*rules.upper_levels, "grid", *rules.lower_levels):
         own = rules if level == "grid" else rules.at_level(level)
-        names, table, early = _divide(frame, borders, measured, own, level, spend)
+        together = decreed if level in rules.upper_levels else None
+        names, table, early = _divide(frame, borders, measured, own, level, spend, together)
         frame = frame.assign(**{level: names})
+        if together is not None:
+            _check_nesting(frame, level, together)
         if early and not stopped:  # the levels still to come are only finished
             stopped, spend = True, replace(spend, end=time.monotonic())
         tables.append(table)
@@ -276,9 +281,10 @@ def _divide(
     rules: Rules,
     level: str,
     spend: _Spend,
+    together: Ints | None,
 ) -> tuple[Objects, pd.DataFrame, bool]:
     """Divide the areas of one level; names by unit, exceptions, and whether it was stopped."""
-    communities = build_communities(units, borders, rules, measured)
+    communities = build_communities(units, borders, rules, measured, together)
     _check_counts(communities, rules)
     solutions = solve_communities(
         communities, rules, jobs=spend.jobs, effort=spend.effort, time_limit=spend.left()
@@ -304,6 +310,23 @@ def _divide(
         explain(units, divided, names, rules, level, locked),
         (divided.stopped),
     )
+
+
+def _check_nesting(units: gpd.GeoDataFrame, level: str, decreed: Ints) -> None:
+    """An exclusive or locked grid is not divided by a level above it."""
+    held = decreed >= 0
+    pairs = pd.DataFrame({"site": decreed[held], "area": units[level].to_numpy()[held]})
+    sites = pairs.drop_duplicates()["site"]
+    bad = np.isin(decreed, sites[sites.duplicated()])
+    if bad.any():
+        raise InputError(
+            Problem(
+                "levels",
+                f"a locked or exclusive grid is too large for one area of level {level!r}; widen "
+                "the band of the level",
+                tuple(f"unit {name}" for name in units.index[bad]),
+            )
+        )
 
 
 def _parts_cut_off(divided: Divided, borders: Contiguity, loads: Ints) -> dict[int, Ints]:

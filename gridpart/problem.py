@@ -22,6 +22,7 @@ import pandas as pd
 import shapely
 from joblib import Parallel, delayed
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
@@ -46,6 +47,7 @@ __all__ = [
     "attach_enclaves",
     "build_communities",
     "measure",
+    "site_numbers",
     "solve_communities",
     "solve_one",
 ]
@@ -111,7 +113,11 @@ class Community:
 
 
 def build_communities(
-    units: gpd.GeoDataFrame, contiguity: Contiguity, rules: Rules, measured: Measured
+    units: gpd.GeoDataFrame,
+    contiguity: Contiguity,
+    rules: Rules,
+    measured: Measured,
+    together: Ints | None = None,
 ) -> list[Community]:
     """Cut units and graph into communities; borders between communities are closed.
 
@@ -125,6 +131,9 @@ def build_communities(
         Names of the columns; see :func:`gridpart.partition`.
     measured : Measured
         Of the same units.
+    together : ndarray of int64, shape (n,), optional
+        Units with the same number >= 0 stay together, even where they do not touch: what
+        :func:`site_numbers` says, for levels above the grids.
 
     Returns
     -------
@@ -144,6 +153,8 @@ def build_communities(
     order = along_curve(x - _least(x, codes), y - _least(y, codes), *extent.T)
     sites = _sites(units, keys, rules)
     tied = _tied(units, keys, rules.keep_whole)
+    if together is not None:
+        tied = _in_either(tied, together)
     loads = _loads(units, rules, measured)
     reach = _reach(units, rules.max_diameter_m)
     work = loads[:, 0] if rules.workload is None else units[rules.workload].to_numpy(np.int64)
@@ -170,6 +181,8 @@ def build_communities(
                 np.zeros(0, np.int64),
             )
         )  # fmt: skip
+    if together is not None:
+        communities = [_linked(community, together[community.members]) for community in communities]
     if rules.enclaves == "attach":
         shapes = units.geometry.to_numpy()
         communities = [_bridged(community, shapes, rules) for community in communities]
@@ -234,6 +247,52 @@ def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], rules: Rules) -> Int
         held = locked != ""
         site[held] = pd.factorize(locked[held])[0] + site.max(initial=-1) + 1
     return site
+
+
+def site_numbers(units: gpd.GeoDataFrame, rules: Rules) -> Ints:
+    """Number of the exclusive or locked grid that every unit is in, -1 for none.
+
+    Parameters
+    ----------
+    units : GeoDataFrame of n units
+    rules : Rules
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
+    keys = np.full(len(units), "", dtype=object)
+    if rules.within is not None:
+        keys = units[rules.within].astype(str).to_numpy(object)
+    return _sites(units, keys, rules)
+
+
+def _in_either(first: Ints, second: Ints) -> Ints:
+    """Number of what units are in together by one numbering, by the other, or by both in turn."""
+    n, more = first.size, int(first.max(initial=-1)) + 1
+    of_first, of_second = np.flatnonzero(first >= 0), np.flatnonzero(second >= 0)
+    unit = np.concatenate([of_first, of_second])
+    knot = np.concatenate([first[of_first], second[of_second] + more]) + n
+    size = int(knot.max(initial=n - 1)) + 1
+    matrix = csr_array((np.ones(unit.size), (unit, knot)), shape=(size, size))
+    number = connected_components(matrix, directed=False)[1][:n].astype(np.int64)
+    return np.where((first >= 0) | (second >= 0), number, -1)
+
+
+def _linked(community: Community, together: Ints) -> Community:
+    """The community with a made-up border between the parts of what stays together."""
+    from gridpart.engine.kernels import components
+
+    rows = np.repeat(np.arange(len(community)), np.diff(community.indptr))
+    open_ = ~community.closed
+    indptr = np.searchsorted(rows[open_], np.arange(len(community) + 1))
+    part, _ = components(indptr, community.indices[open_], together)
+    first = np.unique(part, return_index=True)[1]
+    first = first[together[first] >= 0]
+    first = first[np.argsort(together[first], kind="stable")]
+    same = together[first[1:]] == together[first[:-1]]
+    pairs = np.column_stack([first[:-1][same], first[1:][same]])
+    return _with_borders(community, [(int(a), int(b)) for a, b in pairs])
 
 
 def _named_sites(marked: Flags, names: Objects, keys: Objects) -> Ints:

@@ -347,7 +347,6 @@ def test_levels_above_and_below_nest(kind, tmp_path):
     assert_accepted(again)
 
 
-@pytest.mark.xfail(strict=True, reason="upper levels do not know of locks and sites")
 def test_locked_grids_and_named_sites_are_not_divided_by_a_level_above():
     units = row_of([100] * 8, keep=[None, None, None, "x", "x", None, None, None])
     plan = gp.partition(
@@ -361,6 +360,26 @@ def test_locked_grids_and_named_sites_are_not_divided_by_a_level_above():
     )
     assert nests(plan, "grid", "area")
     assert plan.units["grid"].iloc[3] == plan.units["grid"].iloc[4]
+
+
+def test_a_locked_grid_in_two_places_is_in_one_area():
+    units = row_of([100] * 12, keep=[None, "x", None, *[None] * 6, None, "x", None])
+    units["estate"] = [None, "e", "e", *[None] * 9]
+    plan = gp.partition(
+        units, locked="keep", keep_whole="estate", low=200, high=300,
+        levels={"area": (500, 700)}, effort=QUICK,
+    )  # fmt: skip
+    assert nests(plan, "grid", "area")
+    assert plan.units.index[plan.units["grid"] == "x"].tolist() == [1, 10]
+    assert plan.units["area"].iloc[1] == plan.units["area"].iloc[10]
+
+
+def test_a_locked_grid_too_large_for_an_area_is_an_error():
+    units = row_of([100] * 8, keep=["x"] * 6 + [None] * 2)
+    with pytest.raises(gp.InputError, match="too large for one area of level 'area'"):
+        gp.partition(
+            units, locked="keep", low=200, high=300, levels={"area": (300, 400)}, effort=QUICK
+        )
 
 
 def test_exclusive_sites_are_theirs_at_levels_below_and_not_above():
