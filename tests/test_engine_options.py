@@ -198,7 +198,7 @@ def assert_allowed(case: Case, found) -> None:
     assert found.cut == oracles.cut(graph, labels)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(cases(4, 26))
 def test_every_option_together(drawn):
     case, how = drawn

@@ -43,7 +43,7 @@ def test_a_tiny_time_limit_gives_a_valid_plan_and_says_so(limit, tmp_path):
 
 
 def test_a_time_limit_counts_for_all_levels_together():
-    units = county_town(3000, seed=2).units
+    units = county_town(1500, seed=2).units
     with pytest.warns(gp.GridpartWarning, match="stopped before its end"):
         plan = gp.partition(
             units, within="community", time_limit=0.5, effort="best", low=200, high=500,
@@ -71,7 +71,7 @@ def test_enough_time_changes_nothing():
 @pytest.fixture(scope="module")
 def large_town(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("town") / "units.gpkg"
-    county_town(5000, seed=1).units.to_file(path, layer="units")
+    county_town(3000, seed=1).units.to_file(path, layer="units")
     return path
 
 
