@@ -217,6 +217,8 @@ def partition(
     if lines is not None:
         borders = mark_borders(borders, checked, lines, tolerance=barrier_tolerance)
     measured = measure(checked)
+    if isinstance(effort, int | float):
+        effort = effort / (1 + len(levels or ()))  # each level takes its share of the seconds
     spend = _Spend(jobs, effort, None if time_limit is None else time.monotonic() + time_limit)
     frame, tables, stopped = checked, [], False
     decreed = site_numbers(checked, rules)

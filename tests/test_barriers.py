@@ -372,7 +372,6 @@ def test_the_crossing_that_is_suggested_cures():
     assert_accepted(again)
 
 
-@pytest.mark.xfail(strict=True, reason="the audit looks for units around a zone over barriers")
 def test_the_audit_accepts_a_part_that_a_barrier_cuts_off():
     units = lattice(6, 4, households=50)
     plan = divided(units, barriers=lines(line((500, -50), (500, 450))), low=250)

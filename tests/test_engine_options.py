@@ -331,7 +331,6 @@ def test_what_would_cure_small_graphs_does(drawn):
                 assert not divides(case, piece, cure.bound, less)
 
 
-@pytest.mark.xfail(strict=True, reason="a part below the band is told low → its load regardless")
 def test_a_cure_of_a_part_below_the_band_respects_its_other_bounds():
     loads = np.array([[5, 10], [5, 10]])  # 10 of 20 households, but 20 of at most 15 over 65
     found = solve(*path(2), loads, [20, 0], [30, 15], effort=BRIEF)
@@ -442,7 +441,6 @@ def test_rows_of_units_have_documented_outcomes(loads, labels, reasons):
     assert found.labels.tolist() in (labels, [0, 1, 1] if labels == [0, 0, 1] else labels)
 
 
-@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="hunting on a single unit")
 def test_a_single_unit_below_another_bound_is_told():
     loads = np.array([[250, 1]])
     found = solve(*path(1), loads, [200, 3], [300, 15], effort=BRIEF)
@@ -450,7 +448,6 @@ def test_a_single_unit_below_another_bound_is_told():
     assert len(found.reasons[0]) > 0
 
 
-@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="two groups of one unit")
 def test_a_single_unit_without_headroom_is_a_group():
     found = solve(*path(1), np.array([480]), 200, 500, headroom=0.1, effort=BRIEF)
     assert found.labels.tolist() == [0]

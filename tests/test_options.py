@@ -550,7 +550,6 @@ def cured(units: gpd.GeoDataFrame, low: int, high: int, **options: Any) -> bool:
 SHARED_POCKET = [100, 150, 100, 150, 100]
 
 
-@pytest.mark.xfail(strict=True, reason="the audit asks only whether a pocket fits with its gate")
 def test_the_audit_accepts_a_pocket_that_competes_with_others_for_its_gate():
     plan = gp.partition(row_of(SHARED_POCKET), low=200, high=299, effort=QUICK)
     assert plan.exceptions["reason"].tolist() == ["pocket"]

@@ -187,7 +187,7 @@ class _Judge:
             return None, "an audit cannot repeat the proof"
         together = int(counted[row] + households[0])
         if together <= high:
-            return False, f"with {neighbours[0]} it would have {together} households"
+            return None, f"with {neighbours[0]} it would have {together}; the rest is not looked at"
         return True, f"only {neighbours[0]} borders on it; together they have {together} households"
 
     def _exclusive(self, row: int) -> Verdict:
@@ -215,6 +215,7 @@ class _Judge:
             counted = scene.counted
             return scene.zones.named(rows), None if counted is None else counted[rows]
         rows = touching_units(self._shape(row), scene.unit_shapes, scene.unit_tree, scene.tolerance)
+        rows = self._open(row, rows, scene.unit_shapes)
         home = scene.home[rows]
         rows = rows[self._same_community(rows, row) & (home != row) & ~np.isin(home, apart)]
         held = scene.unit_households

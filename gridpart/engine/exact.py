@@ -28,7 +28,8 @@ TREE_BITS = 1 << 27  # units times loads in the table of one tree
 TREE_WORK = 1 << 31  # units times loads squared / 64 spent on the trees of one region
 TREE_WIDTHS = (2, 3, 4, 6, 8, 12, 16, 30, 60)  # groups merged around a violation
 MOST_TREES = 400  # tried for a region
-TREES_WITH_BOUNDS = 20
+TREES_WITH_BOUNDS = 8
+MOST_REGIONS = 400
 MOST_VIOLATIONS = 200  # more are hopeless, and would take long
 LISTED_GROUPS = 20_000  # possible groups to choose among
 LISTED_STEPS = 2_000_000  # steps of the listing
@@ -82,12 +83,16 @@ def along_trees(
         Labels and number of groups, all in the band; None where a violation is left.
     """
     state, labels = seed.copy(), labels.copy()
+    regions = 0
     for _ in range(MOST_VIOLATIONS):
         load, extra = piece.sums(labels, n_groups, bounds)
         outside = _outside(load, extra, bounds)
         if not outside.size:
             return labels, n_groups
         for groups in _regions(piece, labels, n_groups, int(outside[0]), state):
+            regions += 1
+            if regions > MOST_REGIONS:
+                return None
             divided = _along_trees(piece, labels, groups, bounds, state, count is not None)
             if divided is not None:
                 labels, n_groups = divided

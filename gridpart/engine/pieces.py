@@ -161,8 +161,10 @@ def solve_part(part: Part, count: int | None, settings: Settings, seed: Bits) ->
         piece = part.take(members) if members.size < len(part) else part
         fewest, most = -(-piece.total // bounds.high), piece.total // bounds.low
         if piece.total < bounds.low:
-            needed = (Relaxation("low", piece.total, exact=if_below != "pocket"),)
             labels = np.zeros(members.size, np.int64)
+            needed: tuple[Relaxation, ...] = ()
+            if not piece.outside(labels, 1, bounds.with_band(1, bounds.high)):
+                needed = (Relaxation("low", piece.total, exact=if_below != "pocket"),)
             yield Piece(members, labels, [if_below], needed, cause)
         elif fewest > most:
             labels, n_groups = _least_miss(piece, settings, seed)
@@ -230,7 +232,21 @@ def _divide(
         if found is not None:
             return found
     wanted = max(min(most, round(Fraction(piece.total, settings.target))), fewest)
-    return _with_headroom(piece, wanted, settings, seed, free_count=True)
+    found = _with_headroom(piece, wanted, settings, seed, free_count=True)
+    narrow = min(_enough_for_width(piece, settings.bounds), most)
+    if found[2] and narrow > wanted:
+        again = _with_headroom(piece, narrow, settings, seed, free_count=True)
+        found = min(found, again, key=lambda tried: tried[2])
+    return found
+
+
+def _enough_for_width(piece: Part, bounds: Bounds) -> int:
+    """Groups that surely suffice where their width is limited: half a square of it for each."""
+    if not bounds.widest:
+        return 0
+    half = piece.reach.shape[1] // 2
+    width = [int(piece.reach[:, d].max() + piece.reach[:, d + half].max()) for d in (0, half // 2)]
+    return -(-2 * width[0] * width[1] // bounds.widest**2)
 
 
 def _nearest_count(
@@ -275,9 +291,10 @@ def _with_headroom(
     if narrow is None:
         return settings.search(piece, wanted, seed, free_count=free_count)
     least, most = -(-piece.total // narrow.bounds.high), piece.total // narrow.bounds.low
+    most = min(most, len(piece))
     fitting = wanted
     if free_count and least <= most:
-        fitting = max(least, min(wanted, most, len(piece)))
+        fitting = max(least, min(wanted, most))
     labels, n_groups, _ = narrow.search(piece, fitting, seed, free_count=free_count)
     outside = piece.outside(labels, n_groups, settings.bounds)
     if outside == 0:
@@ -307,8 +324,10 @@ def _insist(
 ) -> tuple[Ints, int, str]:
     """Where the search failed: trees, then every group that could be made; a plan or a proof."""
     bounds = settings.bounds
-    by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
-    if by_trees is None:
+    by_trees = None
+    if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at
+        by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
+    if by_trees is None and len(piece) > EXACT_UNITS:
         hunted, left = hunt(piece, labels, n_groups, bounds, seed=seed, control=settings.control)
         by_trees = (hunted, n_groups)
         if left:
@@ -391,6 +410,8 @@ def _relaxations(
         return tuple(known)
     # the plan in hand shows what surely is enough; both bounds where it misses both
     least, most = int(load.min()), int(load.max())
+    if piece.outside(labels, n_groups, settings.bounds.with_band(max(least, 1), most)):
+        return ()  # another quantity is outside its bounds as well
     wide = [Relaxation("low", least, False)] if least < low else []
     wide += [Relaxation("high", most, False)] if most > high else []
     return tuple(wide) if len(wide) == 1 else ()
