@@ -18,6 +18,7 @@ from gridpart._version import __version__
 _ROOMS = {
     "Plan": "plan",
     "audit": "coverage",
+    "audit_assignment": "coverage",
     "assign_codes": "codes",
     "assign_posts": "staffing",
     "audit_counts": "coverage",

@@ -4,6 +4,7 @@ from gridpart.codes import check_code as check_code
 from gridpart.contiguity import Contiguity as Contiguity
 from gridpart.contiguity import build_contiguity as build_contiguity
 from gridpart.coverage import audit as audit
+from gridpart.coverage import audit_assignment as audit_assignment
 from gridpart.coverage import audit_counts as audit_counts
 from gridpart.coverage import audit_ok as audit_ok
 from gridpart.errors import CodeError as CodeError

@@ -1,7 +1,17 @@
 """The audit of any zone layer: findings with geometry."""
 
+from gridpart.coverage.assignment import assigned_grids, audit_assignment
 from gridpart.coverage.audit import audit, audit_counts, audit_ok
 from gridpart.coverage.catalogue import CATALOGUE, Check
 from gridpart.coverage.plans import audit_inputs
 
-__all__ = ["CATALOGUE", "Check", "audit", "audit_counts", "audit_inputs", "audit_ok"]
+__all__ = [
+    "CATALOGUE",
+    "Check",
+    "assigned_grids",
+    "audit",
+    "audit_assignment",
+    "audit_counts",
+    "audit_inputs",
+    "audit_ok",
+]

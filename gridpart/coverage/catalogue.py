@@ -218,6 +218,14 @@ _HOLDINGS = (
         "share",
     ),
     Check(
+        "unit_duplicate",
+        "error",
+        "Several rows stand for the same unit.",
+        "同一基本单元重复登记。",
+        "keep one row, and count its households once",
+        "仅保留一条记录，户数只计一次。",
+    ),
+    Check(
         "unit_split",
         "error",
         "A unit that a zone line cuts.",
@@ -275,6 +283,14 @@ _HOLDINGS = (
         "网格户数高于规模上限。",
         "split it, or give units to a neighbour",
         "拆分网格，或将部分单元调至相邻网格。",
+    ),
+    Check(
+        "across_barrier",
+        "error",
+        "A zone on both sides of a barrier, with no crossing inside it.",
+        "网格跨越河流、铁路等阻隔，且其间无通道。",
+        "draw the zone line along the barrier, or record the crossing",
+        "网格线应沿阻隔划定；确有桥梁、通道的，请补充登记。",
     ),
     Check(
         "crosses_community",

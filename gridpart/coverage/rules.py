@@ -20,7 +20,7 @@ from gridpart.coverage.people import MAJORITY
 from gridpart.coverage.scene import Scene, column_of
 from gridpart.coverage.texts import as_text
 
-__all__ = ["Band", "check_codes", "check_rules", "check_units"]
+__all__ = ["Band", "check_codes", "check_rules", "check_units", "unit_without_geometry"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Band:
 
 def check_units(scene: Scene) -> Iterator[Finding]:
     """Run every check of units against zones."""
-    yield from _unit_without_geometry(scene)
+    yield from unit_without_geometry(scene)
     yield from _unit_uncovered(scene)
     yield from _unit_twice(scene)
     yield from _unit_split(scene)
@@ -55,7 +55,8 @@ def check_units(scene: Scene) -> Iterator[Finding]:
         yield from _unit_elsewhere(scene)
 
 
-def _unit_without_geometry(scene: Scene) -> Iterator[Finding]:
+def unit_without_geometry(scene: Scene) -> Iterator[Finding]:
+    """Units whose place cannot be told."""
     rows = np.flatnonzero(~scene.shaped)
     if len(rows):
         yield Finding(

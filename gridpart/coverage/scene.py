@@ -29,7 +29,16 @@ from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
 if TYPE_CHECKING:
     import geopandas as gpd
 
-__all__ = ["Scene", "Zones", "as_text", "build_scene", "column_of", "default_column"]
+__all__ = [
+    "Scene",
+    "Zones",
+    "as_text",
+    "build_scene",
+    "column_of",
+    "default_column",
+    "in_one_crs",
+    "unit_fields",
+]
 
 Geometries = NDArray[np.object_]
 # Edges shorter than this bend by less than half a millimetre when they are reprojected (below 70
@@ -223,7 +232,7 @@ def build_scene(
     _need_crs(zones, "zones")
     target = _measuring_crs(zones, crs)
     layers = _layers(zones, boundary, units)
-    shapes = dict(zip(layers, _in_one_crs(list(layers.values()), target), strict=True))
+    shapes = dict(zip(layers, in_one_crs(list(layers.values()), target), strict=True))
     for what, layer in layers.items():
         if what != "zones" and layer.crs != target:
             _say(f"{what}: projected from {layer.crs.name} to {target.name} like the zones")
@@ -240,7 +249,7 @@ def build_scene(
         **(
             {}
             if units is None
-            else _units(units, shapes["units"], unit_id, households, assignment, unit_within)
+            else unit_fields(units, shapes["units"], unit_id, households, assignment, unit_within)
         ),
     )
 
@@ -340,7 +349,7 @@ def _boundary(shapes: Geometries) -> Any:
     return united
 
 
-def _units(
+def unit_fields(
     units: gpd.GeoDataFrame,
     shapes: Geometries,
     unit_id: str | None,
@@ -348,6 +357,7 @@ def _units(
     assignment: str | None,
     unit_within: str | None,
 ) -> dict[str, Any]:
+    """Fields of a scene that tell of units; their shapes are mended in place."""
     if households is None and "households" in units.columns:
         households = "households"
     shapes[~finite(shapes) | shapely.is_missing(shapes)] = EMPTY
@@ -366,7 +376,7 @@ def _units(
     }
 
 
-def _in_one_crs(layers: list[gpd.GeoSeries], target: Any) -> list[Geometries]:
+def in_one_crs(layers: list[gpd.GeoSeries], target: Any) -> list[Geometries]:
     """Shapes of every layer without Z, in the target CRS; what is not finite stays as it is."""
     shapes = [_flat(layer) for layer in layers]
     for crs in {layer.crs for layer in layers}:

@@ -6,6 +6,7 @@ checks that need the same thing; its words are for the screen and the page.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from gridpart.coverage.catalogue import CATALOGUE
 from gridpart.coverage.rules import Band
 from gridpart.coverage.scene import Scene
 
-__all__ = ["TOPICS", "Topic", "scope_of"]
+__all__ = ["TOPICS", "Topic", "scope_of", "topics_of"]
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,46 @@ _ENTRIES = (
     ),
 )
 
-TOPICS: dict[str, Topic] = {topic.id: topic for topic in _ENTRIES}
+# Of a table that says which grid each unit is in, without a zone being drawn.
+_OF_TABLES = (
+    Topic(
+        "listing",
+        ("unit_uncovered", "unit_twice", "unit_duplicate", "unit_without_geometry"),
+        "every unit in one grid",
+        "Units in no grid, in two grids, or listed twice",
+        "未归入、重复归入网格或重复登记的基本单元",
+    ),
+    Topic(
+        "connection",
+        ("multipart",),
+        "connection",
+        "Grids in several parts",
+        "网格是否连片",
+        "units that are points, have no shape or mostly do not touch each other cannot tell it",
+        "基本单元为点、无图形或大多互不相接，无法判断",
+        "connection (units do not touch)",
+    ),
+    Topic(
+        "table_codes",
+        ("code_malformed",),
+        "codes",
+        "Malformed codes",
+        "编码格式错误",
+        "the column of grids does not hold codes",
+        "网格列未采用编码",
+    ),
+    Topic(
+        "drawing",
+        (),
+        "zone polygons",
+        "Gaps, overlaps and outlines of zones",
+        "网格图形的盲区、重叠与边界",
+        "no polygons of zones were given",
+        "未提供网格图形",
+    ),
+)
+
+TOPICS: dict[str, Topic] = {topic.id: topic for topic in (*_ENTRIES, *_OF_TABLES)}
 
 
 def scope_of(
@@ -199,19 +239,27 @@ def scope_of(
         "codes": codes,
         "parents": codes and parents,
     }
-    done = {check for topic in TOPICS.values() if ran[topic.id] for check in topic.checks}
-    done -= _unbounded(band)
     counted = scene.unit_households if has_units else scene.zone_households
     return {
-        "checked": [name for name in CATALOGUE if name in done],
-        "topics": [name for name in TOPICS if ran[name]],
-        "not_checked": {
-            name: topic.missing for name, topic in TOPICS.items() if topic.missing and not ran[name]
-        },
+        **topics_of(ran, band),
         "band": None if band == Band() else [band.low, band.high],
         "zones": len(scene.zones),
         "units": len(scene.unit_ids) if has_units else None,
         "households": None if counted is None else int(counted.sum()),
+    }
+
+
+def topics_of(ran: Mapping[str, bool], band: Band) -> dict[str, Any]:
+    """What was checked and what was not, of the topics named in `ran`."""
+    topics = [TOPICS[name] for name in TOPICS if name in ran]
+    done = {check for topic in topics if ran[topic.id] for check in topic.checks}
+    done -= _unbounded(band)
+    return {
+        "checked": [name for name in CATALOGUE if name in done],
+        "topics": [topic.id for topic in topics if ran[topic.id]],
+        "not_checked": {
+            topic.id: topic.missing for topic in topics if topic.missing and not ran[topic.id]
+        },
     }
 
 

@@ -1,0 +1,338 @@
+"""The audit of a table that says which grid each unit is in, without any polygon of a zone.
+
+Zones are then nothing but their units: their ground is the union of the units' shapes, and they
+hang together where the units touch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from gridpart.codes import check_code, check_parent
+from gridpart.contiguity import Contiguity, is_metric
+from gridpart.coverage.catalogue import findings_frame
+from gridpart.coverage.communities import check_communities
+from gridpart.coverage.door import check_request
+from gridpart.coverage.listing import Parts, check_connection, check_listing
+from gridpart.coverage.people import Located
+from gridpart.coverage.rules import Band, check_codes, check_rules
+from gridpart.coverage.scene import Scene, Zones, in_one_crs, unit_fields
+from gridpart.coverage.scope import topics_of
+from gridpart.coverage.territory import EMPTY, Cover, polygonal
+from gridpart.coverage.texts import Texts
+from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+__all__ = ["assigned_grids", "audit_assignment"]
+
+Integers = NDArray[np.int64]
+
+
+def audit_assignment(
+    units: gpd.GeoDataFrame | pd.DataFrame,
+    assignment: str,
+    *,
+    unit_id: str | None = None,
+    households: str | None = None,
+    low: int | None = None,
+    high: int | None = None,
+    unit_within: str | None = None,
+    parent: str | None = None,
+    graph: Contiguity | None = None,
+    crs: Any = None,
+    tolerance: float = 0.001,
+) -> gpd.GeoDataFrame:
+    """Find what is wrong with an assignment of units to grids of which no polygon is drawn.
+
+    Parameters
+    ----------
+    units : GeoDataFrame or DataFrame
+        Basic units: polygons, points such as buildings, or a plain table.
+    assignment : str
+        Column of `units` that names their grid; a unit without one is a blind spot.
+    unit_id, households : str, optional
+        Columns of `units`: ids (default the index) and whole numbers of households (default
+        ``households`` if there is one).
+    low, high : int, optional
+        The band: fewest and most households of a grid.
+    unit_within : str, optional
+        Column of `units` that names their community; no grid may have units of two.
+    parent : str, optional
+        Column of `units` with the 12-digit parent code of their grid, or one code for all. Used
+        where `assignment` holds codes, which it does if at least half of its names are such.
+    graph : Contiguity, optional
+        Who touches whom; by default :func:`gridpart.build_contiguity` of the polygons.
+    crs : CRS or str, optional
+        Projected CRS in metres to measure in; default that of the units, else their UTM zone.
+    tolerance : float, default 0.001
+        Metres within which the borders of units count as the same.
+
+    Returns
+    -------
+    GeoDataFrame
+        Findings as those of :func:`gridpart.audit`; the geometry of each is that of the units
+        concerned. ``attrs["scope"]`` says what was checked and what could not be: whether grids
+        are in one part cannot be told of points, of a plain table, or of units most of which do
+        not touch each other.
+
+    Raises
+    ------
+    CRSError
+        If units with shapes have no CRS, or `crs` is no projected CRS in metres.
+    InputError
+        If there are no units, a named column is missing, households are not whole numbers, the
+        band has nothing to count, `parent` is neither a column nor a code, or `graph` is of other
+        units.
+
+    Warns
+    -----
+    GridpartWarning
+        When units were projected to measure them, overlap each other, or leave grids of which
+        the connection cannot be told.
+
+    See Also
+    --------
+    gridpart.audit
+
+    Notes
+    -----
+    Units that touch at a point only do not hold a grid together. A part on which no other unit
+    borders is an islet, and a warning. Units count as a coverage, of which connection can be
+    told, if they are in no more pieces than there are grids, and two.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> from shapely import box
+    >>> cells = [box(100 * k, 0, 100 * k + 100, 100) for k in range(4)]
+    >>> units = gpd.GeoDataFrame(
+    ...     {"grid": ["A", "B", "A", None], "households": 90}, geometry=cells, crs="EPSG:4547"
+    ... )
+    >>> findings = audit_assignment(units, "grid", low=100, high=500)
+    >>> findings[["check", "ids", "advice"]].to_dict("split")["data"]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    [['multipart', 'A', 'give it to grid B, which has 100% of its border with others'],
+     ['unit_uncovered', '3', 'assign to grid A: shares 25% of its border'],
+     ['below_band', 'B', 'merge it with a neighbour, or take over units from one']]
+    """
+    band = Band(low, high)
+    check_request(
+        units,
+        units,
+        band,
+        zone_columns={},
+        unit_columns={
+            "unit_id": unit_id, "households": households, "assignment": assignment,
+            "unit_within": unit_within,
+        },
+    )  # fmt: skip
+    _check_table(units, parent, graph, tolerance)
+    shapes, target = _measured(units, crs)
+    fields = unit_fields(units, shapes, unit_id, households, assignment, unit_within)
+    scene = _scene(units, fields, target, tolerance, assignment, parent)
+    parts = Parts.of(scene, graph)
+    coded = _holds_codes(scene)
+    findings = list(check_listing(scene, parts, by_id=unit_id is not None))
+    if parts.told:
+        findings += check_connection(scene, parts)
+    findings += check_rules(scene, band)
+    findings += check_communities(scene)
+    if coded:
+        own = "parent" if parent is not None and "parent" in scene.zones.frame.columns else parent
+        findings += check_codes(scene, "grid", own)
+    for finding in findings:
+        if finding.geometry is not None and finding.geometry.is_empty:
+            finding.geometry = None
+    frame = findings_frame(findings, target)
+    ran = {
+        "listing": True,
+        "connection": parts.told,
+        "band": band != Band(),
+        "communities": unit_within is not None,
+        "table_codes": coded,
+        "parents": coded and parent is not None,
+        "drawing": False,
+    }
+    counted = scene.unit_households
+    frame.attrs["scope"] = {
+        **topics_of(ran, band),
+        "band": None if band == Band() else [low, high],
+        "zones": len(scene.zones),
+        "units": len(units),
+        "households": None if counted is None else int(counted.sum()),
+    }
+    return frame
+
+
+def assigned_grids(units: gpd.GeoDataFrame | pd.DataFrame, assignment: str) -> Any:
+    """Ground of every grid, as the union of its units; None where the units are no polygons.
+
+    Parameters
+    ----------
+    units : GeoDataFrame or DataFrame
+        Basic units.
+    assignment : str
+        Column of `units` that names their grid.
+
+    Returns
+    -------
+    GeoDataFrame or None
+        Columns ``grid`` (text) and geometry, by name.
+    """
+    import geopandas as gpd
+
+    if not isinstance(units, gpd.GeoDataFrame):
+        return None
+    shapes = _usable(np.array(units.geometry, dtype=object))
+    texts = Texts.of(units[assignment])
+    names, home = _homes(texts)
+    ground = polygonal(_united(shapes, home, len(names)))
+    drawn = ~shapely.is_empty(ground)
+    if not drawn.any():
+        return None
+    kept = np.array(names, dtype=object)[drawn]
+    return gpd.GeoDataFrame({"grid": kept}, geometry=ground[drawn], crs=units.crs)
+
+
+# --------------------------------------------------------------------------- the door
+
+
+def _check_table(
+    units: pd.DataFrame, parent: str | None, graph: Contiguity | None, tolerance: float
+) -> None:
+    problems = []
+    if not len(units):
+        problems.append(Problem("no_units", "there are no units: there is nothing to audit"))
+    if not tolerance > 0:
+        problems.append(Problem("tolerance", "tolerance must be above 0 m"))
+    if parent is not None and parent not in units.columns:
+        reason = check_parent(str(parent))
+        if reason is not None:
+            message = f"parent {parent!r} is no column of the units, and as a code it {reason}"
+            problems.append(Problem("bad_parent", message))
+    if graph is not None and not graph.index.equals(units.index):
+        problems.append(Problem("ids_differ", "the graph must be on the index of the units"))
+    if problems:
+        raise InputError(problems)
+
+
+def _measured(units: pd.DataFrame, crs: Any) -> tuple[NDArray[np.object_], Any]:
+    """Shapes of the units in a projected CRS in metres, and that CRS; None for a plain table."""
+    import geopandas as gpd
+
+    if not isinstance(units, gpd.GeoDataFrame) or units.geometry.isna().all():
+        return np.full(len(units), EMPTY, dtype=object), None
+    if units.crs is None:
+        raise CRSError(
+            "units: no coordinate reference system; set it, for instance with "
+            "units.set_crs('EPSG:4547')"
+        )
+    target = units.crs
+    if crs is not None:
+        target = pyproj.CRS.from_user_input(crs)
+        if not is_metric(target):
+            raise CRSError(f"crs: {target.name} is not a projected CRS in metres")
+    elif not is_metric(target):
+        usable = units.geometry[~shapely.is_empty(_usable(np.array(units.geometry, dtype=object)))]
+        if len(usable):
+            target = usable.estimate_utm_crs()
+    if target != units.crs:
+        message = f"units were projected from {units.crs.name} to {target.name} to be measured"
+        warnings.warn(message, GridpartWarning, stacklevel=3)
+    return in_one_crs([units.geometry], target)[0], target
+
+
+def _usable(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Valid shapes; empty where there is none, or a coordinate is no number."""
+    coords, rows = shapely.get_coordinates(shapes, return_index=True)
+    shapes[rows[~np.isfinite(coords).all(axis=1)]] = None
+    shapes[shapely.is_missing(shapes)] = EMPTY
+    broken = ~shapely.is_valid(shapes)
+    shapes[broken] = shapely.make_valid(shapes[broken])
+    return shapes
+
+
+# --------------------------------------------------------------------------- the scene
+
+
+@dataclass(frozen=True)
+class _TableScene(Scene):
+    """A scene whose zones are nothing but their units."""
+
+    @cached_property
+    def located(self) -> Located:
+        """Every unit lies in the grid it is assigned to."""
+        unit = np.flatnonzero(self.home >= 0)
+        whole = (self.home >= 0).astype(np.float64)
+        return Located(unit, self.home[unit], np.ones(len(unit)), whole, self.home)
+
+
+def _homes(assigned: Texts) -> tuple[list[str], Integers]:
+    """Names of the grids, and the grid of each unit; -1 where it names none."""
+    names = [name for name in assigned.names if name]
+    blank = len(assigned.names) - len(names)  # the empty text is the first
+    return names, np.maximum(assigned.codes - blank, -1)
+
+
+def _united(shapes: NDArray[np.object_], home: Integers, n: int) -> NDArray[np.object_]:
+    order = np.argsort(home, kind="stable")
+    start = np.searchsorted(home[order], np.arange(n + 1))
+    ground = np.full(n, EMPTY, dtype=object)
+    for grid in range(n):
+        ground[grid] = shapely.union_all(shapes[order[start[grid] : start[grid + 1]]])
+    return ground
+
+
+def _scene(
+    units: pd.DataFrame,
+    fields: dict[str, Any],
+    crs: Any,
+    tolerance: float,
+    assignment: str,
+    parent: str | None,
+) -> _TableScene:
+    import geopandas as gpd
+
+    assigned: Texts = fields["assigned"]
+    names, home = _homes(assigned)
+    ground = _united(fields["unit_shapes"], home, len(names))
+    # codes that are numbers have lost their leading zeros, which the check of codes says
+    number = pd.api.types.is_numeric_dtype(units[assignment])
+    values: list[Any] = [float(name) for name in names] if number else list(names)
+    frame = gpd.GeoDataFrame({"grid": values}, geometry=list(ground), crs=crs)
+    if parent is not None and parent in units.columns:
+        frame["parent"] = _most_common(Texts.of(units[parent]), home, len(names))
+    zones = Zones(frame, names, ground, np.ones(len(names), dtype=bool), ground)
+    cover = Cover(polygonal(ground), tolerance)
+    return _TableScene(
+        zones=zones, cover=cover, crs=crs, tolerance=tolerance, min_area=0.0, **fields
+    )
+
+
+def _most_common(texts: Texts, home: Integers, n: int) -> list[str]:
+    """Text that most units of each grid have; of several the first by name; empty without any."""
+    result = [""] * n
+    grids, codes, counts = texts.counts(home)
+    order = np.lexsort((-codes, counts, grids))  # the one to keep stands last
+    for grid, code in zip(grids[order], codes[order], strict=True):
+        result[grid] = texts.names[code]
+    return result
+
+
+def _holds_codes(scene: Scene) -> bool:
+    """Whether at least half of the grids' names are codes, or numbers that were codes once."""
+    names = scene.zones.ids
+    number = pd.api.types.is_numeric_dtype(scene.zones.frame["grid"])
+    alike = [check_code(name.zfill(15) if number and len(name) > 12 else name) for name in names]
+    return bool(names) and 2 * sum(reason is None for reason in alike) >= len(names)
