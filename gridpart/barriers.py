@@ -188,6 +188,34 @@ class Barriers:
             shared, crossings, self.tolerance
         )
 
+    def severed(self, shapes: Objects, least: float) -> list[tuple[int, Any]]:
+        """Shapes that lie on both sides of a barrier, and the smaller sides of each.
+
+        Parameters
+        ----------
+        shapes : ndarray of polygons
+        least : float
+            Square metres; smaller sides do not count.
+        """
+        kind = self.lines["kind"]
+        barriers = shapely.union_all(self.lines.geometry[kind == "barrier"].to_numpy())
+        gaps = shapely.buffer(self.lines.geometry[kind == "crossing"].to_numpy(), self.tolerance)
+        strips = shapely.buffer(
+            shapely.get_parts(shapely.difference(barriers, shapely.union_all(gaps))), 2 * GRID
+        )
+        strip, shape = shapely.STRtree(shapes).query(strips, predicate="intersects")
+        found = []
+        for row in np.unique(shape):
+            cut = shapely.difference(shapes[row], shapely.union_all(strips[strip[shape == row]]))
+            sides = shapely.get_parts(cut)
+            # a barrier that is drawn beside the border, within the tolerance, leaves mere strips
+            wide = ~shapely.is_empty(shapely.buffer(sides, -self.tolerance))
+            sides = sides[wide & (shapely.area(sides) > least)]
+            if sides.size > shapely.get_num_geometries(shapes[row]):
+                largest = shapely.area(sides).argmax()
+                found.append((int(row), shapely.union_all(np.delete(sides, largest))))
+        return found
+
 
 def _both_ways(contiguity: Contiguity, once: Flags) -> npt.NDArray[np.int64]:
     """For every directed edge its place among the edges listed once."""

@@ -403,13 +403,18 @@ def test_lines_are_saved_and_the_audit_of_the_file_knows_them(tmp_path):
     assert_accepted(again)
 
 
-@pytest.mark.xfail(strict=True, reason="no check of the audit looks for zones over barriers")
 def test_the_audit_finds_a_grid_over_a_river():
     plan = divided(lattice(6, 2, households=100), barriers=lines(line((-50, 100), (650, 100))))
     grids = plan.units["grid"]
     merged = plan.replace(units=plan.units.assign(grid=grids.replace(grids[6], grids[0])))
     found = gp.audit(merged.grids, **(audit_inputs(merged) | {"low": 1, "high": 2000}))
+    assert gp.audit_counts(found)["across_barrier"] == 1
+    (row,) = found[found["check"] == "across_barrier"].itertuples()
+    assert row.ids == str(grids[0])
     assert not gp.audit_ok(found)
+    bridge = lines(line((50, 90), (50, 110)))
+    opened = audit_inputs(merged) | {"low": 1, "high": 2000, "crossings": bridge}
+    assert "across_barrier" not in gp.audit_counts(gp.audit(merged.grids, **opened))
 
 
 def test_the_sample_town_through_the_command_line(tmp_path, capsys):

@@ -16,7 +16,7 @@ import shapely
 
 from gridpart.barriers import Barriers, gather_lines
 from gridpart.coverage.catalogue import CATALOGUE, Check, Finding, findings_frame
-from gridpart.coverage.communities import check_communities
+from gridpart.coverage.communities import check_barriers, check_communities
 from gridpart.coverage.door import check_request
 from gridpart.coverage.exceptions import check_exceptions
 from gridpart.coverage.rules import Band, check_codes, check_rules, check_units
@@ -93,8 +93,8 @@ def audit(
         Column of `units` that names their community. A zone with units of several communities,
         or of another than its own column `within` says, crosses a border.
     barriers, crossings : GeoDataFrame or GeoSeries, optional
-        Lines that no zone spans, and where it may all the same: what lies across a barrier is no
-        neighbour of which a recorded exception could have made use.
+        Lines that no zone spans, and where it may all the same. What lies across a barrier is no
+        neighbour either of which a recorded exception could have made use.
     barrier_tolerance : float, default 1.0
         Metres within which a border lies along a barrier.
     crs : CRS or str, optional
@@ -197,9 +197,11 @@ def audit(
         findings += check_units(scene)
     findings += check_rules(scene, band)
     findings += check_communities(scene)
+    lines = gather_lines(barriers, crossings, None, scene.crs)
+    across = None if lines is None else Barriers(lines, barrier_tolerance)
+    if across is not None:
+        findings += check_barriers(scene, across)
     if exceptions is not None:
-        lines = gather_lines(barriers, crossings, None, scene.crs)
-        across = None if lines is None else Barriers(lines, barrier_tolerance)
         findings += check_exceptions(scene, findings, exceptions, band, across)
     code = code or default_column(zones, "grid_code")
     if code is not None:
@@ -211,6 +213,7 @@ def audit(
         exceptions=exceptions is not None,
         codes=code is not None,
         parents=parent is not None,
+        barriers=across is not None,
     )
     return frame
 

@@ -1,4 +1,4 @@
-"""Whether zones keep inside one community: a grid never crosses its border."""
+"""Whether zones keep inside one community, and on one side of a barrier."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from gridpart.barriers import Barriers
 from gridpart.coverage.catalogue import Finding
 from gridpart.coverage.scene import Scene
 
-__all__ = ["check_communities"]
+__all__ = ["check_barriers", "check_communities"]
 
 
 def check_communities(scene: Scene) -> Iterator[Finding]:
@@ -48,6 +49,15 @@ def check_communities(scene: Scene) -> Iterator[Finding]:
         else:
             said = f"is said to lie in {own}, but its units belong to {home_name}"
             yield _crossing(scene, zone, units, said)
+
+
+def check_barriers(scene: Scene, barriers: Barriers) -> Iterator[Finding]:
+    """Find zones on both sides of a barrier that no crossing joins."""
+    shapes = scene.zones.polygons
+    for zone, side in barriers.severed(shapes, scene.min_area):
+        name = scene.zones.ids[zone]
+        text = f"zone {name} lies on both sides of a barrier, {side.area:,.0f} m² on the smaller"
+        yield Finding("across_barrier", text, (name,), side, rows=(zone,))
 
 
 def _runs(values: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:

@@ -124,6 +124,13 @@ _ENTRIES = (
         "未提供户数上下限",
     ),
     Topic(
+        "barriers",
+        ("across_barrier",),
+        "barriers",
+        "Zones across barriers",
+        "跨越阻隔的网格",  # not every place has barriers: without them nothing is missing
+    ),
+    Topic(
         "communities",
         ("crosses_community",),
         "community borders",
@@ -204,7 +211,7 @@ TOPICS: dict[str, Topic] = {topic.id: topic for topic in (*_ENTRIES, *_OF_TABLES
 
 
 def scope_of(
-    scene: Scene, band: Band, *, exceptions: bool, codes: bool, parents: bool
+    scene: Scene, band: Band, *, exceptions: bool, codes: bool, parents: bool, barriers: bool
 ) -> dict[str, Any]:
     """Plain data on what was checked and what was not.
 
@@ -214,8 +221,8 @@ def scope_of(
         Everything the audit looked at.
     band : Band
         The band it was held against.
-    exceptions, codes, parents : bool
-        Whether records of exceptions, codes and parent codes were given.
+    exceptions, codes, parents, barriers : bool
+        Whether records of exceptions, codes, parent codes and barriers were given.
 
     Returns
     -------
@@ -235,6 +242,7 @@ def scope_of(
         "households": scene.zone_households is not None and scene.unit_households is not None,
         "band": band != Band(),
         "communities": scene.unit_communities is not None,
+        "barriers": barriers,
         "exceptions": exceptions,
         "codes": codes,
         "parents": codes and parents,
