@@ -740,8 +740,9 @@ def test_the_scope_tells_what_was_not_looked_for(zones, boundary) -> None:
         exceptions=pd.DataFrame({"grid": [], "reason": [], "households": []}),
     ).attrs["scope"]  # fmt: skip
     assert full["not_checked"] == {}
-    # only a table of units is searched for units that are listed twice
-    assert set(full["checked"]) == set(CATALOGUE) - {"hole", "unit_duplicate"}
+    # only a table of units is searched for units that are listed twice; barriers were not given
+    without = {"hole", "unit_duplicate", "across_barrier"}
+    assert set(full["checked"]) == set(CATALOGUE) - without
     assert (full["band"], full["units"], full["households"]) == ([200, 500], 144, 36 * 320)
     half = audit(zones.assign(own=1), zone_households="own", high=5).attrs["scope"]
     assert "above_band" in half["checked"]
