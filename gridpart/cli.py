@@ -317,7 +317,7 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 
 
 @cli.command()
-@click.argument("zones", type=_FILE)
+@click.argument("zones", type=_FILE, required=False)
 @click.option("--layer", help="Layer of ZONES, where it has several and is no plan.")
 @click.option("--id", metavar="COL", help="Column with the zone's name.")
 @click.option("--boundary", type=_FILE, metavar="FILE", help="The territory to be covered.")
@@ -327,6 +327,7 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 @click.option("--unit-id", metavar="COL", help="Column with the unit's name.")
 @click.option("--households", metavar="COL", help="Column of the units with their households.")
 @click.option("--unit-within", metavar="COL", help="Column of the units with their community.")
+@click.option("--assignment", metavar="COL", help="Column of the units with their zone.")
 @click.option("--within", metavar="COL", help="Column of the zones with their community.")
 @click.option("--code", metavar="COL", help="Column of the zones with their code.")
 @click.option("--parent", metavar="COL|CODE", help="Parent code of the zones.")
@@ -339,7 +340,7 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 @click.option("--html", type=_FILE, metavar="OUT.html", help="Write a page to read offline.")
 @click.option("--findings", type=_FILE, metavar="OUT.gpkg", help="Write the findings as a map.")
 def audit(
-    zones: Path,
+    zones: Path | None,
     boundary: Path | None,
     boundary_layer: str | None,
     units: Path | None,
@@ -349,7 +350,10 @@ def audit(
     findings: Path | None,
     **options: Any,
 ) -> int:
-    """Look for blind spots, overlaps and broken rules in ZONES: a plan, or any zone layer."""
+    """Look for blind spots, overlaps and broken rules in ZONES: a plan, or any zone layer.
+
+    Without ZONES, in the --units that name their zone in the column --assignment.
+    """
     import gridpart as gp
     from gridpart import _io, report
 
@@ -362,26 +366,34 @@ def audit(
     for path, suffixes in ((json_path, JSON), (html, HTML), (findings, PLAN)):
         if path is not None:
             _io.check_output(path, suffixes, inputs)
-    frame, known = _zones(zones, options.pop("layer"))
-    known.update({name: value for name, value in options.items() if value is not None})
-    if units is not None:
-        # other units than the plan's own have their own columns
-        own = ("unit_id", "unit_within", "households")
-        known = {k: v for k, v in known.items() if k not in own or options.get(k) == v}
-        known.pop("assignment", None)
-        known["units"] = gp.read_units(units, layer=units_layer)
-    if boundary is not None:
-        known["boundary"] = _read_one(boundary, boundary_layer, "--boundary-layer")
-    for name, (path, own_layer) in lines.items():
-        if path is not None:
-            known[name] = _read_one(path, own_layer, f"--{name}-layer")
-    found = gp.audit(frame, **known)
+    known: dict[str, Any] = {}
+    if zones is None:
+        given = {
+            **options,
+            "boundary": boundary,
+            **{name: path for name, (path, _) in lines.items()},
+        }
+        found, frame = _audit_table(units, units_layer, given)
+    else:
+        frame, known = _zones(zones, options.pop("layer"))
+        known.update({name: value for name, value in options.items() if value is not None})
+        if units is not None:
+            # other units than the plan's own have their own columns
+            own = ("unit_id", "unit_within", "households", "assignment")
+            known = {k: v for k, v in known.items() if k not in own or options.get(k) == v}
+            known["units"] = gp.read_units(units, layer=units_layer)
+        if boundary is not None:
+            known["boundary"] = _read_one(boundary, boundary_layer, "--boundary-layer")
+        for name, (path, own_layer) in lines.items():
+            if path is not None:
+                known[name] = _read_one(path, own_layer, f"--{name}-layer")
+        found = gp.audit(frame, **known)
     if json_path is not None:
         report.write_audit_json(found, json_path)
     if html is not None:
         report.write_audit_html(
             found, html, zones=frame, id=known.get("id"), boundary=known.get("boundary"),
-            title=zones.name,
+            title=inputs[0].name,
         )  # fmt: skip
     if findings is not None:
         report.write_findings(found, findings)
@@ -389,6 +401,28 @@ def audit(
     for path in filter(None, (json_path, html, findings)):
         click.echo(f"written to {path}")
     return 0 if gp.audit_ok(found) else EXIT_FINDINGS
+
+
+def _audit_table(
+    units: Path | None, layer: str | None, options: dict[str, Any]
+) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame | None]:
+    """Findings of units that name their zone, and the ground of the zones where they have one."""
+    import gridpart as gp
+    from gridpart import _io
+    from gridpart.coverage import assigned_grids
+
+    assignment = options.pop("assignment")
+    if units is None or assignment is None:
+        raise click.UsageError("give ZONES, or --units and --assignment")
+    used = ("unit_id", "households", "unit_within", "parent", "low", "high")
+    idle = [name for name in options if name not in used and options[name] not in (None, False)]
+    if idle:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise click.UsageError(f"{flags}: only with ZONES")
+    is_table = units.suffix.lower() in _io.TABLE_SUFFIXES
+    table = _io.read_table(units) if is_table else gp.read_units(units, layer=layer)
+    found = gp.audit_assignment(table, assignment, **{name: options[name] for name in used})
+    return found, assigned_grids(table, assignment)
 
 
 def _zones(path: Path, layer: str | None) -> tuple[gpd.GeoDataFrame, dict[str, Any]]:

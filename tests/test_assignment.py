@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from geopandas.testing import assert_geodataframe_equal
 from shapely import box
 
 import gridpart as gp
+from gridpart.cli import main
 from gridpart.coverage import assigned_grids
 from gridpart.errors import CRSError, GridpartWarning, InputError
 
@@ -270,3 +273,63 @@ def test_faults_thrown_in_at_random_are_all_found(units) -> None:
         assert by_check.loc["unit_uncovered", "ids"] == f"u{lost:02d}"
         assert by_check.loc["multipart", "ids"] == PARENT + other
         assert by_check.loc["multipart", "geometry"].equals(units.geometry[away])
+
+
+# --------------------------------------------------------------------------- command line
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "csv"])
+def test_the_command_needs_no_zones(units, tmp_path, suffix: str, capsys) -> None:
+    units.loc[0, "grid"] = None
+    source = tmp_path / f"units.{suffix}"
+    if suffix == "csv":
+        units.drop(columns="geometry").to_csv(source, index=False)
+    else:
+        units.to_file(source)
+    out, page, found = tmp_path / "a.json", tmp_path / "a.html", tmp_path / "a.gpkg"
+    code = run(
+        "audit", "--units", source, "--assignment", "grid", "--unit-id", "unit", "--low", 200,
+        "--high", 500, "--unit-within", "place", "--parent", "place", "--json", out, "--html", page,
+        "--findings", found,
+    )  # fmt: skip
+    assert code == 1
+    report = json.loads(out.read_text())
+    assert report["counts"] == {"unit_uncovered": 1}
+    assert [row["ids"] for row in report["findings"]] == ["u00"]
+    assert len(list(gpd.list_layers(found)["name"])) == 1
+    said = capsys.readouterr().out
+    assert "every unit in one grid" in said
+    assert ("connection (units do not touch)" in said) == (suffix == "csv")
+    assert ("<svg" in page.read_text(encoding="utf-8")) == (suffix == "gpkg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "give ZONES, or --units and --assignment"),
+        (["--units", "u.gpkg"], "give ZONES"),
+        (["--units", "u.gpkg", "--assignment", "grid", "--id", "x"], "--id: only with ZONES"),
+        (["--units", "u.gpkg", "--assignment", "grid", "--code", "c"], "--code: only with ZONES"),
+    ],
+)
+def test_what_the_command_cannot_do_without_zones(arguments, words, capsys) -> None:
+    assert run("audit", *arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_an_assignment_beside_zones_is_used(units, tmp_path) -> None:
+    zones = units.dissolve("grid").reset_index()[["grid", "geometry"]]
+    zones.to_file(tmp_path / "zones.gpkg")
+    units.loc[0, "grid"] = f"{PARENT}004"
+    units.to_file(tmp_path / "units.gpkg")
+    out = tmp_path / "a.json"
+    code = run(
+        "audit", tmp_path / "zones.gpkg", "--units", tmp_path / "units.gpkg", "--unit-id", "unit",
+        "--assignment", "grid", "--json", out,
+    )  # fmt: skip
+    assert code == 1
+    assert json.loads(out.read_text())["counts"]["unit_elsewhere"] == 1
