@@ -29,6 +29,7 @@ _ROOMS = {
     "check_units": "units",
     "county_town": "samples",
     "describe_units": "units",
+    "fix_zones": "coverage",
     "households_per_worker": "staffing",
     "load_sample": "samples",
     "partition": "partition",

@@ -3,6 +3,7 @@
 from gridpart.coverage.assignment import assigned_grids, audit_assignment
 from gridpart.coverage.audit import audit, audit_counts, audit_ok
 from gridpart.coverage.catalogue import CATALOGUE, Check
+from gridpart.coverage.fix import fix_text, fix_zones
 from gridpart.coverage.plans import audit_inputs
 
 __all__ = [
@@ -14,4 +15,6 @@ __all__ = [
     "audit_counts",
     "audit_inputs",
     "audit_ok",
+    "fix_text",
+    "fix_zones",
 ]
