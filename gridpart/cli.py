@@ -339,6 +339,7 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 @click.option("--json", "json_path", type=_FILE, metavar="OUT.json", help="Write the findings.")
 @click.option("--html", type=_FILE, metavar="OUT.html", help="Write a page to read offline.")
 @click.option("--findings", type=_FILE, metavar="OUT.gpkg", help="Write the findings as a map.")
+@click.option("--fix", type=_FILE, metavar="OUT.gpkg", help="Write the zones with safe repairs.")
 def audit(
     zones: Path | None,
     boundary: Path | None,
@@ -348,6 +349,7 @@ def audit(
     json_path: Path | None,
     html: Path | None,
     findings: Path | None,
+    fix: Path | None,
     **options: Any,
 ) -> int:
     """Look for blind spots, overlaps and broken rules in ZONES: a plan, or any zone layer.
@@ -363,7 +365,10 @@ def audit(
     }
     inputs = [zones, boundary, units, *(path for path, _ in lines.values())]
     inputs = [path for path in inputs if path is not None]
-    for path, suffixes in ((json_path, JSON), (html, HTML), (findings, PLAN)):
+    outputs = {json_path: JSON, html: HTML, findings: PLAN, fix: PLAN}
+    if fix is not None and (zones is None or fix == findings):
+        raise click.UsageError("--fix needs ZONES, and a file of its own")
+    for path, suffixes in outputs.items():
         if path is not None:
             _io.check_output(path, suffixes, inputs)
     known: dict[str, Any] = {}
@@ -400,7 +405,30 @@ def audit(
     click.echo(report.audit_text(found))
     for path in filter(None, (json_path, html, findings)):
         click.echo(f"written to {path}")
+    if fix is not None and frame is not None:
+        _write_fix(frame, known, fix)
     return 0 if gp.audit_ok(found) else EXIT_FINDINGS
+
+
+def _write_fix(zones: gpd.GeoDataFrame, known: dict[str, Any], path: Path) -> None:
+    """Write the zones with safe repairs and the list of changes; say what the audit finds then."""
+    import gridpart as gp
+    from gridpart import _io
+    from gridpart.coverage import fix_text
+
+    names = ["id", "boundary"]
+    if "units" in known:
+        names += ["units", "unit_id", "households"]
+    with warnings.catch_warnings():
+        # the audit has said already what it projected, or says it again of the result
+        warnings.filterwarnings("ignore", "zones were projected", GridpartWarning)
+        warnings.filterwarnings("ignore", ".*: projected from", GridpartWarning)
+        fixed, changes = gp.fix_zones(zones, **{k: v for k, v in known.items() if k in names})
+        left = gp.audit_counts(gp.audit(fixed, **known))
+    _io.write_layers(path, {"zones": fixed, "changes": changes})
+    click.echo(fix_text(changes))
+    click.echo(f"then left: {', '.join(f'{n} {check}' for check, n in left.items()) or 'nothing'}")
+    click.echo(f"written to {path}")
 
 
 def _audit_table(

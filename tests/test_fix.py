@@ -16,6 +16,7 @@ from zoo import COVERAGES, CRS, brick_wall, lattice
 
 import gridpart as gp
 from gridpart._geometry.align import find_misaligned
+from gridpart.cli import main
 from gridpart.coverage import audit, audit_counts, fix_text
 from gridpart.errors import CRSError, GridpartWarning, InputError
 
@@ -453,3 +454,81 @@ def test_what_cannot_be_measured_is_an_error() -> None:
         gp.fix_zones(zones.iloc[:0])
     with pytest.raises(CRSError, match="no coordinate reference system"):
         gp.fix_zones(zones.set_crs(None, allow_override=True))
+
+
+# --------------------------------------------------------------------------- the command line
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """A faulty layer, its boundary and units."""
+    clean = lattice(4, 4, size=80.0)
+    shapes = shapes_of(clean)
+    shapes[5] = nick(shapes[5], np.random.default_rng(1), -1.0)
+    shapes[10] = bow_tie(shapes[10], np.random.default_rng(2))
+    clean = clean.drop(columns="households")
+    faulty = with_shapes(clean, shapes).assign(name=[f"网格{k}" for k in range(16)])
+    frames = {"zones": faulty, "boundary": outline(clean).to_frame("geometry")}
+    frames["units"] = points_inside(clean)
+    paths = {name: tmp_path / f"{name}.gpkg" for name in frames}
+    for name, frame in frames.items():
+        frame.to_file(paths[name], layer=name)
+    return paths
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_the_command_writes_zones_and_changes(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {path: path.read_bytes() for path in files.values()}
+    out = files["zones"].with_name("fixed.gpkg")
+    options = ("--id", "name", "--boundary", files["boundary"], "--units", files["units"])
+    assert run("audit", files["zones"], *options, "--fix", out) == 1
+    said = capsys.readouterr().out
+    assert "repaired: 1 broken shape made valid" in said
+    assert "sliver gap" in said
+    assert "then left: " in said
+    assert f"written to {out}" in said
+    zones, fixed = gpd.read_file(files["zones"]), gpd.read_file(out, layer="zones")
+    changes = gpd.read_file(out, layer="changes")
+    assert list(fixed.columns) == list(zones.columns)
+    assert fixed["name"].tolist() == zones["name"].tolist()
+    assert {"made_valid", "gap_closed", "snapped"} <= set(changes["change"])
+    assert set(changes["status"]) == {"made"}
+    assert {"网格5", "网格10"} <= set(";".join(changes["ids"]).split(";"))
+    assert run("audit", out, "--layer", "zones", *options, "--fix", out.with_name("x.gpkg")) == 0
+    assert "nothing to repair" in capsys.readouterr().out
+    again = gpd.read_file(out.with_name("x.gpkg"), layer="zones")
+    assert_geodataframe_equal(again, fixed)
+    assert not len(gpd.read_file(out.with_name("x.gpkg"), layer="changes"))
+    for path, content in given.items():
+        assert path.read_bytes() == content
+
+
+def test_the_command_never_replaces_an_input_and_leaves_nothing_behind(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = files["zones"].parent
+    for path in files.values():
+        options = ("--boundary", files["boundary"], "--units", files["units"])
+        assert run("audit", files["zones"], *options, "--fix", path) == 2
+        assert "is an input" in capsys.readouterr().err
+    assert run("audit", files["zones"], "--fix", folder / "fixed.shp") == 2
+    both = folder / "both.gpkg"
+    assert run("audit", files["zones"], "--findings", both, "--fix", both) == 2
+    assert sorted(folder.iterdir()) == sorted(files.values())
+
+
+def test_a_plan_is_repaired_with_its_own_units(tmp_path: Path) -> None:
+    units = lattice(6, 6, size=50.0).assign(households=60)
+    units.to_file(tmp_path / "units.gpkg", layer="units")
+    plan = tmp_path / "plan.gpkg"
+    assert run("partition", tmp_path / "units.gpkg", "-o", plan, "--effort", "fast") == 0
+    out = tmp_path / "fixed.gpkg"
+    assert run("audit", plan, "--fix", out) == 0
+    grids = gpd.read_file(plan, layer="grids")
+    fixed = gpd.read_file(out, layer="zones")
+    assert_geodataframe_equal(fixed, grids)
