@@ -13,7 +13,7 @@ import numbers
 import re
 import unicodedata
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,9 @@ def write_workbook(
     text_columns: Collection[str] = CODE_COLUMNS,
     percent_columns: Collection[str] = (),
     bold_where: Collection[str] = (),
+    choices: Mapping[str, Sequence[str]] | None = None,
+    landscape: bool = False,
+    widest: int = WIDEST,
 ) -> None:
     """Write each table as a sheet, whole or not at all.
 
@@ -62,6 +65,12 @@ def write_workbook(
         Columns of fractions, shown as per cent.
     bold_where : collection of str, optional
         A row with one of these texts in a cell is bold: subtotals.
+    choices : mapping of str to sequence of str, optional
+        Columns whose cells offer a list to choose from, and take nothing else.
+    landscape : bool, default False
+        Printed with the long side of the paper at the top, and narrow margins.
+    widest : int, optional
+        Characters in the widest column; longer texts, and those of several lines, are wrapped.
 
     Raises
     ------
@@ -88,7 +97,14 @@ def write_workbook(
     """
     if not sheets:
         raise OutputError(f"{path}: a workbook needs at least one sheet")
-    style = _Style(frozenset(text_columns), frozenset(percent_columns), frozenset(bold_where))
+    style = _Style(
+        frozenset(text_columns),
+        frozenset(percent_columns),
+        frozenset(bold_where),
+        dict(choices or {}),
+        landscape,
+        widest,
+    )
     content = _stable(_build(path, sheets, style))
     with writing(path) as temporary:
         temporary.write_bytes(content)
@@ -142,6 +158,9 @@ class _Style:
     text_columns: frozenset[str]
     percent_columns: frozenset[str]
     bold_where: frozenset[str]
+    choices: Mapping[str, Sequence[str]]
+    landscape: bool
+    widest: int
 
 
 def _build(path: PathLike, sheets: Mapping[str, pd.DataFrame], style: _Style) -> bytes:
@@ -204,24 +223,34 @@ def _fill(
     style: _Style,
 ) -> None:
     from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.page import PageMargins
     from openpyxl.worksheet.properties import PageSetupProperties
 
     # A write-only sheet takes its layout before its rows.
     for k, (name, values) in enumerate(zip(header, columns, strict=True)):
-        sheet.column_dimensions[get_column_letter(k + 1)].width = _column_width(name, values)
+        sheet.column_dimensions[get_column_letter(k + 1)].width = _column_width(
+            name, values, style.widest
+        )
     sheet.freeze_panes = "A2"
     # Printed: as wide as the paper, as long as it needs, the header on every page.
     sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
     sheet.page_setup.fitToHeight = 0
+    if style.landscape:
+        sheet.page_setup.orientation = "landscape"
+        sheet.page_setup.paperSize = 9  # A4
+        sheet.page_margins = PageMargins(left=0.3, right=0.3, top=0.4, bottom=0.4)
     sheet.print_title_rows = "1:1"
     n_rows = len(columns[0]) if columns else 0
     if columns:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{n_rows + 1}"
-    make = _CellMaker(sheet)
+    _offer(sheet, header, n_rows, style)
+    make = _CellMaker(sheet, style.widest)
     percent = [name in style.percent_columns for name in header]
     sheet.append([make.cell(_printable(name), bold=True) for name in header])
     for number, row in enumerate(zip(*columns, strict=True), start=2):
-        lines = max((_lines(value) for value in row if isinstance(value, str)), default=1)
+        lines = max(
+            (_lines(value, style.widest) for value in row if isinstance(value, str)), default=1
+        )
         if lines > 1:
             sheet.row_dimensions[number].height = min(lines * LINE_HEIGHT, HIGHEST)
         bold = any(isinstance(value, str) and value in style.bold_where for value in row)
@@ -233,11 +262,27 @@ def _fill(
         )
 
 
+def _offer(sheet: Any, header: list[str], n_rows: int, style: _Style) -> None:
+    """Let the cells of some columns offer a list."""
+    from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.datavalidation import DataValidation
+
+    for k, name in enumerate(header, start=1):
+        if name in style.choices and n_rows:
+            listed = ",".join(style.choices[name])
+            rule = DataValidation("list", formula1=f'"{listed}"', allow_blank=True)
+            rule.showErrorMessage = True
+            letter = get_column_letter(k)
+            rule.add(f"{letter}2:{letter}{n_rows + 1}")
+            sheet.data_validations.append(rule)
+
+
 class _CellMaker:
     """Makes cells; a style is built once and its number copied to every cell like it."""
 
-    def __init__(self, sheet: Any) -> None:
+    def __init__(self, sheet: Any, widest: int) -> None:
         self.sheet = sheet
+        self.widest = widest
         self.styles: dict[tuple[str, bool, bool, bool], Any] = {}
 
     def cell(self, value: Any, *, bold: bool, percent: bool = False) -> Any:
@@ -248,7 +293,7 @@ class _CellMaker:
         text = isinstance(value, str)
         form = "0.0%" if percent and not text else _number_format(value)
         quoted = text and value[:1] in tuple("=+-@")
-        kind = (form, bold, quoted, text and _display_width(value) > WIDEST)
+        kind = (form, bold, quoted, text and _lines(value, self.widest) > 1)
         cell: Any = WriteOnlyCell(self.sheet, value)
         if text:
             cell.data_type = "s"  # else "=1+1" would be a formula and "#N/A" an error
@@ -292,21 +337,22 @@ def _number_format(value: Any) -> str:
     return COUNT
 
 
-def _column_width(header: str, values: list[Any]) -> float:
+def _column_width(header: str, values: list[Any], widest: int) -> float:
     """Width in characters; a Chinese one counts two, and the filter's arrow needs its place."""
     longest = _display_width(header) + 3
     for value in values[:ROWS_MEASURED]:
         if value is not None:
             text = f"{value:.1f}" if isinstance(value, float) else str(value)
+            width = max(map(_display_width, text.split("\n")))
             # numbers are indented by about two characters
-            longest = max(longest, _display_width(text) + (1 if isinstance(value, str) else 3))
-    return float(min(longest, WIDEST))
+            longest = max(longest, width + (1 if isinstance(value, str) else 3))
+    return float(min(longest, widest))
 
 
-def _lines(text: str) -> int:
+def _lines(text: str, widest: int) -> int:
     """Lines that a text takes where it is wrapped; words leave a third of a line empty."""
-    width = _display_width(text)
-    return 1 if width <= WIDEST else math.ceil(width / (WIDEST * 2 / 3))
+    widths = map(_display_width, text.split("\n"))
+    return sum(1 if width <= widest else math.ceil(width / (widest * 2 / 3)) for width in widths)
 
 
 def _display_width(text: str) -> int:

@@ -338,6 +338,7 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 @click.option("--high", type=int, help="Most households of a zone.")
 @click.option("--json", "json_path", type=_FILE, metavar="OUT.json", help="Write the findings.")
 @click.option("--html", type=_FILE, metavar="OUT.html", help="Write a page to read offline.")
+@click.option("--excel", type=_FILE, metavar="OUT.xlsx", help="Write a sheet to tick off.")
 @click.option("--findings", type=_FILE, metavar="OUT.gpkg", help="Write the findings as a map.")
 @click.option("--fix", type=_FILE, metavar="OUT.gpkg", help="Write the zones with safe repairs.")
 def audit(
@@ -348,6 +349,7 @@ def audit(
     units_layer: str | None,
     json_path: Path | None,
     html: Path | None,
+    excel: Path | None,
     findings: Path | None,
     fix: Path | None,
     **options: Any,
@@ -365,7 +367,7 @@ def audit(
     }
     inputs = [zones, boundary, units, *(path for path, _ in lines.values())]
     inputs = [path for path in inputs if path is not None]
-    outputs = {json_path: JSON, html: HTML, findings: PLAN, fix: PLAN}
+    outputs = {json_path: JSON, html: HTML, excel: SHEET, findings: PLAN, fix: PLAN}
     if fix is not None and (zones is None or fix == findings):
         raise click.UsageError("--fix needs ZONES, and a file of its own")
     for path, suffixes in outputs.items():
@@ -400,10 +402,12 @@ def audit(
             found, html, zones=frame, id=known.get("id"), boundary=known.get("boundary"),
             title=inputs[0].name,
         )  # fmt: skip
+    if excel is not None:
+        report.write_audit_excel(found, excel)
     if findings is not None:
         report.write_findings(found, findings)
     click.echo(report.audit_text(found))
-    for path in filter(None, (json_path, html, findings)):
+    for path in filter(None, (json_path, html, excel, findings)):
         click.echo(f"written to {path}")
     if fix is not None and frame is not None:
         _write_fix(frame, known, fix)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
 import geopandas as gpd
+import openpyxl
 import pandas as pd
 import pyogrio
 import pytest
@@ -20,6 +22,7 @@ from gridpart.report import (
     audit_json,
     audit_text,
     print_audit,
+    write_audit_excel,
     write_audit_html,
     write_audit_json,
     write_findings,
@@ -258,8 +261,77 @@ def test_places_beyond_the_first_are_said_to_be_left_out(tmp_path) -> None:
     assert "仅标出前200处，共242处" in text
 
 
-@pytest.mark.parametrize("write", [write_audit_json, write_audit_html, write_findings])
+@pytest.mark.parametrize(
+    "write", [write_audit_json, write_audit_html, write_audit_excel, write_findings]
+)
 def test_nothing_is_left_where_nothing_can_be_written(tmp_path, findings, write) -> None:
     with pytest.raises(OutputError, match="does not exist"):
         write(findings, tmp_path / "missing" / "audit.gpkg")
     assert list(tmp_path.iterdir()) == []
+
+
+# --------------------------------------------------------------------------- rectification sheet
+
+
+def workbook_of(tmp_path: Path, findings: gpd.GeoDataFrame) -> openpyxl.Workbook:
+    path = tmp_path / "audit.xlsx"
+    write_audit_excel(findings, path, date=date(2030, 5, 6))
+    return openpyxl.load_workbook(path)
+
+
+def test_the_sheet_has_a_line_a_finding_to_tick_off(tmp_path, findings) -> None:
+    book = workbook_of(tmp_path, findings)
+    assert book.sheetnames == ["汇总 summary", "整改清单 findings", "检查范围 scope"]
+    sheet = book["整改清单 findings"]
+    assert sheet.freeze_panes == "A2"
+    header, *rows = sheet.iter_rows(values_only=True)
+    assert len(rows) == len(findings)
+    lines = [dict(zip(header, row, strict=True)) for row in rows]
+    assert [line["Check 检查项"] for line in lines] == list(findings["check"])
+    overlap = next(line for line in lines if line["Check 检查项"] == "overlap")
+    assert overlap["Severity 等级"] == "error 错误"
+    assert overlap["Area 面积 m²"] == 1000
+    assert overlap["Place 位置 X, Y"] == "95, 50"
+    assert overlap["Description 问题说明"].endswith("\n两个网格相互重叠。")
+    assert overlap["Suggested rectification 整改建议"].startswith("let one of the two zones")
+    assert (overlap["Status 状态"], overlap["Found 发现日期"].date()) == ("open", date(2030, 5, 6))
+    assert [overlap[name] for name in header[-3:]] == [None, None, None]
+    (rule,) = sheet.data_validations.dataValidation
+    assert rule.formula1 == '"open,done,accepted"'
+    column = header.index("Status 状态")
+    assert str(rule.sqref) == f"{chr(65 + column)}2:{chr(65 + column)}{len(findings) + 1}"
+    assert max(part.width for part in sheet.column_dimensions.values()) <= 36
+
+
+def test_names_in_the_sheet_are_never_formulas(tmp_path, zones) -> None:
+    zones["name"] = ["=1+1", "+49", "@SUM(A1)", "-2"]
+    book = workbook_of(tmp_path, audit(zones, id="name", low=200, high=500))
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
+    assert not [cell.coordinate for cell in cells if cell.data_type == "f"]
+    marked = [cell for cell in cells if isinstance(cell.value, str) and cell.value[:1] in "=+-@"]
+    assert marked
+    assert all(cell.quotePrefix for cell in marked)
+
+
+def test_the_summary_sheet_counts_and_the_scope_sheet_tells(tmp_path, findings) -> None:
+    findings.loc[findings["check"] == "overlap", "status"] = "accepted"
+    book = workbook_of(tmp_path, findings)
+    header, *rows = book["汇总 summary"].iter_rows(values_only=True)
+    total = dict(zip(header, rows[-1], strict=True))
+    assert (total["Check 检查项"], total["Defects 数量"]) == ("NOT OK 不通过", findings["n"].sum())
+    assert total["accepted 经核准保留"] == 1
+    assert total["open 待整改"] == len(findings) - 1
+    _, *told = book["检查范围 scope"].iter_rows(values_only=True)
+    assert {row[0] for row in told} == {"checked 已检查", "not checked 未检查"}
+
+
+def test_the_sheet_of_a_clean_plan_and_of_a_group_of_thousands(tmp_path, nothing) -> None:
+    book = workbook_of(tmp_path, nothing)
+    assert book["整改清单 findings"].max_row == 1
+    assert book["汇总 summary"]["B2"].value == "OK 通过"
+    cells = [box(x, y, x + 1, y + 1) for x in range(60) for y in range(60)]
+    many = gpd.GeoDataFrame({"name": [f"zone {k:030d}" for k in range(3600)]}, geometry=cells)
+    book = workbook_of(tmp_path, audit(many.set_crs(CRS), id="name"))
+    text = book["整改清单 findings"]["E2"].value
+    assert text.endswith("等3600个")
+    assert len(text) < 400

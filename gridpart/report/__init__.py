@@ -8,11 +8,14 @@ from gridpart.report.audit import (
     write_audit_json,
     write_findings,
 )
+from gridpart.report.sheet import audit_sheets, write_audit_excel
 
 __all__ = [
     "audit_json",
+    "audit_sheets",
     "audit_text",
     "print_audit",
+    "write_audit_excel",
     "write_audit_html",
     "write_audit_json",
     "write_findings",

@@ -363,14 +363,14 @@ def _page(
             _table_row(row)
             for row in findings.drop(columns=findings.geometry.name).to_dict("records")
         ],
-        scope=_scope_lists(findings),
+        scope=scope_lists(findings),
         map=draw_map(findings, zones, boundary, names=names, labels=_labels(zones, id, names)),
         zone_count=None if zones is None else len(zones),
         crs="" if findings.crs is None else findings.crs.name,
     )
 
 
-def _scope_lists(findings: gpd.GeoDataFrame) -> dict[str, Any] | None:
+def scope_lists(findings: gpd.GeoDataFrame) -> dict[str, Any] | None:
     """What was checked, and what was not and why, as pairs of English and Chinese."""
     scope = findings.attrs.get("scope")
     if scope is None:

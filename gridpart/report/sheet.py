@@ -1,0 +1,205 @@
+"""The rectification sheet of an audit: a workbook that a district ticks off."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gridpart._excel import write_workbook
+from gridpart._io import PathLike
+from gridpart.coverage import audit_ok
+from gridpart.coverage.catalogue import CATALOGUE, SEVERITIES, Check
+from gridpart.report.audit import SEVERITY_CHINESE, scope_lists
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+__all__ = ["STATUSES", "audit_sheets", "write_audit_excel"]
+
+STATUSES = {"open": "待整改", "done": "已整改", "accepted": "经核准保留"}
+IDS_SHOWN = 12
+LONGEST_IDS = 300
+STATUS = "Status 状态"
+# Excel would show these as numbers, or cut them
+PLACE = "Place 位置 X, Y"
+TEXTS = ("Zones, units 涉及对象", PLACE)
+WIDEST = 36
+TOTAL = "all 合计"
+
+
+def audit_sheets(
+    findings: gpd.GeoDataFrame, *, date: datetime.date | None = None
+) -> dict[str, pd.DataFrame]:
+    """Lay an audit out as a district works through it, one table a sheet.
+
+    Parameters
+    ----------
+    findings : GeoDataFrame
+        From :func:`gridpart.audit` or :func:`gridpart.audit_assignment`.
+    date : date, optional
+        Day of the audit; default today.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        * ``整改清单 findings``: a row a finding, the gravest first: check, severity, zones and
+          units, households, area (m²), the description and the suggested rectification in
+          English and Chinese, the middle of its place in the CRS of the audit, the status, the
+          date of the audit, and empty columns for who rectifies it, when, and remarks.
+        * ``汇总 summary``: findings by check, and how many are open, done and accepted.
+        * ``检查范围 scope``: what was checked and what was not, and why.
+
+        The summary stands first.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> from shapely import box
+    >>> from gridpart import audit
+    >>> zones = gpd.GeoDataFrame(geometry=[box(0, 0, 9, 9), box(8, 0, 20, 9)], crs="EPSG:4547")
+    >>> sheets = audit_sheets(audit(zones), date=datetime.date(2030, 1, 1))
+    >>> list(sheets)
+    ['汇总 summary', '整改清单 findings', '检查范围 scope']
+    >>> sheets["整改清单 findings"].iloc[0, [2, 4, 10]].tolist()
+    ['error 错误', '0; 1', 'open']
+    """
+    date = date or datetime.date.today()
+    return {
+        "汇总 summary": _summary(findings, date),
+        "整改清单 findings": _list(findings, date),
+        "检查范围 scope": _scope(findings),
+    }
+
+
+def write_audit_excel(
+    findings: gpd.GeoDataFrame, path: PathLike, *, date: datetime.date | None = None
+) -> None:
+    """Write the sheets of :func:`audit_sheets` as a workbook, whole or not at all.
+
+    Parameters
+    ----------
+    findings : GeoDataFrame
+        From :func:`gridpart.audit` or :func:`gridpart.audit_assignment`.
+    path : str or path
+        Where the ``.xlsx`` shall appear. The status of a finding is chosen from a list: open,
+        done or accepted.
+    date : date, optional
+        Day of the audit; default today.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    write_workbook(
+        path,
+        audit_sheets(findings, date=date),
+        text_columns=TEXTS,
+        bold_where={TOTAL},
+        choices={STATUS: list(STATUSES)},
+        landscape=True,
+        widest=WIDEST,
+    )
+
+
+def _list(findings: gpd.GeoDataFrame, date: datetime.date) -> pd.DataFrame:
+    rows = [
+        _row(number, row, date)
+        for number, row in enumerate(
+            findings.drop(columns=findings.geometry.name).to_dict("records"), start=1
+        )
+    ]
+    return pd.DataFrame(rows, columns=list(_row(0, _NOTHING, date)), dtype=object)
+
+
+def _row(number: int, row: dict[str, Any], date: datetime.date) -> dict[str, Any]:
+    """One finding as a line of the list."""
+    check = CATALOGUE[row["check"]]
+    area = float(row["area_m2"])
+    chinese = row.get("advice_chinese") or check.advice_chinese
+    return {
+        "No. 序号": number,
+        "Check 检查项": check.id,
+        "Severity 等级": _severity(row["severity"]),
+        "n 数量": int(row["n"]),
+        "Zones, units 涉及对象": _named(row["ids"]),
+        "Households 户数": None if pd.isna(row["households"]) else int(row["households"]),
+        "Area 面积 m²": round(area, 2) if math.isfinite(area) else None,
+        "Description 问题说明": f"{row['message']}\n{check.chinese}",
+        "Suggested rectification 整改建议": f"{row['advice']}\n{chinese}",
+        PLACE: _middle(row["bbox"]),
+        STATUS: row["status"],
+        "Found 发现日期": date,
+        "Who 责任人": None,
+        "When 完成日期": None,
+        "Remarks 备注": None,
+    }
+
+
+_NOTHING: dict[str, Any] = {
+    "check": "gap", "severity": "error", "n": 0, "ids": "", "households": None,
+    "area_m2": math.nan, "message": "", "advice": "", "bbox": "", "status": "",
+}  # fmt: skip
+
+
+def _severity(name: str) -> str:
+    return f"{name} {SEVERITY_CHINESE[name]}"
+
+
+def _middle(bbox: str) -> str | None:
+    """Whole metres of the middle of a finding, to look it up on a map."""
+    if not bbox:
+        return None
+    west, south, east, north = map(float, bbox.split())
+    return f"{(west + east) / 2:.0f}, {(south + north) / 2:.0f}"
+
+
+def _named(ids: str) -> str | None:
+    """Ids as a cell can show them; of a large group the first, and how many more there are."""
+    names = ids.split(";") if ids else []
+    shown = names[:IDS_SHOWN]
+    while len(shown) > 1 and sum(map(len, shown)) > LONGEST_IDS:
+        shown.pop()
+    text = "; ".join(shown)[: 2 * LONGEST_IDS]
+    hidden = len(names) - len(shown)
+    return (f"{text} and {hidden} more 等{len(names)}个" if hidden else text) or None
+
+
+def _summary(findings: gpd.GeoDataFrame, date: datetime.date) -> pd.DataFrame:
+    """Defects by check and severity, the gravest first, and all of them."""
+    rows = []
+    for severity in SEVERITIES:
+        for name, check in CATALOGUE.items():
+            some = findings[(findings["severity"] == severity) & (findings["check"] == name)]
+            if len(some):
+                rows.append(_total(_severity(severity), check, some, date))
+    verdict = Check("OK 通过" if audit_ok(findings) else "NOT OK 不通过", "", "", "", "", "")
+    rows.append(_total(TOTAL, verdict, findings, date))
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _total(
+    severity: str, check: Check, rows: gpd.GeoDataFrame, date: datetime.date
+) -> dict[str, Any]:
+    counts = rows["status"].value_counts()
+    return {
+        "Severity 等级": severity,
+        "Check 检查项": check.id,
+        "Meaning": check.english or None,
+        "说明": check.chinese or None,
+        "Defects 数量": int(rows["n"].sum()),
+        "Rows 行数": len(rows),
+        **{f"{name} {word}": int(counts.get(name, 0)) for name, word in STATUSES.items()},
+        "Audit of 审核日期": date,
+    }
+
+
+def _scope(findings: gpd.GeoDataFrame) -> pd.DataFrame:
+    """What was looked for, in both languages."""
+    scope = scope_lists(findings) or {"checked": [], "not_checked": []}
+    words = {"checked": "checked 已检查", "not_checked": "not checked 未检查"}
+    rows = [(words[kind], *pair) for kind in words for pair in scope[kind]]
+    return pd.DataFrame(rows, columns=["Checked 是否检查", "What", "检查内容"], dtype=object)
