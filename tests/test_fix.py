@@ -193,6 +193,39 @@ def test_many_faults_at_once_are_repaired_and_nobody_moves(layer: str, seed: int
     assert len(changes) > 10
 
 
+def homes(zones: gpd.GeoDataFrame, units: np.ndarray) -> np.ndarray:
+    """Oracle: the zone with most of each unit, none where less than half of it is covered."""
+    shapes = shapely.make_valid(shapes_of(zones), method="structure", keep_collapsed=False)
+    shares = shapely.area(shapely.intersection(units[:, None], shapes[None])) / shapely.area(
+        units[:, None]
+    )
+    covered = shapely.area(shapely.intersection(units, shapely.union_all(shapes)))
+    return np.where(covered < shapely.area(units) / 2, -1, shares.argmax(axis=1))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_units_on_the_zone_lines_keep_their_homes(seed: int) -> None:
+    """Buildings of a square metre across the lines: many repairs are refused, and said to be."""
+    clean = lattice(6, 6, size=80.0, seed=seed)
+    rng = np.random.default_rng(seed)
+    shapes = shapes_of(clean)
+    for row in inner_rows(clean):
+        shapes[row] = FAULTS[str(rng.choice(["gap", "overlap", "jitter"]))](shapes[row], rng)
+    faulty, boundary = with_shapes(clean, shapes), outline(clean)
+    slivers = audit(faulty, boundary=boundary)
+    slivers = slivers[slivers["check"].isin(["sliver_gap", "overlap"])].geometry.explode()
+    spots = shapely.point_on_surface(slivers.to_numpy())
+    boxes = shapely.buffer(spots, 0.02 + 0.3 * rng.random(len(spots)), cap_style="square")
+    boxes = shapely.transform(boxes, lambda xy: xy + 0.01)
+    units = gpd.GeoDataFrame({"households": [4] * len(boxes)}, geometry=list(boxes), crs=CRS)
+    fixed, changes = gp.fix_zones(faulty, boundary=boundary, units=units)
+    assert homes(fixed, boxes).tolist() == homes(faulty, boxes).tolist()
+    assert {"made", "refused"} <= set(changes["status"])
+    again, more = gp.fix_zones(fixed, boundary=boundary, units=units)
+    assert_geodataframe_equal(again, fixed)
+    assert set(more["status"]) == {"refused"}
+
+
 @pytest.mark.parametrize("reach", [0.0004, 0.002, 0.008])
 def test_every_vertex_jittered(reach: float) -> None:
     clean = lattice(6, 6, size=60.0, seed=2)
@@ -287,6 +320,17 @@ def test_a_hole_below_the_smallest_area_of_the_caller() -> None:
     fixed, changes = gp.fix_zones(zones, min_area=5.0)
     assert changes[["change", "ids", "area_m2"]].to_numpy().tolist() == [["gap_closed", "0", 4.0]]
     assert fixed.area.tolist() == [3600.0, 1800.0]
+
+
+@pytest.mark.parametrize("width", [-0.02, 0.02])
+def test_a_long_narrow_sliver_is_one_by_its_width(width: float) -> None:
+    zones = gpd.GeoDataFrame(
+        geometry=[box(0, 0, 50 + width, 400), box(50, 0, 100, 400), box(0, 400, 100, 420)], crs=CRS
+    )
+    boundary = gpd.GeoSeries([box(0, 0, 100, 420)], crs=CRS)
+    for options, area in (({}, 42_000 + 400 * width), ({"sliver_width": 0.03}, 42_000)):
+        fixed, _ = gp.fix_zones(zones, boundary=boundary, **options)
+        assert fixed.area.sum() == pytest.approx(area)
 
 
 # --------------------------------------------------------------------------- who gets what
@@ -448,6 +492,8 @@ def test_what_cannot_be_measured_is_an_error() -> None:
     zones = strip(0.05)
     with pytest.raises(InputError, match="none were given"):
         gp.fix_zones(zones, households="households")
+    with pytest.raises(InputError, match="sliver_width must not be below 0"):
+        gp.fix_zones(zones, sliver_width=-1.0)
     with pytest.raises(InputError, match="no column 'nobody'"):
         gp.fix_zones(zones, id="nobody")
     with pytest.raises(InputError, match="no rows"):

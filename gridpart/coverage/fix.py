@@ -44,6 +44,7 @@ def fix_zones(
     households: str | None = None,
     tolerance: float = 0.001,
     min_area: float = 1.0,
+    sliver_width: float = 0.0,
     crs: Any = None,
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
     """Repair what can be repaired safely in a layer of zones, and list every change.
@@ -72,6 +73,9 @@ def fix_zones(
     min_area : float, default 1.0
         Square metres. A connected gap or overlap is a sliver below it; a broken shape is mended
         only if its area changes by less.
+    sliver_width : float, default 0.0
+        Metres. A connected gap or overlap nowhere wider is a sliver, too, whatever its area: of
+        borders that were drawn apart, one may be hundreds of metres long.
     crs : CRS or str, optional
         Projected CRS in metres to measure in; default that of the zones, else their UTM zone.
 
@@ -127,6 +131,8 @@ def fix_zones(
     """
     if units is None and (unit_id is not None or households is not None):
         raise InputError("unit_id and households name columns of units, but none were given")
+    if not sliver_width >= 0:
+        raise InputError(f"sliver_width must not be below 0 m, got {sliver_width!r}")
     scene = build_scene(
         zones,
         id=id,
@@ -142,7 +148,7 @@ def fix_zones(
         min_area=min_area,
         tolerance=tolerance,
     )
-    bench = Bench(scene)
+    bench = Bench(scene, sliver_width)
     make_valid(bench)
     for _ in range(ROUNDS):
         if not one_round(bench):

@@ -18,7 +18,7 @@ from gridpart._geometry.align import rebuild
 from gridpart._geometry.segments import corners_of
 from gridpart.coverage.people import locate
 from gridpart.coverage.scene import Scene
-from gridpart.coverage.territory import Cover, polygonal, true_pieces
+from gridpart.coverage.territory import Cover, is_wide, polygonal, true_pieces
 from gridpart.units.repair import _align
 
 __all__ = ["CHANGES", "Bench", "Change", "make_valid", "one_round"]
@@ -57,6 +57,7 @@ class Bench:
     """The layer under repair: current shapes, what was done, what was refused of late."""
 
     scene: Scene
+    sliver_width: float = 0.0
     shapes: Geometries = field(init=False)
     editable: Bools = field(init=False)
     made: list[Change] = field(default_factory=list)
@@ -79,6 +80,13 @@ class Bench:
     def name(self, row: int) -> str:
         """Id of a zone, for a sentence."""
         return self.scene.zones.ids[row] or f"in row {row}"
+
+    def slivers(self, pieces: Geometries) -> Bools:
+        """Whether each piece of ground is small or narrow enough to have one sensible owner."""
+        small: Bools = shapely.area(pieces) < self.scene.min_area
+        if self.sliver_width > 0:
+            small |= ~is_wide(pieces, self.sliver_width)
+        return small
 
     def put(self, row: int, shape: Any) -> None:
         """Give a zone another shape."""
@@ -136,7 +144,7 @@ def one_round(bench: Bench) -> bool:
     cover = Cover(bench.shapes, bench.tolerance)
     boundary = bench.scene.boundary
     pieces = cover.holes() if boundary is None else cover.gaps(boundary)
-    pieces = _in_order(pieces[shapely.area(pieces) < bench.scene.min_area])
+    pieces = _in_order(pieces[bench.slivers(pieces)])
     pieces = _snap(bench, pieces)
     for piece in pieces:
         _close_gap(bench, piece)
@@ -297,8 +305,8 @@ def _trim_overlaps(bench: Bench) -> None:
     found = [
         (tuple(part.bounds), {int(a), int(b)}, part)
         for (a, b), shape in zip(pairs, shared, strict=True)
-        for part in true_pieces(shape, bench.tolerance)
-        if part.area < bench.scene.min_area
+        for parts in [true_pieces(shape, bench.tolerance)]
+        for part in parts[bench.slivers(parts)]
     ]
     for _, pair, part in sorted(found, key=lambda item: item[0]):
         _trim(bench, pair, part)
