@@ -23,6 +23,7 @@ _ROOMS = {
     "assign_posts": "staffing",
     "audit_counts": "coverage",
     "audit_ok": "coverage",
+    "compare_audits": "coverage",
     "build_contiguity": "contiguity",
     "Contiguity": "contiguity",
     "check_code": "codes",

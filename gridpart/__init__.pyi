@@ -7,6 +7,7 @@ from gridpart.coverage import audit as audit
 from gridpart.coverage import audit_assignment as audit_assignment
 from gridpart.coverage import audit_counts as audit_counts
 from gridpart.coverage import audit_ok as audit_ok
+from gridpart.coverage import compare_audits as compare_audits
 from gridpart.coverage import fix_zones as fix_zones
 from gridpart.errors import CodeError as CodeError
 from gridpart.errors import CRSError as CRSError

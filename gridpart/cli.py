@@ -340,6 +340,7 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
 @click.option("--html", type=_FILE, metavar="OUT.html", help="Write a page to read offline.")
 @click.option("--excel", type=_FILE, metavar="OUT.xlsx", help="Write a sheet to tick off.")
 @click.option("--findings", type=_FILE, metavar="OUT.gpkg", help="Write the findings as a map.")
+@click.option("--since", type=_FILE, metavar="OLD.json", help="Compare with an earlier audit.")
 @click.option("--fix", type=_FILE, metavar="OUT.gpkg", help="Write the zones with safe repairs.")
 def audit(
     zones: Path | None,
@@ -351,6 +352,7 @@ def audit(
     html: Path | None,
     excel: Path | None,
     findings: Path | None,
+    since: Path | None,
     fix: Path | None,
     **options: Any,
 ) -> int:
@@ -365,7 +367,7 @@ def audit(
         name: (options.pop(name), options.pop(f"{name}_layer"))
         for name in ("barriers", "crossings")
     }
-    inputs = [zones, boundary, units, *(path for path, _ in lines.values())]
+    inputs = [zones, boundary, units, since, *(path for path, _ in lines.values())]
     inputs = [path for path in inputs if path is not None]
     outputs = {json_path: JSON, html: HTML, excel: SHEET, findings: PLAN, fix: PLAN}
     if fix is not None and (zones is None or fix == findings):
@@ -395,18 +397,22 @@ def audit(
             if path is not None:
                 known[name] = _read_one(path, own_layer, f"--{name}-layer")
         found = gp.audit(frame, **known)
+    compared = None
+    if since is not None:
+        compared = gp.compare_audits(report.read_audit_json(since, crs=found.crs), found)
+        found = compared.findings
     if json_path is not None:
-        report.write_audit_json(found, json_path)
+        report.write_audit_json(found, json_path, since=compared)
     if html is not None:
         report.write_audit_html(
             found, html, zones=frame, id=known.get("id"), boundary=known.get("boundary"),
-            title=inputs[0].name,
+            title=inputs[0].name, since=compared,
         )  # fmt: skip
     if excel is not None:
-        report.write_audit_excel(found, excel)
+        report.write_audit_excel(found, excel, since=compared)
     if findings is not None:
         report.write_findings(found, findings)
-    click.echo(report.audit_text(found))
+    click.echo(report.audit_text(found, since=compared))
     for path in filter(None, (json_path, html, excel, findings)):
         click.echo(f"written to {path}")
     if fix is not None and frame is not None:

@@ -75,8 +75,8 @@ def test_partition_code_audit_staff_and_map(source, capsys):
     out, page, found = folder / "a.json", folder / "a.html", folder / "a.gpkg"
     assert run("audit", plan, "--json", out, "--html", page, "--findings", found) == 0
     report = json.loads(out.read_text())
-    assert set(report) == {"schema_version", "ok", "counts", "findings"}
-    assert (report["schema_version"], report["ok"]) == (1, True)
+    assert set(report) == {"schema_version", "ok", "counts", "crs", "scope", "findings"}
+    assert (report["schema_version"], report["ok"]) == (2, True)
     assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
 
     roster = folder / "roster.csv"

@@ -8,15 +8,17 @@ import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 
 from gridpart._io import PathLike, write_bytes, write_layers
-from gridpart.coverage import audit_counts, audit_ok
+from gridpart.coverage import Comparison, audit_counts, audit_ok, findings_from_json
 from gridpart.coverage.catalogue import CATALOGUE, COLUMNS, SEVERITIES, Check
 from gridpart.coverage.scope import TOPICS
+from gridpart.errors import InputError
 from gridpart.report.audit_map import draw_map
 
 if TYPE_CHECKING:
@@ -27,12 +29,13 @@ __all__ = [
     "audit_json",
     "audit_text",
     "print_audit",
+    "read_audit_json",
     "write_audit_html",
     "write_audit_json",
     "write_findings",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCREEN_LINES = 20
 SCREEN_COLUMNS = 100
 IDS_SHOWN = 8
@@ -41,13 +44,15 @@ LAYER_WITHOUT = "findings_without_geometry"
 SEVERITY_CHINESE = {"error": "错误", "warning": "警告", "note": "提示"}
 
 
-def audit_json(findings: gpd.GeoDataFrame) -> dict[str, Any]:
+def audit_json(findings: gpd.GeoDataFrame, *, since: Comparison | None = None) -> dict[str, Any]:
     """Findings as plain data for JSON.
 
     Parameters
     ----------
     findings : GeoDataFrame
         From :func:`gridpart.audit`.
+    since : Comparison, optional
+        With an earlier audit, from :func:`gridpart.compare_audits`; its findings are written.
 
     Returns
     -------
@@ -55,7 +60,9 @@ def audit_json(findings: gpd.GeoDataFrame) -> dict[str, Any]:
         ``schema_version``, ``ok``, ``counts`` (defects by check) and ``findings``: one dict each
         with every column; ``bbox`` is a list of west, south, east, north, or null; what was not
         measured is null; ``geometry`` is a GeoJSON geometry, to the millimetre, in the CRS of the
-        audit.
+        audit. Since version 2 also ``crs`` and ``scope`` (what was checked), each null if it is
+        not known, and in a comparison ``since``: its ``counts`` and the findings ``cured`` and
+        ``unknown``; each finding then says its ``change``. A version only adds keys.
 
     Examples
     --------
@@ -63,22 +70,42 @@ def audit_json(findings: gpd.GeoDataFrame) -> dict[str, Any]:
     >>> from shapely import box
     >>> from gridpart import audit
     >>> zones = gpd.GeoDataFrame(geometry=[box(0, 0, 9, 9)], crs="EPSG:4547")
-    >>> audit_json(audit(zones))
-    {'schema_version': 1, 'ok': True, 'counts': {}, 'findings': []}
+    >>> data = audit_json(audit(zones))
+    >>> list(data), data["ok"], data["crs"]
+    (['schema_version', 'ok', 'counts', 'crs', 'scope', 'findings'], True, 'EPSG:4547')
     """
-    return {
+    if since is not None:
+        findings = since.findings
+    data = {
         "schema_version": SCHEMA_VERSION,
         "ok": audit_ok(findings),
         "counts": audit_counts(findings),
-        "findings": [
-            _plain(dict(zip(COLUMNS, row, strict=True)), shape)
-            for row, shape in zip(
-                findings[list(COLUMNS)].itertuples(index=False, name=None),
-                findings.geometry,
-                strict=True,
-            )
-        ],
+        "crs": None if findings.crs is None else findings.crs.to_string(),
+        "scope": findings.attrs.get("scope"),
+        "findings": _plain_rows(findings),
     }
+    if since is not None:
+        data["since"] = {
+            "counts": since.counts,
+            "cured": _plain_rows(since.cured),
+            "unknown": _plain_rows(since.unknown),
+        }
+    return data
+
+
+def _columns(findings: gpd.GeoDataFrame) -> list[str]:
+    """Columns to write: with the change, where findings were compared."""
+    return [*COLUMNS, *(["change"] if "change" in findings.columns else [])]
+
+
+def _plain_rows(findings: gpd.GeoDataFrame) -> list[dict[str, Any]]:
+    names = _columns(findings)
+    return [
+        _plain(dict(zip(names, row, strict=True)), shape)
+        for row, shape in zip(
+            findings[names].itertuples(index=False, name=None), findings.geometry, strict=True
+        )
+    ]
 
 
 def _plain(row: dict[str, Any], shape: Any) -> dict[str, Any]:
@@ -108,7 +135,9 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def write_audit_json(findings: gpd.GeoDataFrame, path: PathLike) -> None:
+def write_audit_json(
+    findings: gpd.GeoDataFrame, path: PathLike, *, since: Comparison | None = None
+) -> None:
     """Write :func:`audit_json` to a file, whole or not at all.
 
     Parameters
@@ -117,14 +146,42 @@ def write_audit_json(findings: gpd.GeoDataFrame, path: PathLike) -> None:
         From :func:`gridpart.audit`.
     path : str or path
         The file.
+    since : Comparison, optional
+        With an earlier audit.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    text = json.dumps(audit_json(findings), ensure_ascii=False, allow_nan=False, indent=1)
+    text = json.dumps(
+        audit_json(findings, since=since), ensure_ascii=False, allow_nan=False, indent=1
+    )
     write_bytes(path, (text + "\n").encode("utf-8"))
+
+
+def read_audit_json(path: PathLike, *, crs: Any = None) -> gpd.GeoDataFrame:
+    """Read the findings of an earlier audit.
+
+    Parameters
+    ----------
+    path : str or path
+        Written by :func:`write_audit_json`.
+    crs : CRS or str, optional
+        See :func:`gridpart.coverage.findings_from_json`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it holds no audit.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as an earlier audit ({error})") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: this is no audit")
+    return findings_from_json(data, crs)
 
 
 def write_findings(findings: gpd.GeoDataFrame, path: PathLike) -> None:
@@ -155,7 +212,7 @@ def write_findings(findings: gpd.GeoDataFrame, path: PathLike) -> None:
         if len(rows) or (value == 2 and findings.empty):
             layers[name] = _of_one_type(rows, value)
     if bare.any():
-        layers[LAYER_WITHOUT] = pd.DataFrame(findings.loc[bare, list(COLUMNS)])
+        layers[LAYER_WITHOUT] = pd.DataFrame(findings.loc[bare, _columns(findings)])
     write_layers(path, layers)
 
 
@@ -169,7 +226,7 @@ def _of_one_type(rows: gpd.GeoDataFrame, dimension: int) -> gpd.GeoDataFrame:
         parts = shapely.get_parts(shape)
         shapes.append(multi(parts[shapely.get_dimensions(parts) == dimension]))
     geometry = gpd.GeoSeries(shapes, index=rows.index, crs=rows.crs)
-    return gpd.GeoDataFrame(rows[list(COLUMNS)], geometry=geometry, crs=rows.crs)
+    return gpd.GeoDataFrame(rows[_columns(rows)], geometry=geometry, crs=rows.crs)
 
 
 # --------------------------------------------------------------------------- summary
@@ -214,7 +271,7 @@ def _verdict(findings: gpd.GeoDataFrame) -> str:
     return f"{'OK' if audit_ok(findings) else 'NOT OK'}: {words}"
 
 
-def audit_text(findings: gpd.GeoDataFrame) -> str:
+def audit_text(findings: gpd.GeoDataFrame, *, since: Comparison | None = None) -> str:
     """Summarise an audit in at most 20 lines of at most 100 columns.
 
     Below the verdict stands what was checked and what was not: nothing found is no news of what
@@ -224,6 +281,8 @@ def audit_text(findings: gpd.GeoDataFrame) -> str:
     ----------
     findings : GeoDataFrame
         From :func:`gridpart.audit`.
+    since : Comparison, optional
+        With an earlier audit: a line says what was cured and what is new.
 
     Examples
     --------
@@ -238,7 +297,10 @@ def audit_text(findings: gpd.GeoDataFrame) -> str:
         borders, exceptions, codes, codes' parents
       error   overlap                    1  zones 0 and 1 overlap by 9.00 m²
     """
-    lines = [_verdict(findings), *_scope_lines(findings)]
+    lines = [_verdict(findings)]
+    if since is not None:
+        lines.append(f"  since the last audit: {_since_text(since)}")
+    lines += _scope_lines(findings)
     summaries = _summaries(findings)
     room = SCREEN_LINES - len(lines) - 1
     for item in summaries[:room]:
@@ -253,6 +315,19 @@ def audit_text(findings: gpd.GeoDataFrame) -> str:
         lines.append(f"  and {len(summaries) - room} more kinds")
     return "\n".join(
         line if len(line) <= SCREEN_COLUMNS else line[: SCREEN_COLUMNS - 1] + "…" for line in lines
+    )
+
+
+def _since_text(since: Comparison) -> str:
+    """Counts of a comparison, those that are always of interest and those that are not 0."""
+    words = {
+        "unknown": "not looked for again",
+        "reopened": "said to be done but still found",
+    }
+    counts = since.counts
+    text = f"{counts['cured']:,} cured, {counts['new']:,} new, {counts['stays']:,} still there"
+    return text + "".join(
+        f", {counts[name]:,} {word}" for name, word in words.items() if counts[name]
     )
 
 
@@ -305,6 +380,7 @@ def write_audit_html(
     id: str | None = None,
     boundary: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
     title: str = "Coverage audit",
+    since: Comparison | None = None,
 ) -> None:
     """Write one page that opens offline: verdict, map of the findings, sortable table.
 
@@ -320,6 +396,8 @@ def write_audit_html(
         Column of `zones` with their names; default ``grid`` if there is one, else the index.
     title : str
         Heading of the page.
+    since : Comparison, optional
+        With an earlier audit; its findings are shown, and what was cured is listed.
 
     Raises
     ------
@@ -331,7 +409,9 @@ def write_audit_html(
     The page loads nothing: its content security policy forbids every request, and all text from
     the data is escaped.
     """
-    write_bytes(path, _page(findings, zones, id, boundary, title).encode("utf-8"))
+    if since is not None:
+        findings = since.findings
+    write_bytes(path, _page(findings, zones, id, boundary, title, since).encode("utf-8"))
 
 
 def _page(
@@ -340,6 +420,7 @@ def _page(
     id: str | None,
     boundary: Any,
     title: str,
+    since: Comparison | None,
 ) -> str:
     import jinja2
 
@@ -364,10 +445,20 @@ def _page(
             for row in findings.drop(columns=findings.geometry.name).to_dict("records")
         ],
         scope=scope_lists(findings),
+        since=None if since is None else _since_lists(since),
         map=draw_map(findings, zones, boundary, names=names, labels=_labels(zones, id, names)),
         zone_count=None if zones is None else len(zones),
         crs="" if findings.crs is None else findings.crs.name,
     )
+
+
+def _since_lists(since: Comparison) -> dict[str, Any]:
+    """Counts of a comparison in words, and lines for what is no more, or was not looked for."""
+    listed = {}
+    for kind, rows in (("cured", since.cured), ("unknown", since.unknown)):
+        records = rows.drop(columns=rows.geometry.name).to_dict("records")
+        listed[kind] = [_table_row(row) for row in records if row["check"] in CATALOGUE]
+    return {"text": _since_text(since), "counts": since.counts, **listed}
 
 
 def scope_lists(findings: gpd.GeoDataFrame) -> dict[str, Any] | None:
@@ -416,6 +507,7 @@ def _table_row(row: Mapping[str, Any]) -> dict[str, Any]:
         **row,
         "ids": "; ".join(ids[:IDS_SHOWN]) + (f" and {hidden} more" if hidden > 0 else ""),
         "check_data": CATALOGUE[row["check"]],
+        "change": row.get("change"),
         "advice_chinese": row.get("advice_chinese") or CATALOGUE[row["check"]].advice_chinese,
         "area": f"{area:,.1f}" if math.isfinite(area) else "",
         "area_key": area if math.isfinite(area) else -1,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gridpart._excel import write_workbook
 from gridpart._io import PathLike
-from gridpart.coverage import audit_ok
+from gridpart.coverage import Comparison, audit_ok
 from gridpart.coverage.catalogue import CATALOGUE, SEVERITIES, Check
 from gridpart.report.audit import SEVERITY_CHINESE, scope_lists
 
@@ -22,6 +22,7 @@ __all__ = ["STATUSES", "audit_sheets", "write_audit_excel"]
 STATUSES = {"open": "待整改", "done": "已整改", "accepted": "经核准保留"}
 IDS_SHOWN = 12
 LONGEST_IDS = 300
+CHANGES = {"new": "新增", "stays": "仍存在", "cured": "已消除", "unknown": "未复查"}
 STATUS = "Status 状态"
 # Excel would show these as numbers, or cut them
 PLACE = "Place 位置 X, Y"
@@ -31,7 +32,10 @@ TOTAL = "all 合计"
 
 
 def audit_sheets(
-    findings: gpd.GeoDataFrame, *, date: datetime.date | None = None
+    findings: gpd.GeoDataFrame,
+    *,
+    date: datetime.date | None = None,
+    since: Comparison | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Lay an audit out as a district works through it, one table a sheet.
 
@@ -41,6 +45,8 @@ def audit_sheets(
         From :func:`gridpart.audit` or :func:`gridpart.audit_assignment`.
     date : date, optional
         Day of the audit; default today.
+    since : Comparison, optional
+        With an earlier audit; its findings are listed, each with what became of it.
 
     Returns
     -------
@@ -51,6 +57,7 @@ def audit_sheets(
           date of the audit, and empty columns for who rectifies it, when, and remarks.
         * ``汇总 summary``: findings by check, and how many are open, done and accepted.
         * ``检查范围 scope``: what was checked and what was not, and why.
+        * ``已消除 cured``, of a comparison: the findings that are no more.
 
         The summary stands first.
 
@@ -67,15 +74,22 @@ def audit_sheets(
     ['error 错误', '0; 1', 'open']
     """
     date = date or datetime.date.today()
-    return {
+    if since is not None:
+        findings = since.findings
+    sheets = {
         "汇总 summary": _summary(findings, date),
         "整改清单 findings": _list(findings, date),
         "检查范围 scope": _scope(findings),
     }
+    return sheets if since is None else sheets | {"已消除 cured": _list(since.cured, date)}
 
 
 def write_audit_excel(
-    findings: gpd.GeoDataFrame, path: PathLike, *, date: datetime.date | None = None
+    findings: gpd.GeoDataFrame,
+    path: PathLike,
+    *,
+    date: datetime.date | None = None,
+    since: Comparison | None = None,
 ) -> None:
     """Write the sheets of :func:`audit_sheets` as a workbook, whole or not at all.
 
@@ -88,6 +102,8 @@ def write_audit_excel(
         done or accepted.
     date : date, optional
         Day of the audit; default today.
+    since : Comparison, optional
+        With an earlier audit.
 
     Raises
     ------
@@ -96,7 +112,7 @@ def write_audit_excel(
     """
     write_workbook(
         path,
-        audit_sheets(findings, date=date),
+        audit_sheets(findings, date=date, since=since),
         text_columns=TEXTS,
         bold_where={TOTAL},
         choices={STATUS: list(STATUSES)},
@@ -112,7 +128,11 @@ def _list(findings: gpd.GeoDataFrame, date: datetime.date) -> pd.DataFrame:
             findings.drop(columns=findings.geometry.name).to_dict("records"), start=1
         )
     ]
-    return pd.DataFrame(rows, columns=list(_row(0, _NOTHING, date)), dtype=object)
+    table = pd.DataFrame(rows, columns=list(_row(0, _NOTHING, date)), dtype=object)
+    if "change" in findings.columns:
+        changes = [f"{name} {CHANGES[name]}" for name in findings["change"]]
+        table.insert(table.columns.get_loc(STATUS) + 1, "Change 变化", changes)
+    return table
 
 
 def _row(number: int, row: dict[str, Any], date: datetime.date) -> dict[str, Any]:
