@@ -1,14 +1,7 @@
 """Pages, files and words for what was found."""
 
-from gridpart.report.audit import (
-    audit_json,
-    audit_text,
-    print_audit,
-    read_audit_json,
-    write_audit_html,
-    write_audit_json,
-    write_findings,
-)
+from gridpart.report.audit import audit_text, print_audit, write_audit_html, write_findings
+from gridpart.report.audit_data import audit_json, read_audit_json, write_audit_json
 from gridpart.report.sheet import audit_sheets, write_audit_excel
 
 __all__ = [
