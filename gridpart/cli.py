@@ -220,17 +220,22 @@ def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> Non
     from gridpart import _io
 
     for name in ("bounds", "levels"):
-        rules[name] = dict(_band(f"--{name[:-1]}", text) for text in rules[name]) or None
+        bands = [_band(f"--{name[:-1]}", text) for text in rules[name]]
+        if len(dict(bands)) < len(bands):
+            raise click.UsageError(f"--{name[:-1]}: every name once")
+        rules[name] = dict(bands) or None
     rules["n_grids"] = _counts(rules["n_grids"])
     if _is_number(rules["effort"]):
         rules["effort"] = float(rules["effort"])
     inputs = [units]
     for name in ("barriers", "crossings", "border_costs"):
         path, own_layer = rules[name], rules.pop(f"{name}_layer")
+        option = f"--{name.replace('_', '-')}"
         if path is not None:
             inputs.append(path)
-            option = f"--{name.replace('_', '-')}-layer"
-            rules[name] = _read_one(path, own_layer, option)
+            rules[name] = _read_one(path, own_layer, f"{option}-layer")
+        elif own_layer is not None:
+            raise click.UsageError(f"{option}-layer needs {option} FILE")
     _io.check_output(output, PLAN, inputs)
     frame = gp.read_units(units, layer=layer)
     _io.check_names(frame)
@@ -246,8 +251,9 @@ def partition(units: Path, output: Path, layer: str | None, **rules: Any) -> Non
 def _band(option: str, text: str) -> tuple[str, tuple[int, int]]:
     """Name and band of a --bound or a --level."""
     name, *band = text.rsplit(":", 2)
+    example = "over65:0:150" if option == "--bound" else "micro:30:40"
     if len(band) != 2 or not all(number.isdigit() for number in band):
-        raise click.UsageError(f"{option} {text}: say NAME:LOW:HIGH, such as over65:0:150")
+        raise click.UsageError(f"{option} {text}: say NAME:LOW:HIGH, such as {example}")
     return name, (int(band[0]), int(band[1]))
 
 
@@ -261,7 +267,9 @@ def _counts(given: tuple[str, ...]) -> int | str | dict[str, int] | None:
     for text in given:
         community, _, number = text.rpartition("=")
         if not community or not number.isdigit():
-            raise click.UsageError(f"--n-grids {text}: say N, fewest, most or COMMUNITY=N")
+            raise click.UsageError(
+                f"--n-grids {text}: say N, fewest or most, once; or COMMUNITY=N, several times"
+            )
         counts[community] = int(number)
     return counts
 
@@ -367,6 +375,9 @@ def audit(
         name: (options.pop(name), options.pop(f"{name}_layer"))
         for name in ("barriers", "crossings")
     }
+    for name, (path, own_layer) in lines.items():
+        if path is None and own_layer is not None:
+            raise click.UsageError(f"--{name}-layer needs --{name} FILE")
     inputs = [zones, boundary, units, since, *(path for path, _ in lines.values())]
     inputs = [path for path in inputs if path is not None]
     outputs = {json_path: JSON, html: HTML, excel: SHEET, findings: PLAN, fix: PLAN}

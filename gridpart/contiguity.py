@@ -234,13 +234,14 @@ class Contiguity:
         weight = pd.to_numeric(table.get("weight", pd.Series(1.0, table.index)), errors="coerce")
         unknown = (places[0] < 0) | (places[1] < 0)
         wrong = ~(weight.between(0, np.inf, inclusive="left")).to_numpy()
+        shown = table.astype(str).agg(", ".join, axis=1)
         problems = [
-            Problem(kind, message, tuple(f"row {row}" for row in table.index[bad]))
+            Problem(kind, message, tuple(f"row {row + 1}: {shown.iloc[row]}" for row in bad))
             for kind, message, bad in (
-                ("ids_differ", "both ends must be units", unknown),
-                ("weight", "weights must be metres, 0 or more", wrong),
+                ("ids_differ", "focal and neighbor must both be units", np.flatnonzero(unknown)),
+                ("weight", "weights must be metres, 0 or more", np.flatnonzero(wrong)),
             )
-            if bad.any()
+            if bad.size
         ]
         if problems:
             raise InputError(problems)
@@ -288,6 +289,13 @@ class Contiguity:
         if not (np.isfinite(weight).all() and (weight >= 0).all()):
             raise InputError("the graph's weights must be finite metres, 0 or more")
         between = focal != neighbor
+        if between.any() and (weight[between] == 1).all():
+            warnings.warn(
+                "all weights of the graph are 1, so every border counts 1 metre; one of lengths "
+                "comes from Graph.build_contiguity(units, by_perimeter=True)",
+                GridpartWarning,
+                stacklevel=2,
+            )
         micro = np.rint(weight[between] * MICRO).astype(np.int64)
         n = len(index)
         matrix = csr_array(

@@ -190,6 +190,8 @@ class _Writer:
     def row(self, g: int, reason: str) -> tuple[Any, ...]:
         load = int(self.total[g])
         missed = max(self.rules.low - load, load - self.rules.high, 0)
+        if reason == "exclusive":
+            missed = 0  # the band does not apply
         known = g < len(self.divided.causes)
         cause = self.divided.causes[g] if known else np.flatnonzero(self.divided.labels == g)
         relaxations = self.divided.relaxations[g] if known else ()
@@ -227,13 +229,13 @@ class _Writer:
     def _advice(self, g: int, reason: str, relaxations: Sequence[Relaxation]) -> str:
         """Say in one sentence what is the matter and what would cure it."""
         low, high, load = self.rules.low, self.rules.high, int(self.total[g])
+        if reason == "unit_above_band" and load <= high:
+            return f"one unit is above the bounds of {self._other_bounds()} by itself; divide it"
         if reason == "failed":
             failure = self.divided.failures[str(self.within[g] or "")]
             return f"the community could not be solved: {failure.error}; please report it"
         if low <= load <= high and reason not in ("exclusive", "locked"):
-            others = [*(self.rules.bounds or ())]
-            others += ["max_diameter_m"] if self.rules.max_diameter_m else []
-            kept = f"the bounds of {', '.join(others)} are not kept"
+            kept = f"the bounds of {self._other_bounds()} are not kept"
             return f"{load} households are in the band, but {kept}; widen them, or divide units"
         miss = f"{low - load} fewer than {low}" if load < low else f"{load - high} more than {high}"
         cures = [
@@ -259,6 +261,11 @@ class _Writer:
             "exclusive": "an exclusive grid: the band does not apply",
             "locked": f"locked as it is: {load} households, {miss}",
         }[reason]
+
+    def _other_bounds(self) -> str:
+        others = [*(self.rules.bounds or ())]
+        others += ["max_diameter_m"] if self.rules.max_diameter_m else []
+        return ", ".join(others)
 
     def _count(self, g: int) -> str:
         """Why no number of grids fits a connected part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import time
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
 
 __all__ = ["partition"]
+
+PLAN_COLUMNS = ("grid", "grid_code")  # of the units, which a plan writes itself
 
 
 def partition(
@@ -208,12 +211,21 @@ def partition(
         locked=locked, enclaves=enclaves, levels=levels, barrier_tolerance=barrier_tolerance,
         effort=effort if isinstance(effort, str) else repr(effort),
     )  # fmt: skip
+    units, rules = _free_names(units, rules)
     problems = [*check_rules(rules, units), *_check_spending(jobs, effort, time_limit)]
     if problems:
         raise InputError(problems)
+    if rules.low / (1 - rules.headroom) > rules.high / (1 + rules.headroom):
+        warnings.warn(
+            f"no number of households in {low}-{high} has a headroom of {headroom}: there is none",
+            GridpartWarning,
+            stacklevel=2,
+        )
     checked = _at_the_door(units, rules, crs=crs, repair=repair, tolerance=tolerance)
     lines = gather_lines(barriers, crossings, border_costs, checked.crs)
     borders = _borders(checked, graph, tolerance)
+    if graph is not None:
+        _say_isolates(borders)
     if lines is not None:
         borders = mark_borders(borders, checked, lines, tolerance=barrier_tolerance)
     measured = measure(checked)
@@ -274,6 +286,18 @@ def _borders(
     if not graph.index.equals(units.index):
         raise InputError("the graph must be on the index of the units, in the same order")
     return graph
+
+
+def _say_isolates(borders: Contiguity) -> None:
+    """Units that touch nobody are grids of their own: in a caller's graph most likely a mistake."""
+    alone = borders.index[np.diff(borders.indptr) == 0]
+    if len(alone):
+        listed = ", ".join(map(str, alone[:5])) + (" ..." if len(alone) > 5 else "")
+        warnings.warn(
+            f"{len(alone)} units have no neighbour in the graph ({listed})",
+            GridpartWarning,
+            stacklevel=3,
+        )
 
 
 def _divide(
@@ -403,6 +427,31 @@ def _check_reach(wanted: int, communities: Sequence[Community]) -> None:
         )
 
 
+def _free_names(units: gpd.GeoDataFrame, rules: Rules) -> tuple[gpd.GeoDataFrame, Rules]:
+    """Units whose own columns grid and grid_code, where the rules name them, are called otherwise.
+
+    So a plan's units can be planned again, with its grids locked, or divided further.
+    """
+    columns = [str(column) for column in getattr(units, "columns", [])]
+    single = ("households", "id", "within", "exclusive", "keep_whole", "locked", "workload")
+    wanted = {getattr(rules, name) for name in single} & set(columns)
+    renamed = {
+        name: f"{name}_before"
+        for name in wanted
+        if name.lower() in PLAN_COLUMNS and f"{name}_before" not in columns
+    }
+    if not renamed:
+        return units, rules
+    listed = ", ".join(f"{old} is called {new}" for old, new in sorted(renamed.items()))
+    warnings.warn(
+        f"of the units' columns {listed} now, because the plan has its own",
+        GridpartWarning,
+        stacklevel=3,
+    )
+    changes = {name: renamed.get(getattr(rules, name), getattr(rules, name)) for name in single}
+    return units.rename(columns=renamed), dataclasses.replace(rules, **changes)
+
+
 def _at_the_door(
     units: gpd.GeoDataFrame, rules: Rules, *, crs: Any, repair: bool, tolerance: float
 ) -> gpd.GeoDataFrame:
@@ -414,7 +463,7 @@ def _at_the_door(
             stacklevel=3,
         )
     # files know no case: a column GRID would stand in the way of grid
-    taken = [str(name) for name in units.columns if str(name).lower() in ("grid", "grid_code")]
+    taken = [str(name) for name in units.columns if str(name).lower() in PLAN_COLUMNS]
     if taken:
         warnings.warn(
             f"the units have a column {' and '.join(taken)} already; the plan's own replaces it",

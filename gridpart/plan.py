@@ -191,7 +191,7 @@ class Plan:
             self,
             units=units.assign(grid=units[name]),
             rules=rules,
-            exceptions=exceptions.reset_index(drop=True),
+            exceptions=exceptions.assign(level="grid").reset_index(drop=True),
         )
 
     def summary(self, *, near: float = 0.1) -> pd.DataFrame:

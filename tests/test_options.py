@@ -265,7 +265,8 @@ def test_with_headroom_grids_stay_in_the_band_when_counts_change(share):
 
 
 def test_without_room_headroom_is_given_up_for_the_band():
-    plan = gp.partition(row_of([100] * 4), low=200, high=210, headroom=0.3, effort=QUICK)
+    with pytest.warns(gp.GridpartWarning, match="there is none"):
+        plan = gp.partition(row_of([100] * 4), low=200, high=210, headroom=0.3, effort=QUICK)
     assert plan.grids["households"].tolist() == [200, 200]
     assert not len(plan.exceptions)
 
@@ -319,7 +320,8 @@ def test_levels_above_and_below_nest(kind, tmp_path):
         outside = set(total.index[~total.between(low, high)])
         mine = plan.exceptions[plan.exceptions["level"] == name]
         assert outside == set(mine["grid"])
-        pd.testing.assert_frame_equal(level.exceptions, mine.reset_index(drop=True))
+        own_rows = mine.assign(level="grid").reset_index(drop=True)
+        pd.testing.assert_frame_equal(level.exceptions, own_rows)
         for _, rows in own.groupby(name):
             if rows["households"].sum():
                 assert nx.is_connected(graph.subgraph(rows.index.tolist()))
@@ -719,3 +721,48 @@ def test_with_all_options_the_plan_does_not_depend_on_order_and_jobs():
             assert again.units[column].tolist() == plan.units[column].iloc[rows].tolist()
         pd.testing.assert_frame_equal(again.exceptions, plan.exceptions)
         assert again.summary().equals(plan.summary())
+
+
+def test_a_plans_own_grids_can_be_locked_and_divided_further():
+    units = town()
+    plan = gp.partition(units, low=200, high=600, effort="fast")
+    with pytest.warns(gp.GridpartWarning, match="grid is called grid_before"):
+        again = gp.partition(plan.units, low=200, high=600, locked="grid", effort="fast", seed=7)
+    assert (again.units["grid"] == plan.units["grid"]).all()
+    with pytest.warns(gp.GridpartWarning, match="grid is called grid_before"):
+        inner = gp.partition(plan.units, within="grid", low=50, high=250, effort="fast")
+    assert len(inner.units[["grid", "grid_before"]].drop_duplicates()) == len(inner.grids)
+
+
+def test_a_level_saved_as_a_plan_passes_its_own_audit(tmp_path):
+    units = town()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gp.GridpartWarning)
+        plan = gp.partition(units, low=200, high=600, levels={"micro": (45, 50)}, effort="fast")
+    micro = plan.at_level("micro")
+    micro.save(tmp_path / "micro.gpkg")
+    again = gp.read_plan(tmp_path / "micro.gpkg")
+    found = gp.audit(again.grids, **audit_inputs(again))
+    assert gp.audit_ok(found), found[["check", "severity", "message"]].to_string()
+
+
+def test_units_too_wide_by_themselves_are_told_so():
+    plan = gp.partition(town(), low=200, high=600, max_diameter_m=20, effort="fast")
+    assert set(plan.exceptions["reason"]) == {"unit_above_band"}
+    assert plan.exceptions["advice"].str.contains("above the bounds of max_diameter_m").all()
+
+
+def test_a_graph_of_ones_and_units_without_neighbours_are_said():
+    graph = pytest.importorskip("libpysal.graph")
+    units = town()
+    with pytest.warns(gp.GridpartWarning, match="every border counts 1 metre"):
+        gp.partition(units, graph=graph.Graph.build_contiguity(units), effort="fast")
+    table = pd.DataFrame({"focal": units.index[:1], "neighbor": units.index[1:2]})
+    with pytest.warns(gp.GridpartWarning, match="have no neighbour in the graph"):
+        gp.partition(units, graph=gp.Contiguity.from_table(table, units), effort="fast")
+
+
+def test_headroom_that_no_grid_can_have_is_said():
+    with pytest.warns(gp.GridpartWarning, match=r"has a headroom of 0\.9"):
+        plan = gp.partition(town(), low=200, high=500, headroom=0.9, effort="fast")
+    assert plan.grids["in_band"].all()

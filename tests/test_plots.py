@@ -550,7 +550,7 @@ def test_barriers_and_crossings_stand_on_the_map_and_in_its_legend():
     plan = gp.partition(units, low=100, high=200, barriers=river, crossings=bridge, effort="fast")
     figure = sheet.draw_sheet(plan)
     page, panel = figure.axes[:2]
-    drawn = [c for c in page.collections if mpl.colors.to_hex(c.get_edgecolor()[0]) == "#2b6fb3"]
+    drawn = [c for c in page.collections if mpl.colors.to_hex(c.get_edgecolor()[0]) == "#7fb2e0"]
     (path,) = drawn[0].get_paths()
     assert path.vertices.tolist() == [[0, 100], [600, 100]]  # no longer than the map
     (mark,) = [line for line in page.lines if line.get_marker() == "s"]

@@ -187,7 +187,11 @@ class _Judge:
             return None, "an audit cannot repeat the proof"
         together = int(counted[row] + households[0])
         if together <= high:
-            return None, f"with {neighbours[0]} it would have {together}; the rest is not looked at"
+            said = f"with {neighbours[0]} it would have {together} households"
+            rest = self._connected(row) - together
+            if together >= (self.band.low or 0) and (rest == 0 or self.band.fits_a_count(rest)):
+                return False, said
+            return None, f"{said}, which may leave others outside the band"
         return True, f"only {neighbours[0]} borders on it; together they have {together} households"
 
     def _exclusive(self, row: int) -> Verdict:
@@ -281,17 +285,22 @@ class _Judge:
         counted = self.scene.counted
         if counted is None:
             return None, "households were not given to verify it"
-        apart = self._apart
+        total = self._connected(row)
+        if self.band.fits_a_count(total):
+            return None, f"{total} connected households would fit the band {self.band}"
+        return True, f"{total} connected households fit no number of zones of {self.band}"
+
+    def _connected(self, row: int) -> int:
+        """Households of the zones of the community that are connected with this one."""
+        counted, apart = self.scene.counted, self._apart
+        assert counted is not None  # the callers have looked
         seen, queue = {row}, [row]
         while queue:
             for other in self._zones_around(queue.pop()):
                 if int(other) not in seen and int(other) not in apart:
                     seen.add(int(other))
                     queue.append(int(other))
-        total = int(counted[sorted(seen)].sum())
-        if self.band.fits_a_count(total):
-            return None, f"{total} connected households would fit the band {self.band}"
-        return True, f"{total} connected households fit no number of zones of {self.band}"
+        return int(counted[sorted(seen)].sum())
 
     def _enclave_attached(self, row: int) -> Verdict:
         """The smaller parts may hold no household, or too few for a zone of their own."""

@@ -327,7 +327,8 @@ def _insist(
     by_trees = None
     if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at
         by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
-    if by_trees is None and len(piece) > EXACT_UNITS:
+    # without borders that hold them together groups sprawl: no way to keep them narrow
+    if by_trees is None and len(piece) > EXACT_UNITS and not bounds.widest:
         hunted, left = hunt(piece, labels, n_groups, bounds, seed=seed, control=settings.control)
         by_trees = (hunted, n_groups)
         if left:
@@ -403,6 +404,8 @@ def _relaxations(
     """
     low, high = settings.bounds.low, settings.bounds.high
     load, _ = piece.sums(labels, n_groups, settings.bounds)
+    if piece.outside(labels, n_groups, settings.bounds.with_band(1, piece.total)):
+        return ()  # another quantity is outside its bounds: another band cures nothing
     raised = _relaxed_high(piece, settings, seed, count)
     lowered = _relaxed_low(piece, settings, seed, count)
     known = [relaxation for relaxation in (raised, lowered) if relaxation is not None]
@@ -410,9 +413,7 @@ def _relaxations(
         return tuple(known)
     # the plan in hand shows what surely is enough; both bounds where it misses both
     least, most = int(load.min()), int(load.max())
-    if piece.outside(labels, n_groups, settings.bounds.with_band(max(least, 1), most)):
-        return ()  # another quantity is outside its bounds as well
-    wide = [Relaxation("low", least, False)] if least < low else []
+    wide = [Relaxation("low", least, False)] if 0 < least < low else []
     wide += [Relaxation("high", most, False)] if most > high else []
     return tuple(wide) if len(wide) == 1 else ()
 

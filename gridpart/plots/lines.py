@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_lines"]
 
-BARRIER: dict[str, Any] = {"color": "#2b6fb3", "linewidth": 2.4}
+BARRIER: dict[str, Any] = {"color": "#7fb2e0", "linewidth": 4.5}
 CROSSING: dict[str, Any] = {
     "marker": "s",
     "markersize": 4.5,
@@ -51,7 +51,8 @@ def draw_lines(lines: gpd.GeoDataFrame | None, ax: Axes, view: Any) -> list[Arti
     if len(barriers):
         outlines = barriers.where(barriers.geom_type.str.contains("Line"), barriers.boundary)
         paths = [shapely.get_coordinates(part) for part in shapely.get_parts(outlines.to_numpy())]
-        ax.add_collection(LineCollection(paths, zorder=4, **BARRIER))
+        # under the border of a community, which may run along it
+        ax.add_collection(LineCollection(paths, zorder=2.5, **BARRIER))
         entries.append(Line2D([], [], label="barrier", **BARRIER))
     crossings = shapes[kind == "crossing"]
     if len(crossings) and len(barriers):
