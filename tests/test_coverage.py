@@ -931,3 +931,13 @@ def test_yamaguchis_raw_blocks_are_no_plan_with_faults(shared_data) -> None:
     path = shared_data("yamaguchi_basic_units_2020") / "yamaguchi_r2kb35203.gpkg"
     blocks = gpd.read_file(path, layer="units_raw_jgd2000")
     assert defects(audit(blocks, id="unit_id")) == set()
+
+
+def test_a_point_in_an_overlap_of_two_zones_is_covered() -> None:
+    zones = gpd.GeoDataFrame(
+        {"z": ["a", "b"]}, geometry=[box(0, 0, 60, 50), box(40, 0, 100, 50)], crs="EPSG:4547"
+    )
+    units = gpd.GeoDataFrame({"households": [7]}, geometry=[shapely.Point(50, 25)], crs="EPSG:4547")
+    counts = audit_counts(audit(zones, id="z", units=units))
+    assert counts["overlap"] == 1
+    assert "unit_uncovered" not in counts

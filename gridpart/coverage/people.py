@@ -81,6 +81,8 @@ def locate(shapes: Geometries, cover: Cover) -> Located:
     main[unit[first]] = zone[first]
     located = Located(unit, zone, share, covered, main)
     for row in _in_overlaps(located, cover):
+        if not areal[row]:
+            continue  # what has no area is covered or not
         zones, _ = located.zones_of(row)
         ground = shapely.intersection(shapes[row], shapely.union_all(cover.polygons[zones]))
         covered[row] = min(shapely.area(ground) / shapely.area(shapes[row]), 1.0)
