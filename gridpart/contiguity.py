@@ -251,9 +251,7 @@ class Contiguity:
         matrix = csr_array(once.maximum(once.T))
         matrix.setdiag(0)
         matrix.eliminate_zeros()
-        perimeter = np.rint(units.geometry.length.to_numpy() * MICRO).astype(np.int64)
-        exterior = np.maximum(perimeter - matrix.sum(axis=1), 0)
-        return cls(units.index, *_round_to_mm(matrix), _to_mm(exterior))
+        return cls(units.index, *_round_to_mm(matrix), _exterior(units, matrix))
 
     @classmethod
     def from_graph(cls, graph: Graph, units: gpd.GeoDataFrame | pd.Index) -> Contiguity:
@@ -303,11 +301,7 @@ class Contiguity:
         )
         if (matrix != matrix.T).nnz:
             raise InputError("the graph's weights must be the same in both directions")
-        exterior = np.zeros(n, dtype=np.int64)
-        if not isinstance(units, pd.Index):
-            perimeter = np.rint(units.geometry.length.to_numpy() * MICRO).astype(np.int64)
-            exterior = np.maximum(perimeter - matrix.sum(axis=1), 0)
-        return cls(index, *_round_to_mm(matrix), _to_mm(exterior))
+        return cls(index, *_round_to_mm(matrix), _exterior(units, matrix))
 
     def _csr(self) -> csr_array:
         return csr_array((self.lengths_mm, self.indices, self.indptr), shape=(self.n, self.n))
@@ -452,6 +446,14 @@ def _number_by_first(labels: Ints) -> Ints:
 
 def _to_mm(micrometres: Ints) -> Ints:
     return (micrometres + UM_PER_MM // 2) // UM_PER_MM
+
+
+def _exterior(units: gpd.GeoDataFrame | pd.Index, micro: csr_array) -> Ints:
+    """What borders in micrometres leave of each unit's perimeter, millimetres; 0 without shapes."""
+    if isinstance(units, pd.Index):
+        return np.zeros(len(units), dtype=np.int64)
+    perimeter = np.rint(units.geometry.length.to_numpy() * MICRO).astype(np.int64)
+    return _to_mm(np.maximum(perimeter - micro.sum(axis=1), 0))
 
 
 def _round_to_mm(matrix: csr_array) -> tuple[Ints, npt.NDArray[np.int32], Ints]:
