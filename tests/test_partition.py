@@ -221,7 +221,7 @@ def test_a_bound_that_a_unit_breaks_alone_is_told():
     plan = gp.partition(units, low=100, high=300, bounds={"over65": (0, 50)}, effort=QUICK)
     (row,) = plan.exceptions.itertuples()
     assert (row.reason, row.households) == ("unit_above_band", 100)
-    assert "the bounds of over65 are not kept" in row.advice
+    assert "one unit is above the bounds of over65" in row.advice
 
 
 def test_wrong_options_of_the_engine_are_told_together():
