@@ -108,13 +108,10 @@ def join(
 
 
 def _one_group_a_part(community: Community) -> Solution:
-    from gridpart.engine.kernels import components, group_sums
+    from gridpart.engine.kernels import group_sums
 
-    rows = np.repeat(np.arange(len(community)), np.diff(community.indptr))
-    open_ = ~community.closed
-    indptr = np.searchsorted(rows[open_], np.arange(len(community) + 1))
     # sites are groups of their own whatever happens to the rest
-    labels, count = components(indptr, community.indices[open_], community.sites + 1)
+    labels, count = community.parts(community.sites + 1)
     load, _ = group_sums(labels, community.loads[:, 0].copy(), count)
     everything = tuple(np.flatnonzero(labels == group) for group in range(count))
     return Solution(
@@ -314,7 +311,7 @@ def find_crossings(
 def _crossing(
     community: Community, mine: npt.NDArray[np.bool_], rules: Rules
 ) -> tuple[int, int] | None:
-    rows = np.repeat(np.arange(len(community)), np.diff(community.indptr))
+    rows = community.rows
     across = community.closed & mine[rows] & ~mine[community.indices]
     across &= community.sites[community.indices] < 0
     if not across.any():

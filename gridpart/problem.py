@@ -84,8 +84,6 @@ class Community:
         Positions of its units, in an order that follows their geometry.
     indptr, indices, borders, closed, loads, x, y, work, sites, tied, reach : ndarray
         What :func:`gridpart.engine.solve` takes.
-    bridged : ndarray of int64
-        Units of enclaves that a made-up border joins to the rest, as places in the community.
     """
 
     key: str
@@ -101,10 +99,23 @@ class Community:
     sites: Ints
     tied: Ints
     reach: Ints
-    bridged: Ints
 
     def __len__(self) -> int:
         return int(self.members.size)
+
+    @property
+    def rows(self) -> Ints:
+        """Unit that each entry of `indices` belongs to."""
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
+
+    def parts(self, labels: Ints) -> tuple[Ints, int]:
+        """Number the parts of equal label (not -1) that open borders connect; how many."""
+        from gridpart.engine.kernels import components
+
+        open_ = ~self.closed
+        indptr = np.searchsorted(self.rows[open_], np.arange(len(self) + 1))
+        part, count = components(indptr, self.indices[open_], labels)
+        return part, int(count)
 
     @property
     def households(self) -> int:
@@ -178,7 +189,6 @@ def build_communities(
                 str(name), members, own.indptr.astype(np.int64), own.indices.astype(np.int64),
                 cost[edge], closed[edge], loads[members], x[members], y[members], work[members],
                 _renumber(sites[members]), _renumber(tied[members]), reach[members],
-                np.zeros(0, np.int64),
             )
         )  # fmt: skip
     if together is not None:
@@ -281,12 +291,7 @@ def _in_either(first: Ints, second: Ints) -> Ints:
 
 def _linked(community: Community, together: Ints) -> Community:
     """The community with a made-up border between the parts of what stays together."""
-    from gridpart.engine.kernels import components
-
-    rows = np.repeat(np.arange(len(community)), np.diff(community.indptr))
-    open_ = ~community.closed
-    indptr = np.searchsorted(rows[open_], np.arange(len(community) + 1))
-    part, _ = components(indptr, community.indices[open_], together)
+    part, _ = community.parts(together)
     first = np.unique(part, return_index=True)[1]
     first = first[together[first] >= 0]
     first = first[np.argsort(together[first], kind="stable")]
@@ -311,7 +316,7 @@ def _tied(units: gpd.GeoDataFrame, keys: Objects, keep_whole: str | None) -> Int
     if keep_whole is None:
         return np.full(len(units), -1, np.int64)
     names = lock_names(units[keep_whole])
-    return _named_sites(names != "", np.where(names == "", "", names), keys)
+    return _named_sites(names != "", names, keys)
 
 
 def _renumber(sites: Ints) -> Ints:
@@ -407,6 +412,20 @@ def _share(effort: Effort, n: int, total: int, workers: int, communities: int) -
     return dataclasses.replace(effort, seconds=effort.seconds * min(share, 1.0))
 
 
+def _limits(community: Community, rules: Rules) -> dict[str, Any]:
+    """What a group may hold and span, as the engine takes it."""
+    bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
+    return {
+        "low": [low for low, _ in bands],
+        "high": [high for _, high in bands],
+        "sites": community.sites,
+        "tied": community.tied,
+        "closed": community.closed,
+        "reach": community.reach if community.reach.size else None,
+        "widest": widest_mm(rules.max_diameter_m),
+    }
+
+
 def solve_one(
     community: Community,
     rules: Rules,
@@ -416,18 +435,14 @@ def solve_one(
     control: Ints,
 ) -> Solution | Failure:
     """Solve one community, in a thread or in a process on another machine."""
-    bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
     if control[0] == GIVEN_UP:
         return Failure("given up", "")
     try:
         return solve(
             community.indptr, community.indices, community.borders, community.loads,
-            [low for low, _ in bands], [high for _, high in bands],
             x=community.x, y=community.y, target=rules.target, n_groups=count,
             balance=rules.balance, headroom=rules.headroom, work=community.work,
-            sites=community.sites, tied=community.tied, closed=community.closed,
-            reach=community.reach if community.reach.size else None,
-            widest=widest_mm(rules.max_diameter_m), seed=_seed_of(community.key, rules.seed),
+            **_limits(community, rules), seed=_seed_of(community.key, rules.seed),
             effort=effort, time_limit=None if end is None else max(end - time.time(), 0.0),
             control=control,
         )  # fmt: skip
@@ -481,18 +496,12 @@ def _bridged(community: Community, shapes: Objects, rules: Rules) -> Community:
     An enclave is a connected region with too few households for a grid. With the border the engine
     finds it a place inside the band, if there is one.
     """
-    bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
     joined: list[tuple[int, int]] = []
-    enclaves: set[int] = set()
     while True:
         community = _with_borders(community, joined)
         region = regions(
-            community.indptr, community.indices, community.loads,
-            [low for low, _ in bands], [high for _, high in bands],
-            sites=community.sites, tied=community.tied, closed=community.closed,
-            reach=community.reach if community.reach.size else None,
-            widest=widest_mm(rules.max_diameter_m),
-        )  # fmt: skip
+            community.indptr, community.indices, community.loads, **_limits(community, rules)
+        )
         total = np.bincount(region[region >= 0], community.loads[region >= 0, 0])
         small = np.flatnonzero((total > 0) & (total < rules.low))
         if not small.size or total.size == 1:
@@ -506,8 +515,7 @@ def _bridged(community: Community, shapes: Objects, rules: Rules) -> Community:
         )
         nearest = pairs[:, np.flatnonzero(distance == distance.min())[0]]
         joined = [(int(mine[nearest[0]]), int(others[nearest[1]]))]
-        enclaves.update(mine.tolist())
-    return dataclasses.replace(community, bridged=np.array(sorted(enclaves), np.int64))
+    return community
 
 
 def _with_borders(community: Community, pairs: Sequence[tuple[int, int]]) -> Community:
@@ -515,7 +523,7 @@ def _with_borders(community: Community, pairs: Sequence[tuple[int, int]]) -> Com
     if not pairs:
         return community
     n = len(community)
-    rows = np.repeat(np.arange(n), np.diff(community.indptr))
+    rows = community.rows
     extra = np.array([*pairs, *((b, a) for a, b in pairs)], np.int64)
     rows, columns = np.append(rows, extra[:, 0]), np.append(community.indices, extra[:, 1])
     borders = np.append(community.borders, np.ones(len(extra), np.int64))

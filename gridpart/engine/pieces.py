@@ -241,7 +241,7 @@ def _divide(
 
 
 def _enough_for_width(piece: Part, bounds: Bounds) -> int:
-    """Groups that surely suffice where their width is limited: half a square of it for each."""
+    """Groups that should do where their width is limited: half a square of it for each."""
     if not bounds.widest:
         return 0
     half = piece.reach.shape[1] // 2
