@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from gridpart.codes import check_code, check_parent
 from gridpart.contiguity import Contiguity, is_metric
 from gridpart.coverage.catalogue import findings_frame
+from gridpart.coverage.coding import check_codes
 from gridpart.coverage.communities import check_communities
 from gridpart.coverage.door import check_request
 from gridpart.coverage.listing import Parts, check_connection, check_listing
 from gridpart.coverage.people import Located
-from gridpart.coverage.rules import Band, check_codes, check_rules
+from gridpart.coverage.rules import Band, check_rules
 from gridpart.coverage.scene import Scene, Zones, in_one_crs, unit_fields
 from gridpart.coverage.scope import topics_of
 from gridpart.coverage.territory import EMPTY, Cover, polygonal
