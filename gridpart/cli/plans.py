@@ -1,0 +1,109 @@
+"""The commands about plans that are there: code, staff, map; and demo, warm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gridpart.cli.options import FILE, MAP, PLAN, SHEET, output, read_one
+from gridpart.errors import InputError
+
+__all__ = ["code", "demo", "map_", "staff", "warm"]
+
+
+@click.command()
+@click.argument("plan", type=FILE)
+@output("PLAN.gpkg")
+@click.option("--parent-code", metavar="CODE", help="12-digit code of the one community.")
+@click.option("--parent-col", metavar="COL", help="Units' column with the 12-digit codes.")
+def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | None) -> None:
+    """Give every grid of PLAN a 15-character code: its parent and a serial."""
+    import gridpart as gp
+    from gridpart import _io
+
+    if (parent_code is None) == (parent_col is None):
+        raise click.UsageError("give either --parent-code or --parent-col")
+    _io.check_output(output, PLAN)
+    uncoded = gp.read_plan(plan)
+    if parent_col is not None and parent_col not in uncoded.units.columns:
+        columns = ", ".join(map(str, uncoded.units.columns.drop("geometry")))
+        raise InputError(f"{plan}: the units have no column {parent_col!r}; they have: {columns}")
+    communities = uncoded.grids["within"].nunique()
+    if parent_code is not None and communities > 1:
+        click.echo(
+            f"note: {communities} communities share the parent {parent_code}; a column of codes "
+            "(--parent-col) gives each its own",
+            err=True,
+        )
+    coded = gp.assign_codes(uncoded, parent=parent_col or str(parent_code))
+    coded.save(output)
+    codes = coded.grids["grid_code"]
+    click.echo(f"{len(codes)} grids coded, {codes.min()} to {codes.max()}")
+    click.echo(f"plan written to {output}")
+
+
+@click.command()
+@click.argument("plan", type=FILE)
+@click.option("--roster", type=FILE, required=True, metavar="FILE", help="CSV or Excel of posts.")
+@output("STAFF.xlsx")
+def staff(plan: Path, roster: Path, output: Path) -> None:
+    """Spread the posts of a roster over the grids of PLAN, and write a workbook."""
+    import gridpart as gp
+    from gridpart import _io
+    from gridpart.staffing import read_roster, write_staff_workbook
+
+    _io.check_output(output, SHEET, [plan, roster])
+    grids = gp.read_plan(plan).grids
+    staffing = gp.assign_posts(grids, read_roster(roster))
+    write_staff_workbook(staffing, grids, output)
+    click.echo(str(staffing))
+    click.echo(f"workbook written to {output}")
+
+
+@click.command("map")
+@click.argument("plan", type=FILE)
+@output("MAP.(png|pdf|svg)")
+@click.option("--boundary", type=FILE, metavar="FILE", help="Outline of the territory.")
+@click.option("--boundary-layer", help="Layer of the boundary file.")
+@click.option("--within", metavar="NAME", help="Draw this community only.")
+@click.option("--title", help="Heading of the map.")
+@click.option("--paper", type=click.Choice(["A4", "A3"]), default="A4", show_default=True)
+def map_(
+    plan: Path,
+    output: Path,
+    boundary: Path | None,
+    boundary_layer: str | None,
+    **options: Any,
+) -> None:
+    """Draw the grids of PLAN with their codes, by households."""
+    import gridpart as gp
+    from gridpart import _io
+    from gridpart.plots.sheet import write_map
+
+    _io.check_output(output, MAP, [plan])
+    outline = None
+    if boundary is not None:
+        outline = read_one(boundary, boundary_layer, "--boundary-layer")
+    write_map(gp.read_plan(plan), output, boundary=outline, **options)
+    click.echo(f"map written to {output}")
+
+
+@click.command()
+@output("DIR", required=False)
+def demo(output: Path | None) -> None:
+    """Plan the bundled sample town from end to end."""
+    from gridpart.demo import run_demo
+
+    run_demo(output or Path("gridpart-demo"), click.echo)
+
+
+@click.command()
+def warm() -> None:
+    """Compile the engine now, so that no later command waits for it."""
+    from gridpart.engine import warm_up
+
+    click.echo("compiling the engine ...", err=True)
+    warm_up()
+    click.echo("the engine is compiled")
