@@ -1,4 +1,4 @@
-"""Write tables as a workbook that officers can open without losing a digit.
+"""Write tables as a workbook that officers can open without losing a digit, and read one back.
 
 Codes stay text, a cell that looks like a formula is text too, and the same tables give the same
 bytes on every day.
@@ -13,17 +13,22 @@ import numbers
 import re
 import unicodedata
 import zipfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridpart._io import PathLike, writing
-from gridpart.errors import OutputError
+from gridpart.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["sheet_name", "write_workbook"]
+__all__ = ["read_sheets", "sheet_name", "sheet_names", "write_workbook"]
+
+WORKBOOKS = (".xlsx", ".xlsm")
 
 CODE_COLUMNS = ("post_id", "grid", "grid_code", "within", "unit", "id", "code", "parent")
 LONGEST_NAME = 31
@@ -375,3 +380,76 @@ def _stable(content: bytes) -> bytes:
             fixed.compress_type = zipfile.ZIP_DEFLATED
             new.writestr(fixed, data)
     return stream.getvalue()
+
+
+# ---------------------------------------------------------------- reading back
+
+
+@contextmanager
+def _opened(path: PathLike) -> Iterator[Any]:
+    """A workbook to read: values as they were last shown, no formula is worked out."""
+    from xml.etree.ElementTree import ParseError
+
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    path = Path(path)
+    if path.suffix.lower() not in WORKBOOKS:
+        raise InputError(f"{path}: a workbook must be one of {', '.join(WORKBOOKS)}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        # the whole sheet, not `read_only`: that trusts what the file says of its own size
+        book = load_workbook(path, data_only=True)
+    except (
+        InvalidFileException, zipfile.BadZipFile, zlib.error, ParseError, OSError, EOFError,
+        KeyError, ValueError, TypeError, IndexError, AttributeError,
+    ) as error:  # fmt: skip
+        # openpyxl passes on whatever it stumbles over in a file that is none of its kind
+        raise InputError(f"{path}: cannot be read as a workbook ({error})") from error
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+def sheet_names(path: PathLike) -> list[str]:
+    """Names of the sheets of a workbook, in its order.
+
+    Parameters
+    ----------
+    path : str or path
+        An ``.xlsx``.
+
+    Raises
+    ------
+    InputError
+        If it is no workbook.
+    """
+    with _opened(path) as book:
+        return [str(sheet.title) for sheet in book.worksheets]
+
+
+def read_sheets(path: PathLike) -> dict[str, list[list[Any]]]:
+    """Every cell of a workbook, hidden and filtered rows too.
+
+    Parameters
+    ----------
+    path : str or path
+        An ``.xlsx``.
+
+    Returns
+    -------
+    dict of str to list of lists
+        Sheet name to rows; the first is row 1 of the sheet, empty cells are None.
+
+    Raises
+    ------
+    InputError
+        If it is no workbook.
+    """
+    with _opened(path) as book:
+        return {
+            str(sheet.title): [list(row) for row in sheet.iter_rows(min_row=1, values_only=True)]
+            for sheet in book.worksheets
+        }

@@ -18,6 +18,7 @@ from shapely import box
 import gridpart as gp
 from gridpart import _io
 from gridpart.cli import main
+from gridpart.cli.inputs import read_register, read_staff
 
 PARENT = "420583001001"
 
@@ -570,3 +571,131 @@ def test_many_communities_under_one_code_are_noted(units, tmp_path, capsys):
     plan = planned(tmp_path / "units.gpkg", "--within", "ward")
     assert run("code", plan, "-o", plan, "--parent-code", PARENT) == 0
     assert "2 communities share the parent" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- what an audit can be given
+
+
+def test_another_level_of_a_plan_is_audited_and_drawn(source, tmp_path, capsys):
+    plan = planned(source, "--level", "micro:60:180")
+    micro = gpd.read_file(plan, layer="level_micro")
+    assert len(micro) > 8
+    assert run("audit", plan, "--level", "micro", "--json", tmp_path / "a.json") == 0
+    scope = json.loads((tmp_path / "a.json").read_text())["scope"]
+    assert (scope["zones"], scope["band"]) == (len(micro), [60, 180])
+    assert run("map", plan, "--level", "micro", "-o", tmp_path / "micro.svg") == 0
+    assert run("map", plan, "-o", tmp_path / "grids.svg") == 0
+    assert (tmp_path / "micro.svg").stat().st_size > (tmp_path / "grids.svg").stat().st_size
+    # an edited level is found out, as edited grids are
+    micro.loc[0, "geometry"] = micro.geometry[0].buffer(-20)
+    micro.to_file(plan, layer="level_micro")
+    assert run("audit", plan, "--level", "micro") == 1
+    capsys.readouterr()
+    assert run("audit", plan, "--level", "nano") == 2
+    assert "no level 'nano'; there are micro" in capsys.readouterr().err
+    assert run("audit", plan, "--level", "micro", "--layer", "grids") == 2
+    assert "not both" in capsys.readouterr().err
+    assert run("map", source, "--level", "micro", "-o", tmp_path / "m.png") == 2
+    assert "not a plan" in capsys.readouterr().err
+
+
+def test_a_plan_without_other_levels_says_so(source, tmp_path, capsys):
+    plan = planned(source)
+    for call in (["audit", plan], ["map", plan, "-o", tmp_path / "m.png"]):
+        assert run(*call, "--level", "micro") == 2
+        assert "this plan was made without other levels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tolerance", "few"], "'few' is not a number from 0 up"),
+        (["--tolerance", "-1"], "'-1' is not a number from 0 up"),
+        (["--tolerance", "inf"], "'inf' is not a number from 0 up"),
+        (["--tolerance", "gap="], "'' is not a number from 0 up"),
+        (["--tolerance", "gapp=5"], "no check 'gapp'; those that have one: gap (m²)"),
+        (["--tolerance", "duplicate_id=5"], "this check has no tolerance; those that have one"),
+        (["--tolerance", "=5"], "no check ''"),
+        (["--tolerance", "gap=5", "--tolerance", "gap=6"], "gap=6: every check once"),
+        (["--tolerance", "0.1", "--tolerance", "0.2"], "every check once"),
+        (["--min-area", "nan"], "'nan' is not a number from 0 up"),
+        (["--sliver-width", "2"], "--sliver-width needs --fix OUT.gpkg"),
+        (["--sliver-width", "wide", "--fix", "f.gpkg"], "'wide' is not a number from 0 up"),
+        (["--excluded-layer", "water"], "--excluded-layer needs --excluded FILE"),
+        (["--boundary-layer", "city"], "--boundary-layer needs --boundary FILE"),
+    ],
+)
+def test_flags_of_the_audit_that_cannot_work(source, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(source.parent)
+    assert run("audit", source, *arguments) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "Traceback" not in err
+    assert left_behind(source.parent, source) == []
+
+
+def test_sizes_of_slivers_and_tolerances_are_the_users(units, tmp_path, capsys):
+    units["geometry"] = units.geometry.where(units.index != 9, box(100, 100, 199.5, 200))
+    units.to_file(tmp_path / "zones.gpkg")
+    out, fixed = tmp_path / "a.json", tmp_path / "fixed.gpkg"
+
+    def counts(*flags: object) -> dict[str, int]:
+        run("audit", tmp_path / "zones.gpkg", "--id", "unit", "--json", out, *flags)
+        found = json.loads(out.read_text())["counts"]
+        return {check: found[check] for check in ("hole", "sliver_gap") if check in found}
+
+    assert counts() == {"hole": 1}  # half a metre wide, 50 m²
+    assert counts("--min-area", 60) == {"sliver_gap": 1}
+    assert counts("--tolerance", 0.6) == {}
+    capsys.readouterr()
+    assert counts("--fix", fixed) == {"hole": 1}
+    assert "then left: 1 hole" in capsys.readouterr().out
+    assert counts("--fix", fixed, "--sliver-width", 0.6) == {"hole": 1}
+    assert "hole" not in capsys.readouterr().out.split("then left:")[1]
+    assert gpd.read_file(fixed, layer="zones").area.sum() == pytest.approx(480_000)
+
+
+def test_staff_tables_rosters_and_our_own_workbook(source, tmp_path):
+    plan = planned(source)
+    roster, book = tmp_path / "roster.csv", tmp_path / "staff.xlsx"
+    pd.DataFrame({"post_id": ["01", "02", "03"], "role": "leader"}).to_csv(roster, index=False)
+    assert run("staff", plan, "--roster", roster, "-o", book) == 0
+    served = read_staff(book)
+    assert served.columns.tolist() == ["post_id", "grid"]
+    assert sorted(served["grid"]) == sorted(gpd.read_file(plan, layer="grids")["grid"])
+    assert set(served["post_id"]) == {"01", "02", "03"}
+
+    plain = tmp_path / "plain.csv"
+    plain.write_text("网格编号,人员编号,备注\n007,a,\n008,a,x\n,b,\n", encoding="gb18030")
+    assert read_staff(plain).to_numpy().tolist() == [["a", "007"], ["a", "008"]]
+    titled = tmp_path / "titled.csv"
+    titled.write_text("网格员花名册,,\n编号,岗位,网格\n001,网格长,g1\n002,网格长,\n")
+    assert read_staff(titled).to_numpy().tolist() == [["001", "g1"]]
+
+    with pytest.raises(gp.InputError, match="no column says the zone of a post"):
+        read_staff(roster)
+    plain.write_text("who,where\na,b\n")
+    with pytest.raises(gp.InputError, match="no header row"):
+        read_staff(plain)
+
+
+def test_registers_in_two_languages(tmp_path):
+    path = tmp_path / "register.csv"
+    path.write_text("网格编码,名称,状态\n042058300100100,a,在用\n", encoding="gb18030")
+    table = read_register(path)
+    assert table.columns.tolist() == ["code", "名称", "state"]
+    assert table["code"].tolist() == ["042058300100100"]
+    table.rename(columns={"code": "Code"}).to_excel(tmp_path / "register.xlsx", index=False)
+    assert read_register(tmp_path / "register.xlsx")["code"].tolist() == ["042058300100100"]
+    path.write_text("code,name\n1,a\n")
+    with pytest.raises(gp.InputError, match=r"needs a column 'state' .*; there are: code, name"):
+        read_register(path)
+
+
+def test_flags_that_need_zones_say_so_of_a_table(source, capsys):
+    table = ["audit", "--units", source, "--assignment", "unit"]
+    assert run(*table, "--level-col", "a", "--tolerance", "gap=3", "--min-area", 4) == 2
+    said = capsys.readouterr().err
+    for flag in ("--level-col", "--tolerance CHECK=", "--min-area"):
+        assert flag in said
+    assert "only with ZONES" in said

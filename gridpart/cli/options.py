@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,9 +23,11 @@ __all__ = [
     "MAP",
     "PLAN",
     "SHEET",
+    "as_size",
     "lines",
     "output",
     "read_one",
+    "size_option",
 ]
 
 EXIT_FINDINGS = 1
@@ -33,6 +36,26 @@ PLAN, JSON, HTML, SHEET = (".gpkg",), (".json",), (".html", ".htm"), (".xlsx",)
 MAP = (".png", ".pdf", ".svg")
 FILE = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def as_size(text: str) -> float:
+    """A length or an area: a number from 0 up; BadParameter if it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise click.BadParameter(f"{text!r} is not a number from 0 up")
+    return number
+
+
+def _size(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    return None if text is None else as_size(text)
+
+
+def size_option(flag: str, unit: str, text: str) -> Callable[[_Command], _Command]:
+    """Option for a length or an area."""
+    return click.option(flag, callback=_size, metavar=unit, help=text)
 
 
 def output(kind: str, *, required: bool = True) -> Callable[[_Command], _Command]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gridpart.cli.inputs import plan_at
 from gridpart.cli.options import FILE, MAP, PLAN, SHEET, output, read_one
 from gridpart.errors import InputError
 
@@ -67,6 +68,7 @@ def staff(plan: Path, roster: Path, output: Path) -> None:
 @output("MAP.(png|pdf|svg)")
 @click.option("--boundary", type=FILE, metavar="FILE", help="Outline of the territory.")
 @click.option("--boundary-layer", help="Layer of the boundary file.")
+@click.option("--level", metavar="NAME", help="Draw another level of the plan: micro-grids, say.")
 @click.option("--within", metavar="NAME", help="Draw this community only.")
 @click.option("--title", help="Heading of the map.")
 @click.option("--paper", type=click.Choice(["A4", "A3"]), default="A4", show_default=True)
@@ -75,10 +77,10 @@ def map_(
     output: Path,
     boundary: Path | None,
     boundary_layer: str | None,
+    level: str | None,
     **options: Any,
 ) -> None:
     """Draw the grids of PLAN with their codes, by households."""
-    import gridpart as gp
     from gridpart import _io
     from gridpart.plots.sheet import write_map
 
@@ -86,7 +88,7 @@ def map_(
     outline = None
     if boundary is not None:
         outline = read_one(boundary, boundary_layer, "--boundary-layer")
-    write_map(gp.read_plan(plan), output, boundary=outline, **options)
+    write_map(plan_at(plan, level), output, boundary=outline, **options)
     click.echo(f"map written to {output}")
 
 
