@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from gridpart.coverage.contacts import point_contacts
+
 __all__ = ["Cover", "Overlaps", "groups_of", "polygonal", "true_pieces"]
 
 Geometries = NDArray[np.object_]
@@ -243,19 +245,7 @@ class Cover:
 
     def point_contacts(self) -> tuple[Integers, NDArray[np.float64]]:
         """Pairs of zones that touch at a point only, (k, 2), and one such point each, (k, 2)."""
-        coords, zone = shapely.get_coordinates(self.polygons, return_index=True)
-        if not len(coords):
-            return np.empty((0, 2), np.int64), np.empty((0, 2))
-        key = _vertex_keys(coords, self.tolerance)
-        n = len(self.polygons)
-        meeting, at = _pairs_at(key, zone.astype(np.int64), n)
-        edges = _edge_pairs(key, shapely.boundary(self.polygons), n)
-        lone = ~np.isin(meeting, edges)
-        meeting, at = meeting[lone], at[lone]
-        meeting, once = np.unique(meeting, return_index=True)
-        pairs = np.stack(np.divmod(meeting, n), axis=1)
-        _, where = np.unique(key, return_index=True)
-        points = coords[where][at[once]]
+        pairs, points = point_contacts(self.polygons, self.tolerance)
         doubtful = self.suspect[pairs].any(axis=1)
         keep = np.ones(len(pairs), dtype=bool)
         keep[doubtful] = [self._touch_at_point(a, b) for a, b in pairs[doubtful]]
@@ -266,41 +256,3 @@ class Cover:
         a, b = self.polygons[first], self.polygons[second]
         line = shapely.intersection(shapely.boundary(a), shapely.buffer(b, self.tolerance))
         return bool(shapely.length(line) <= 10 * self.tolerance)
-
-
-def _vertex_keys(coords: NDArray[np.float64], tolerance: float) -> Integers:
-    """Number the distinct vertices, those in the same cell of a `tolerance` grid being one."""
-    cell = np.round((coords - coords.min(axis=0)) / tolerance).astype(np.int64)
-    packed = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
-    return np.unique(packed, return_inverse=True)[1].astype(np.int64)
-
-
-def _pairs_at(key: Integers, zone: Integers, n: int) -> tuple[Integers, Integers]:
-    """Every pair of zones that meet at a vertex, as ``low * n + high``, and the vertex."""
-    incidence = np.unique(np.stack([key, zone], axis=1), axis=0)
-    vertex, owner = incidence[:, 0], incidence[:, 1]
-    start = np.flatnonzero(np.r_[True, vertex[1:] != vertex[:-1]])
-    size = np.diff(np.r_[start, len(vertex)])
-    pairs, places = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for count in np.unique(size[size > 1]):
-        first = start[size == count]
-        members = owner[first[:, None] + np.arange(count)]
-        a, b = np.triu_indices(int(count), 1)
-        pairs.append((members[:, a] * n + members[:, b]).ravel())
-        places.append(np.repeat(vertex[first], len(a)))
-    return np.concatenate(pairs), np.concatenate(places)
-
-
-def _edge_pairs(key: Integers, rings: Geometries, n: int) -> Integers:
-    """Pairs of zones that share a whole edge, as ``low * n + high``."""
-    lines, zone_of_line = shapely.get_parts(rings, return_index=True)
-    length = shapely.get_num_coordinates(lines)
-    line = np.repeat(np.arange(len(lines)), length)
-    inner = np.flatnonzero(line[1:] == line[:-1])
-    a, b = key[inner], key[inner + 1]
-    zone = zone_of_line[line[inner]].astype(np.int64)
-    edge = np.minimum(a, b) * (key.max() + 1) + np.maximum(a, b)
-    order = np.lexsort((zone, edge))
-    edge, zone = edge[order], zone[order]
-    same = np.flatnonzero((edge[1:] == edge[:-1]) & (zone[1:] != zone[:-1]))
-    return np.unique(zone[same] * n + zone[same + 1])
