@@ -101,6 +101,8 @@ def test_a_status_is_handed_on_but_what_is_still_there_is_not_done(zones) -> Non
     result = gp.compare_audits(as_file(old), audit(zones))
     status = result.findings.set_index("ids")["status"]
     assert status.to_dict() == {"b": "accepted", "e": "open", "g": "waits for the map"}
+    change = result.findings.set_index("ids")["change"]
+    assert change.to_dict() == {"b": "stays", "e": "reopened", "g": "stays"}
     assert tuple(result.counts.values()) == (0, 0, 3, 0, 1)
 
 

@@ -295,10 +295,15 @@ def test_the_sheet_has_a_line_a_finding_to_tick_off(tmp_path, findings) -> None:
     assert overlap["Place 位置 X, Y"] == "95, 50"
     assert overlap["Description 问题说明"].endswith("\n两个网格相互重叠。")
     assert overlap["Suggested rectification 整改建议"].startswith("let one of the two zones")
-    assert (overlap["Status 状态"], overlap["Found 发现日期"].date()) == ("open", date(2030, 5, 6))
+    assert (overlap["Status 状态"], overlap["Found 发现日期"].date()) == (
+        "open 待整改",
+        date(2030, 5, 6),
+    )
     assert [overlap[name] for name in header[-3:]] == [None, None, None]
     (rule,) = sheet.data_validations.dataValidation
-    assert rule.formula1 == '"open,done,accepted"'
+    assert rule.formula1 == (
+        '"open 待整改,in progress 整改中,done 已整改,accepted 经核准保留,disputed 有异议"'
+    )
     column = header.index("Status 状态")
     assert str(rule.sqref) == f"{chr(65 + column)}2:{chr(65 + column)}{len(findings) + 1}"
     assert max(part.width for part in sheet.column_dimensions.values()) <= 36

@@ -91,6 +91,12 @@ class Outputs(NamedTuple):
 @click.option("--excel", type=FILE, metavar="OUT.xlsx", help="Write a sheet to tick off.")
 @click.option("--findings", type=FILE, metavar="OUT.gpkg", help="Write the findings as a map.")
 @click.option("--since", type=FILE, metavar="OLD.json", help="Compare with an earlier audit.")
+@click.option(
+    "--ticked",
+    type=FILE,
+    metavar="OLD.xlsx",
+    help="With --since: that audit's sheet, with what was ticked off in it.",
+)
 @click.option("--fix", type=FILE, metavar="OUT.gpkg", help="Write the zones with safe repairs.")
 @size_option(
     "--sliver-width",
@@ -106,6 +112,7 @@ def audit(
     excel: Path | None,
     findings: Path | None,
     since: Path | None,
+    ticked: Path | None,
     fix: Path | None,
     sliver_width: float | None,
     **options: Any,
@@ -121,6 +128,10 @@ def audit(
         raise click.UsageError("--fix needs ZONES, and a file of its own")
     if sliver_width is not None and fix is None:
         raise click.UsageError("--sliver-width needs --fix OUT.gpkg")
+    if ticked is not None and since is None:
+        raise click.UsageError("--ticked needs --since OLD.json, the audit that the sheet is of")
+    if since is not None and since.suffix.lower() in SHEET:
+        raise click.UsageError("--since takes OLD.json; give its sheet as --ticked OLD.xlsx")
     files = {name: (options.pop(name), options.pop(f"{name}_layer")) for name in LAYERS}
     for name, (path, own_layer) in files.items():
         if path is None and own_layer is not None:
@@ -128,8 +139,9 @@ def audit(
     options["levels"] = list(options["levels"]) or None
     options.update(tolerances(options.pop("tolerance")))
     inputs = [zones, *(path for path, _ in files.values()), units, options["register"]]
-    inputs = [path for path in [*inputs, options["staff"], since] if path is not None]
+    inputs = [path for path in [*inputs, options["staff"], since, ticked] if path is not None]
     _check_outputs(outputs, inputs)
+    old = _earlier(since, ticked)
     known: dict[str, Any] = {}
     if zones is None:
         given = options | {name: path for name, (path, _) in files.items()}
@@ -142,7 +154,7 @@ def audit(
             known = {k: v for k, v in known.items() if k not in OF_UNITS or options.get(k) == v}
             known["units"] = gp.read_units(units, layer=units_layer)
         found = gp.audit(frame, **known)
-    compared = _compared(found, since)
+    compared = None if old is None else gp.compare_audits(old, found)
     _write(found, outputs, frame, known, title=inputs[0].name, since=compared)
     if fix is not None and frame is not None:
         _write_fix(frame, known, fix, sliver_width)
@@ -173,14 +185,19 @@ def _given(
     return known
 
 
-def _compared(found: gpd.GeoDataFrame, since: Path | None) -> Comparison | None:
-    """What changed since an earlier audit."""
-    import gridpart as gp
+def _earlier(since: Path | None, ticked: Path | None) -> gpd.GeoDataFrame | None:
+    """Findings of an earlier audit, with what was ticked off in its sheet."""
     from gridpart import report
 
     if since is None:
         return None
-    return gp.compare_audits(report.read_audit_json(since, crs=found.crs), found)
+    old = report.read_audit_json(since)
+    if ticked is None:
+        return old
+    read = report.read_statuses(ticked, old)
+    for line in report.ticked_off_text(read).splitlines():
+        click.echo(f"note: {ticked.name}: {line}", err=True)
+    return read.findings
 
 
 def _write(

@@ -36,16 +36,17 @@ class Comparison:
     Parameters
     ----------
     findings : GeoDataFrame
-        Those of the new audit with a column ``change``: ``new`` or ``stays``. What stays keeps
-        the status it was given, but for ``done``: what is still found is open.
+        Those of the new audit with a column ``change``: ``new``, ``stays`` or ``reopened``. What
+        stays keeps the status it was given; what was said to be done and is still found is
+        reopened, and its status ``open``.
     cured : GeoDataFrame
         Those of the old audit that the new one looked for and did not find; ``change`` is
         ``cured`` and the status ``done``.
     unknown : GeoDataFrame
         Those of the old audit that the new one did not look for; ``change`` is ``unknown``.
     counts : dict of str to int
-        Defects: ``cured``, ``new``, ``stays``, ``unknown``, and ``reopened`` for the findings
-        that were said to be done. Where a group of defects shrank or grew, the difference is
+        Defects: ``cured``, ``new``, ``stays``, ``unknown``, and ``reopened``, the findings among
+        those that stay that were said to be done. Where a group of defects shrank or grew, the difference is
         cured or new.
     """
 
@@ -98,6 +99,8 @@ def compare_audits(old: gpd.GeoDataFrame | Mapping[str, Any], new: gpd.GeoDataFr
     """
     if isinstance(old, Mapping):
         old = findings_from_json(old, new.crs)
+    elif old.crs is None and new.crs is not None:
+        old = old.set_crs(new.crs)
     elif old.crs is not None and new.crs is not None and old.crs != new.crs:
         old = old.to_crs(new.crs)
     before, after = _ground(old), _ground(new)
@@ -264,8 +267,8 @@ def _changed(
             status.append(own)
             counts["new"] += int(n_new[row])
             continue
-        change.append("stays")
         done = said[source] == "done"
+        change.append("reopened" if done else "stays")
         status.append("open" if done else said[source])
         counts["reopened"] += int(done)
         before = int(n_old[source]) if row in was else int(n_new[row])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,16 +18,30 @@ from gridpart.report.audit import SEVERITY_CHINESE, scope_lists
 if TYPE_CHECKING:
     import geopandas as gpd
 
-__all__ = ["STATUSES", "audit_sheets", "write_audit_excel"]
+__all__ = ["STATUSES", "audit_sheets", "row_key", "write_audit_excel"]
 
-STATUSES = {"open": "待整改", "done": "已整改", "accepted": "经核准保留"}
+STATUSES = {
+    "open": "待整改",
+    "in progress": "整改中",
+    "done": "已整改",
+    "accepted": "经核准保留",
+    "disputed": "有异议",
+}
+FINDINGS_SHEET, CURED_SHEET = "整改清单 findings", "已消除 cured"
 IDS_SHOWN = 12
 LONGEST_IDS = 300
-CHANGES = {"new": "新增", "stays": "仍存在", "cured": "已消除", "unknown": "未复查"}
+CHANGES = {
+    "new": "新增",
+    "stays": "仍存在",
+    "reopened": "报称已整改但仍存在",
+    "cured": "已消除",
+    "unknown": "未复查",
+}
+NUMBER, CHECK, IDS = "No. 序号", "Check 检查项", "Zones, units 涉及对象"
 STATUS = "Status 状态"
 # Excel would show these as numbers, or cut them
 PLACE = "Place 位置 X, Y"
-TEXTS = ("Zones, units 涉及对象", PLACE)
+TEXTS = (IDS, PLACE)
 WIDEST = 36
 TOTAL = "all 合计"
 
@@ -55,7 +70,7 @@ def audit_sheets(
           units, households, area (m²), the description and the suggested rectification in
           English and Chinese, the middle of its place in the CRS of the audit, the status, the
           date of the audit, and empty columns for who rectifies it, when, and remarks.
-        * ``汇总 summary``: findings by check, and how many are open, done and accepted.
+        * ``汇总 summary``: findings by check, and how many have each status.
         * ``检查范围 scope``: what was checked and what was not, and why.
         * ``已消除 cured``, of a comparison: the findings that are no more.
 
@@ -71,17 +86,17 @@ def audit_sheets(
     >>> list(sheets)
     ['汇总 summary', '整改清单 findings', '检查范围 scope']
     >>> sheets["整改清单 findings"].iloc[0, [2, 4, 10]].tolist()
-    ['error 错误', '0; 1', 'open']
+    ['error 错误', '0; 1', 'open 待整改']
     """
     date = date or datetime.date.today()
     if since is not None:
         findings = since.findings
     sheets = {
         "汇总 summary": _summary(findings, date),
-        "整改清单 findings": _list(findings, date),
+        FINDINGS_SHEET: _list(findings, date),
         "检查范围 scope": _scope(findings),
     }
-    return sheets if since is None else sheets | {"已消除 cured": _list(since.cured, date)}
+    return sheets if since is None else sheets | {CURED_SHEET: _list(since.cured, date)}
 
 
 def write_audit_excel(
@@ -99,7 +114,7 @@ def write_audit_excel(
         From :func:`gridpart.audit` or :func:`gridpart.audit_assignment`.
     path : str or path
         Where the ``.xlsx`` shall appear. The status of a finding is chosen from a list: open,
-        done or accepted.
+        in progress, done, accepted (it may stay as it is) or disputed; in both languages.
     date : date, optional
         Day of the audit; default today.
     since : Comparison, optional
@@ -115,7 +130,7 @@ def write_audit_excel(
         audit_sheets(findings, date=date, since=since),
         text_columns=TEXTS,
         bold_where={TOTAL},
-        choices={STATUS: list(STATUSES)},
+        choices={STATUS: [_status(name) for name in STATUSES]},
         landscape=True,
         widest=WIDEST,
     )
@@ -141,17 +156,17 @@ def _row(number: int, row: dict[str, Any], date: datetime.date) -> dict[str, Any
     area = float(row["area_m2"])
     chinese = row.get("advice_chinese") or check.advice_chinese
     return {
-        "No. 序号": number,
-        "Check 检查项": check.id,
+        NUMBER: number,
+        CHECK: check.id,
         "Severity 等级": _severity(row["severity"]),
         "n 数量": int(row["n"]),
-        "Zones, units 涉及对象": _named(row["ids"]),
+        IDS: _named(row["ids"]),
         "Households 户数": None if pd.isna(row["households"]) else int(row["households"]),
         "Area 面积 m²": round(area, 2) if math.isfinite(area) else None,
         "Description 问题说明": f"{row['message']}\n{check.chinese}",
         "Suggested rectification 整改建议": f"{row['advice']}\n{chinese}",
         PLACE: _middle(row["bbox"]),
-        STATUS: row["status"],
+        STATUS: _status(row["status"]),
         "Found 发现日期": date,
         "Who 责任人": None,
         "When 完成日期": None,
@@ -167,6 +182,16 @@ _NOTHING: dict[str, Any] = {
 
 def _severity(name: str) -> str:
     return f"{name} {SEVERITY_CHINESE[name]}"
+
+
+def _status(name: str) -> str:
+    """A status in both languages; words of the user's own as they are."""
+    return f"{name} {STATUSES[name]}" if name in STATUSES else name
+
+
+def row_key(row: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
+    """What a row of the list shows of a finding that no tick changes: check, ids and place."""
+    return str(row["check"]), _named(row["ids"]), _middle(row["bbox"])
 
 
 def _middle(bbox: str) -> str | None:
@@ -207,7 +232,7 @@ def _total(
     counts = rows["status"].value_counts()
     return {
         "Severity 等级": severity,
-        "Check 检查项": check.id,
+        CHECK: check.id,
         "Meaning": check.english or None,
         "说明": check.chinese or None,
         "Defects 数量": int(rows["n"].sum()),
