@@ -73,7 +73,8 @@ def write_workbook(
     choices : mapping of str to sequence of str, optional
         Columns whose cells offer a list to choose from, and take nothing else.
     landscape : bool, default False
-        Printed with the long side of the paper at the top, and narrow margins.
+        Printed with the long side of the paper at the top, and narrow margins; the cells are
+        ruled, and headers of several words wrapped, as on a form to fill in.
     widest : int, optional
         Characters in the widest column; longer texts, and those of several lines, are wrapped.
 
@@ -231,8 +232,9 @@ def _fill(
     from openpyxl.worksheet.page import PageMargins
     from openpyxl.worksheet.properties import PageSetupProperties
 
+    titles = [_in_two_lines(name) if style.landscape else name for name in header]
     # A write-only sheet takes its layout before its rows.
-    for k, (name, values) in enumerate(zip(header, columns, strict=True)):
+    for k, (name, values) in enumerate(zip(titles, columns, strict=True)):
         sheet.column_dimensions[get_column_letter(k + 1)].width = _column_width(
             name, values, style.widest
         )
@@ -249,9 +251,11 @@ def _fill(
     if columns:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{n_rows + 1}"
     _offer(sheet, header, n_rows, style)
-    make = _CellMaker(sheet, style.widest)
+    make = _CellMaker(sheet, style.widest, ruled=style.landscape)
+    if style.landscape:
+        sheet.row_dimensions[1].height = 2 * LINE_HEIGHT
     percent = [name in style.percent_columns for name in header]
-    sheet.append([make.cell(_printable(name), bold=True) for name in header])
+    sheet.append([make.cell(_printable(name), bold=True, header=True) for name in titles])
     for number, row in enumerate(zip(*columns, strict=True), start=2):
         lines = max(
             (_lines(value, style.widest) for value in row if isinstance(value, str)), default=1
@@ -285,20 +289,22 @@ def _offer(sheet: Any, header: list[str], n_rows: int, style: _Style) -> None:
 class _CellMaker:
     """Makes cells; a style is built once and its number copied to every cell like it."""
 
-    def __init__(self, sheet: Any, widest: int) -> None:
+    def __init__(self, sheet: Any, widest: int, *, ruled: bool) -> None:
         self.sheet = sheet
         self.widest = widest
+        self.ruled = ruled
         self.styles: dict[tuple[str, bool, bool, bool], Any] = {}
 
-    def cell(self, value: Any, *, bold: bool, percent: bool = False) -> Any:
+    def cell(self, value: Any, *, bold: bool, percent: bool = False, header: bool = False) -> Any:
         from openpyxl.cell import WriteOnlyCell
 
-        if value is None:
+        if value is None and not self.ruled:
             return None
         text = isinstance(value, str)
         form = "0.0%" if percent and not text else _number_format(value)
         quoted = text and value[:1] in tuple("=+-@")
-        kind = (form, bold, quoted, text and _lines(value, self.widest) > 1)
+        wrapped = text and (_lines(value, self.widest) > 1 or (header and self.ruled))
+        kind = (form, bold, quoted, wrapped)
         cell: Any = WriteOnlyCell(self.sheet, value)
         if text:
             cell.data_type = "s"  # else "=1+1" would be a formula and "#N/A" an error
@@ -308,11 +314,13 @@ class _CellMaker:
         cell._style = self.styles[kind]
         return cell
 
-    @staticmethod
-    def _style(cell: Any, form: str, bold: bool, quoted: bool, wrapped: bool) -> None:
-        from openpyxl.styles import Alignment, Font
+    def _style(self, cell: Any, form: str, bold: bool, quoted: bool, wrapped: bool) -> None:
+        from openpyxl.styles import Alignment, Border, Font, Side
 
         cell.number_format = form
+        if self.ruled:
+            thin = Side(style="thin", color="B9C2CB")
+            cell.border = Border(left=thin, right=thin, top=thin, bottom=thin)
         # A row with a long cell is read from its top.
         cell.alignment = Alignment(vertical="top")
         if form not in (TEXT, ANYTHING):
@@ -328,7 +336,7 @@ class _CellMaker:
 
 
 def _number_format(value: Any) -> str:
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return TEXT
     if isinstance(value, bool):
         return ANYTHING
@@ -342,13 +350,24 @@ def _number_format(value: Any) -> str:
     return COUNT
 
 
+def _in_two_lines(header: str) -> str:
+    """A header in two languages, the Chinese below: a spreadsheet would cut that anywhere."""
+    words = header.split(" ")
+    cut = next((k for k, word in enumerate(words) if _display_width(word) > len(word)), 0)
+    return "\n".join((" ".join(words[:cut]), " ".join(words[cut:]))) if cut else header
+
+
+def _widest_line(text: str) -> int:
+    return max(map(_display_width, text.split("\n")))
+
+
 def _column_width(header: str, values: list[Any], widest: int) -> float:
     """Width in characters; a Chinese one counts two, and the filter's arrow needs its place."""
-    longest = _display_width(header) + 3
+    longest = _widest_line(header) + 3
     for value in values[:ROWS_MEASURED]:
         if value is not None:
             text = f"{value:.1f}" if isinstance(value, float) else str(value)
-            width = max(map(_display_width, text.split("\n")))
+            width = _widest_line(text)
             # numbers are indented by about two characters
             longest = max(longest, width + (1 if isinstance(value, str) else 3))
     return float(min(longest, widest))

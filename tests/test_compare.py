@@ -240,7 +240,7 @@ def test_every_output_says_what_changed(zones, tmp_path) -> None:
     book = openpyxl.load_workbook(tmp_path / "a.xlsx")
     assert book["已消除 cured"].max_row == 2
     header, *rows = book["整改清单 findings"].iter_rows(values_only=True)
-    assert {row[header.index("Change 变化")] for row in rows} == {"new 新增", "stays 仍存在"}
+    assert {row[header.index("Change\n变化")] for row in rows} == {"new 新增", "stays 仍存在"}
 
 
 def test_the_command_compares(zones, tmp_path, capsys) -> None:

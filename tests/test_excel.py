@@ -183,3 +183,15 @@ def test_sheets_are_renamed_apart_in_the_file(tmp_path):
     path = tmp_path / "out.xlsx"
     write_workbook(path, {"东湖/社区": table, "东湖:社区": table, "y" * 40: table})
     assert load_workbook(path).sheetnames == ["东湖_社区", "东湖_社区 (2)", "y" * 31]
+
+
+def test_forms_are_ruled_and_their_headers_stand_in_two_lines(tmp_path):
+    table = pd.DataFrame({"Zones, units 涉及对象": ["a"], "Area 面积 m²": [None], "What": [1]})
+    sheet = written(tmp_path, table, landscape=True, choices={"Area 面积 m²": ["x", "y"]})
+    assert [cell.value for cell in sheet[1]] == ["Zones, units\n涉及对象", "Area\n面积 m²", "What"]
+    assert all(cell.border.left.style == "thin" for row in sheet.iter_rows() for cell in row)
+    assert sheet.row_dimensions[1].height == 30
+    assert sheet.data_validations.dataValidation[0].sqref == "B2:B2"
+    plain = written(tmp_path, table)
+    assert plain["A1"].value == "Zones, units 涉及对象"
+    assert plain["A1"].border.left.style is None

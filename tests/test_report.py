@@ -286,6 +286,7 @@ def test_the_sheet_has_a_line_a_finding_to_tick_off(tmp_path, findings) -> None:
     sheet = book["整改清单 findings"]
     assert sheet.freeze_panes == "A2"
     header, *rows = sheet.iter_rows(values_only=True)
+    header = [title.replace("\n", " ") for title in header]
     assert len(rows) == len(findings)
     lines = [dict(zip(header, row, strict=True)) for row in rows]
     assert [line["Check 检查项"] for line in lines] == list(findings["check"])
@@ -323,6 +324,7 @@ def test_the_summary_sheet_counts_and_the_scope_sheet_tells(tmp_path, findings) 
     findings.loc[findings["check"] == "overlap", "status"] = "accepted"
     book = workbook_of(tmp_path, findings)
     header, *rows = book["汇总 summary"].iter_rows(values_only=True)
+    header = [title.replace("\n", " ") for title in header]
     total = dict(zip(header, rows[-1], strict=True))
     assert (total["Check 检查项"], total["Defects 数量"]) == ("NOT OK 不通过", findings["n"].sum())
     assert total["accepted 经核准保留"] == 1

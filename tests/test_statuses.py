@@ -63,7 +63,7 @@ def edited(path: Path, edit: Callable[[openpyxl.worksheet.worksheet.Worksheet], 
 
 
 def columns(sheet) -> dict[str, int]:
-    return {cell.value: cell.column for cell in sheet[1]}
+    return {str(cell.value).replace("\n", " "): cell.column for cell in sheet[1]}
 
 
 def tick(**statuses: str) -> Callable:
@@ -273,6 +273,7 @@ def test_the_command_hands_ticks_on_and_reopens_what_was_not_done(zones, tmp_pat
     assert found["below_band", "002"]["status"] == "in progress"
     assert found["below_band", "002"]["change"] == "stays"
     header, *rows = read_sheets(tmp_path / "new.xlsx")[SHEET]
+    header = [title.replace("\n", " ") for title in header]
     told = {row[header.index(IDS)]: row for row in rows}
     assert told["001"][header.index("Change 变化")] == "reopened 报称已整改但仍存在"
     assert told["002"][header.index(STATUS)] == "in progress 整改中"
