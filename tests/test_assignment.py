@@ -23,9 +23,11 @@ PARENT = "420583001001"
 
 @pytest.fixture
 def units() -> gpd.GeoDataFrame:
-    """6 x 6 cells of 100 m with 30 households; four grids of 3 x 3 cells."""
+    """6 x 6 cells of 100 m with 30 households, from the north-west; four grids of 3 x 3 cells."""
     cells = [
-        box(100 * x, 100 * y, 100 * x + 100, 100 * y + 100) for y in range(6) for x in range(6)
+        box(100 * x, 500 - 100 * y, 100 * x + 100, 600 - 100 * y)
+        for y in range(6)
+        for x in range(6)
     ]
     rows = np.arange(36)
     grid = [f"{PARENT}{1 + (row // 18) * 2 + (row % 6) // 3:03d}" for row in rows]
@@ -56,6 +58,7 @@ def test_a_clean_table_has_no_findings_and_says_what_was_not_looked_at(units) ->
     assert scope["checked"] == [
         "multipart", "unit_uncovered", "unit_twice", "unit_duplicate", "unit_without_geometry",
         "below_band", "above_band", "crosses_community", "code_malformed", "code_wrong_parent",
+        "code_number", "code_serial_order",
     ]  # fmt: skip
     assert scope["not_checked"] == {"drawing": "no polygons of zones were given"}
     assert (scope["zones"], scope["units"], scope["households"]) == (4, 36, 1080)
@@ -82,7 +85,7 @@ def test_a_grid_outside_the_band_is_the_ground_of_its_units(units) -> None:
     above, below = (row for _, row in audit(units).iterrows())
     assert (above["check"], above["households"]) == ("above_band", 740)
     assert (below["check"], below["households"]) == ("below_band", 9)
-    assert below["geometry"].equals(box(300, 300, 600, 600))
+    assert below["geometry"].equals(box(300, 0, 600, 300))
 
 
 def test_a_grid_in_two_parts_goes_to_who_has_most_of_the_border(units) -> None:
@@ -111,7 +114,7 @@ def test_an_islet_is_a_warning(units) -> None:
 
 
 def test_almost_matching_borders_connect_within_the_tolerance(units) -> None:
-    units.loc[[2], "geometry"] = box(200.004, 0, 300, 100)
+    units.loc[[2], "geometry"] = box(200.004, 500, 300, 600)
     units.loc[1, "grid"] = f"{PARENT}002"
     units.loc[[8], "grid"] = f"{PARENT}002"
     units.loc[2, "grid"] = f"{PARENT}002"
@@ -121,7 +124,7 @@ def test_almost_matching_borders_connect_within_the_tolerance(units) -> None:
 def test_a_unit_listed_twice(units) -> None:
     again = units.iloc[[3, 4]].copy()
     again["grid"] = [f"{PARENT}001", f"{PARENT}002"]
-    again["geometry"] = [box(300, 0, 350, 50), box(400, 0, 450, 50)]
+    again["geometry"] = [box(300, 500, 350, 550), box(400, 500, 450, 550)]
     findings = audit(pd.concat([units, again], ignore_index=True), low=None, high=None)
     listed = findings[findings["check"] != "multipart"].set_index("check")
     assert listed.loc["unit_twice", "ids"] == f"u03;{PARENT}001;{PARENT}002"
@@ -157,8 +160,8 @@ def test_codes_are_checked_where_the_column_holds_codes(units) -> None:
 def test_codes_that_became_numbers(units, kind: str) -> None:
     units["grid"] = units["grid"].astype("int64").astype(kind)
     findings = audit(units)
-    assert gp.audit_counts(findings) == {"code_malformed": 4}
-    assert findings["message"].str.contains("leading zeros would be lost").all()
+    assert gp.audit_counts(findings) == {"code_number": 4}
+    assert findings["message"].str.contains("leading zeros are lost").all()
 
 
 def test_points_cannot_tell_connection(units) -> None:

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 
 from gridpart.codes import check_code, check_parent
 from gridpart.contiguity import Contiguity, is_metric
-from gridpart.coverage.catalogue import findings_frame
 from gridpart.coverage.coding import check_codes
 from gridpart.coverage.communities import check_communities
+from gridpart.coverage.crs import in_one_crs
 from gridpart.coverage.door import check_request
+from gridpart.coverage.findings import findings_frame
 from gridpart.coverage.listing import Parts, check_connection, check_listing
 from gridpart.coverage.people import Located
 from gridpart.coverage.rules import Band, check_rules
-from gridpart.coverage.scene import Scene, Zones, in_one_crs, unit_fields
+from gridpart.coverage.scene import Scene, Zones, limits_of, unit_fields
 from gridpart.coverage.scope import topics_of
 from gridpart.coverage.territory import EMPTY, Cover, polygonal
 from gridpart.coverage.texts import Texts
@@ -317,7 +318,13 @@ def _scene(
     zones = Zones(frame, names, ground, np.ones(len(names), dtype=bool), ground)
     cover = Cover(polygonal(ground), tolerance)
     return _TableScene(
-        zones=zones, cover=cover, crs=crs, tolerance=tolerance, min_area=0.0, **fields
+        zones=zones,
+        cover=cover,
+        crs=crs,
+        tolerance=tolerance,
+        min_area=0.0,
+        limits=limits_of(0.0, tolerance),
+        **fields,
     )
 
 

@@ -6,21 +6,26 @@ checks are called and say is data, in the catalogue. A check runs only if what i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from gridpart.barriers import Barriers, gather_lines
-from gridpart.coverage.catalogue import CATALOGUE, Check, findings_frame
-from gridpart.coverage.coding import check_codes
+from gridpart.coverage.catalogue import CATALOGUE, Check
+from gridpart.coverage.coding import check_codes, check_register, zone_codes
 from gridpart.coverage.communities import check_barriers, check_communities
 from gridpart.coverage.door import check_request
 from gridpart.coverage.exceptions import check_exceptions
+from gridpart.coverage.findings import findings_frame
 from gridpart.coverage.ground import check_ground
+from gridpart.coverage.nesting import check_nesting
 from gridpart.coverage.rows import check_rows
 from gridpart.coverage.rules import Band, check_rules, check_units
 from gridpart.coverage.scene import build_scene, default_column
 from gridpart.coverage.scope import scope_of
+from gridpart.coverage.sites import check_compounds, check_exclusive
+from gridpart.coverage.staff import check_staff
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -48,9 +53,18 @@ def audit(
     barriers: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
     crossings: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
     barrier_tolerance: float = 1.0,
+    communities: gpd.GeoDataFrame | None = None,
+    community_id: str | None = None,
+    compound: str | None = None,
+    exclusive: str | None = None,
+    levels: Sequence[str] | None = None,
+    staff: pd.DataFrame | None = None,
+    register: pd.DataFrame | None = None,
+    excluded: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
     crs: Any = None,
     min_area: float = 1.0,
     tolerance: float = 0.001,
+    tolerances: Mapping[str, float] | None = None,
 ) -> gpd.GeoDataFrame:
     """Find every blind spot, overlap and broken rule in a layer of zones.
 
@@ -94,12 +108,33 @@ def audit(
         neighbour either of which a recorded exception could have made use.
     barrier_tolerance : float, default 1.0
         Metres within which a border lies along a barrier.
+    communities : GeoDataFrame, optional
+        Polygons of the level above, none of whose borders a zone may cross.
+    community_id : str, optional
+        Column of `communities` with their names, as in `within`; default the index.
+    compound : str, optional
+        Column of `units` that names their compound, if any; one that is not larger than the band
+        belongs in one zone.
+    exclusive : str, optional
+        Column of `units` that marks schools, enterprises and other sites with a zone of their
+        own: truth values, words for yes and no, or names of sites.
+    levels : sequence of str, optional
+        Columns of `zones`, or else of `units`, the lowest level first: each must nest in the next.
+    staff : DataFrame, optional
+        Columns ``post_id`` and ``grid`` (id or code of a zone), one row a post and a zone of it.
+    register : DataFrame, optional
+        Codes ever issued: column ``code``, and ``state`` (live or retired, 在用 or 停用).
+    excluded : GeoDataFrame or GeoSeries, optional
+        Ground that needs no zone: water, enclaves of another authority.
     crs : CRS or str, optional
         Projected CRS in metres to measure in; default that of the zones, else their UTM zone.
     min_area : float, default 1.0
         Square metres. Smaller pieces are slivers: one row of a kind, not an error.
     tolerance : float, default 0.001
         Metres. Pieces nowhere wider are rounding, not defects.
+    tolerances : mapping of str to float, optional
+        Sizes from which on single checks count a defect, by check, in the unit that the catalogue
+        names: ``{"gap": 5.0, "unit_split": 0.05}``.
 
     Returns
     -------
@@ -116,7 +151,8 @@ def audit(
     Raises
     ------
     CRSError
-        If a layer has no CRS, or `crs` is no projected CRS in metres.
+        If a layer has no CRS and none in the same place tells it, or `crs` is no projected CRS in
+        metres.
     InputError
         If there are no zones, a named column is missing, households are not whole numbers, or
         what was given is not enough for a check that was asked for: a band without households, a
@@ -136,6 +172,12 @@ def audit(
     Zones whose edges all match their neighbours' edges cannot overlap, so only the others are
     intersected pairwise: the coverage validity of ``shapely.coverage_invalid_edges`` (JTS
     CoverageValidator). Gaps are the boundary less the union of all zones.
+
+    Findings that share a cause are one row, with their number in ``n``: slivers of a kind, slender
+    pieces along the boundary's line (five or more, as where a shoreline is drawn twice), units
+    that hang together, codes stored as numbers. Some only look wrong: an islet, a hole without a
+    unit, ground that `excluded` covers, and large ground without a unit at the rim of a boundary
+    that is another one's (``other_scope``).
 
     Examples
     --------
@@ -167,7 +209,7 @@ def audit(
         },
         unit_columns={
             "unit_id": unit_id, "households": households, "assignment": assignment,
-            "unit_within": unit_within,
+            "unit_within": unit_within, "compound": compound, "exclusive": exclusive,
         },
     )  # fmt: skip
     by_units = units is not None and (households or "households" in units.columns)
@@ -188,12 +230,22 @@ def audit(
         crs=crs,
         min_area=min_area,
         tolerance=tolerance,
+        tolerances=tolerances,
+        excluded=excluded,
+        areas=communities,
+        area_id=community_id,
     )
     findings = [*check_rows(scene), *check_ground(scene)]
     if units is not None:
         findings += check_units(scene)
     findings += check_rules(scene, band)
     findings += check_communities(scene)
+    if compound is not None:
+        findings += check_compounds(scene, compound, band)
+    if exclusive is not None:
+        findings += check_exclusive(scene, exclusive)
+    if levels is not None:
+        findings += check_nesting(scene, levels)
     lines = gather_lines(barriers, crossings, None, scene.crs)
     across = None if lines is None else Barriers(lines, barrier_tolerance)
     if across is not None:
@@ -201,16 +253,28 @@ def audit(
     if exceptions is not None:
         findings += check_exceptions(scene, findings, exceptions, band, across)
     code = code or default_column(zones, "grid_code")
-    if code is not None:
+    codes = None if code is None else zone_codes(scene, code)
+    if code is not None and codes is not None:
         findings += check_codes(scene, code, parent)
+        if register is not None:
+            findings += check_register(scene, codes, register)
+    if staff is not None:
+        findings += check_staff(scene, staff, codes)
     frame = findings_frame(findings, scene.crs)
     frame.attrs["scope"] = scope_of(
         scene,
         band,
-        exceptions=exceptions is not None,
-        codes=code is not None,
-        parents=parent is not None,
-        barriers=across is not None,
+        {
+            "barriers": across is not None,
+            "compounds": compound is not None,
+            "exclusive": exclusive is not None,
+            "levels": levels is not None,
+            "exceptions": exceptions is not None,
+            "codes": code is not None,
+            "parents": code is not None and parent is not None,
+            "register": code is not None and register is not None,
+            "staff": staff is not None,
+        },
     )
     return frame
 

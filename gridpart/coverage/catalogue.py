@@ -1,25 +1,16 @@
-"""The catalogue of audit checks as data, and the table that findings become.
+"""The catalogue of audit checks, as data.
 
 Every check has a stable id, a severity, a sentence in English and Chinese and a suggested
 rectification. Adding a check means one entry here, one function that yields
-:class:`Finding` objects, and one injected fault in the tests that proves that it fires.
+:class:`~gridpart.coverage.findings.Finding` objects, and one injected fault in the tests that
+proves that it fires.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import shapely
-
-if TYPE_CHECKING:
-    import geopandas as gpd
-    from shapely.geometry.base import BaseGeometry
-
-__all__ = ["CATALOGUE", "COLUMNS", "SEVERITIES", "Check", "Finding", "findings_frame"]
+__all__ = ["CATALOGUE", "COLUMNS", "SEVERITIES", "Check", "settable"]
 
 SEVERITIES = ("error", "warning", "note")
 COLUMNS = (
@@ -52,9 +43,11 @@ class Check:
     advice, advice_chinese : str
         What to do about it.
     tolerance : float, optional
-        Default size below which a finding is a sliver or noise; see `unit`.
+        Default size below which a defect does not count, or only as a sliver; None where there
+        is nothing to measure.
     unit : str
-        Unit of `tolerance`: ``"m2"``, ``"m"`` or empty.
+        Unit of `tolerance`: ``"m2"``, ``"m"``, ``"households"``,
+        ``"share"`` (of a unit, or of the boundary) or empty.
     """
 
     id: str
@@ -175,6 +168,8 @@ _TERRITORY = (
         "网格由互不相连的几部分组成。",
         "give the smaller parts to the zones around them",
         "将较小部分划入周边网格。",
+        1.0,
+        "m2",
     ),
     Check(
         "point_contact",
@@ -183,6 +178,52 @@ _TERRITORY = (
         "网格之间仅以一点相接。",
         "nothing to do; do not count them as neighbours",
         "无需整改；不视为相邻。",
+    ),
+    Check(
+        "misaligned",
+        "note",
+        "Borders that match only nearly: their vertices lie beside each other, not on each other.",
+        "相邻网格边界的顶点未完全重合（容差以内）。",
+        "snap the vertices of neighbouring zones to each other",
+        "将相邻网格的边界顶点对齐。",
+        0.001,
+        "m",
+    ),
+    Check(
+        "other_scope",
+        "warning",
+        "Large ground without a unit that the zones leave out, perhaps on purpose.",
+        "边界与网格的范围明显不同，请确认边界是否属于本方案。",
+        "give the boundary of the territory that the zones are meant to cover",
+        "请提供本方案应覆盖区域的边界；若确应覆盖，请补划网格。",
+        0.3,
+        "share",
+    ),
+    Check(
+        "excluded_ground",
+        "note",
+        "Ground without a zone that needs none: water, or ground of another authority.",
+        "未划网格、但无需覆盖的区域（水域或其他单位辖区）。",
+        "nothing to do",
+        "无需整改。",
+        1.0,
+        "m2",
+    ),
+    Check(
+        "crs_missing",
+        "error",
+        "A layer that does not say its coordinate reference system.",
+        "图层缺少坐标系定义。",
+        "write the coordinate reference system into the file",
+        "为图层补充坐标系定义。",
+    ),
+    Check(
+        "crs_differs",
+        "note",
+        "Layers in different coordinate reference systems; they were projected into one.",
+        "各图层坐标系不一致，已统一投影后检查。",
+        "keep all layers of a plan in one coordinate reference system",
+        "建议统一各图层坐标系。",
     ),
 )
 _HOLDINGS = (
@@ -194,8 +235,6 @@ _HOLDINGS = (
         "基本单元未被任何网格覆盖。",
         "assign the unit to a neighbouring zone",
         "将该单元划入相邻网格。",
-        0.5,
-        "share",
     ),
     Check(
         "unit_partly_uncovered",
@@ -214,8 +253,6 @@ _HOLDINGS = (
         "基本单元同时属于多个网格。",
         "decide which zone keeps the unit",
         "明确该单元唯一归属。",
-        0.5,
-        "share",
     ),
     Check(
         "unit_duplicate",
@@ -266,6 +303,8 @@ _HOLDINGS = (
         "网格登记户数与所含单元户数之和不符。",
         "count again, or correct the column",
         "重新核算户数，或更正登记。",
+        0.0,
+        "households",
     ),
     # --- rules
     Check(
@@ -291,6 +330,8 @@ _HOLDINGS = (
         "网格跨越河流、铁路等阻隔，且其间无通道。",
         "draw the zone line along the barrier, or record the crossing",
         "网格线应沿阻隔划定；确有桥梁、通道的，请补充登记。",
+        1.0,
+        "m2",
     ),
     Check(
         "crosses_community",
@@ -299,6 +340,8 @@ _HOLDINGS = (
         "网格跨越社区边界。",
         "draw the zone line along the border of the community",
         "网格线应沿社区边界划定，跨界部分划归其所属社区的网格。",
+        1.0,
+        "m2",
     ),
     Check(
         "exception_unfounded",
@@ -307,6 +350,63 @@ _HOLDINGS = (
         "登记的例外情况与实际不符。",
         "remove the exception, or correct its grid and households",
         "删除该例外，或更正其网格与户数。",
+    ),
+    Check(
+        "compound_split",
+        "error",
+        "A compound whose units lie in several zones.",
+        "同一小区被划入多个网格。",
+        "draw the zone line round the compound",
+        "网格线应绕开小区，整体划入同一网格。",
+    ),
+    Check(
+        "exclusive_missing",
+        "error",
+        "An exclusive site without a zone of its own.",
+        "学校、企业、市场等未单独设置专属网格。",
+        "give the site a zone of its own",
+        "为其单独划定专属网格。",
+    ),
+    Check(
+        "exclusive_mixed",
+        "error",
+        "An exclusive zone that holds other units, too.",
+        "专属网格内含有其他单元。",
+        "give the other units to the zones around it",
+        "将其他单元划入周边网格。",
+    ),
+    Check(
+        "not_nested",
+        "error",
+        "An area of a lower level that lies in several of the level above it.",
+        "下级区域跨越多个上级区域（层级不嵌套）。",
+        "draw the line of the lower level along the line of the upper one",
+        "下级界线应与上级界线一致。",
+    ),
+    # --- staff
+    Check(
+        "no_staff",
+        "error",
+        "A zone without staff.",
+        "网格未配备人员。",
+        "place a worker on it",
+        "为网格配备人员。",
+    ),
+    Check(
+        "post_unknown_zone",
+        "error",
+        "Posts on a zone that does not exist.",
+        "岗位所填网格不存在。",
+        "correct the zone of the post",
+        "更正岗位所属网格。",
+    ),
+    Check(
+        "post_scattered",
+        "warning",
+        "A post on zones that do not touch.",
+        "同一人员负责的网格互不相邻。",
+        "give the post zones that border on each other",
+        "调整为相邻网格。",
     ),
     # --- codes
     Check(
@@ -341,96 +441,58 @@ _HOLDINGS = (
         "assign a code of the zone's own community",
         "按所属社区重新编码。",
     ),
+    Check(
+        "code_number",
+        "error",
+        "Codes that are stored as numbers, which loses leading zeros.",
+        "编码以数值存储，前导零会丢失。",
+        "store codes as text",
+        "编码应以文本存储。",
+    ),
+    Check(
+        "code_serial_order",
+        "note",
+        "Serials that do not follow the order from north to south and west to east.",
+        "顺序码未按自西向东、自北向南排列。",
+        "nothing to do where grids were split or merged; else number them again",
+        "因拆分合并产生的无需整改；否则应重新排序赋码。",
+    ),
+    Check(
+        "code_retired",
+        "error",
+        "A zone that carries a retired code.",
+        "网格使用了已停用的编码。",
+        "give the zone a new, higher serial; a code is never used again",
+        "赋予新的顺序码；已停用编码不得再次使用。",
+    ),
+    Check(
+        "code_unregistered",
+        "warning",
+        "A zone whose code was never issued.",
+        "网格编码未在编码登记册中。",
+        "enter the code in the register, or correct it",
+        "登记该编码，或更正编码。",
+    ),
+    Check(
+        "code_unused",
+        "warning",
+        "Codes that are registered as live, but that no zone carries.",
+        "登记为在用、但没有网格使用的编码。",
+        "draw the missing zone, or retire the code",
+        "补划缺失网格，或停用该编码。",
+    ),
 )
 
 CATALOGUE: dict[str, Check] = {check.id: check for check in (*_TERRITORY, *_HOLDINGS)}
+OF_THE_GROUND = frozenset(check.id for check in _TERRITORY)
 
 
-@dataclass
-class Finding:
-    """One defect, or a group of small ones of a kind, before it becomes a row.
+def settable() -> list[str]:
+    """Ids of the checks whose tolerance can be set.
 
-    Areas and lengths left out are measured from `geometry`; `severity`, `advice` and
-    `advice_chinese` left out are those of the catalogue. An advice of its own comes in both
-    languages, or they contradict each other. `rows` are the positions of the zones meant, for
-    checks that look at a finding again. `weight` is the households by which the finding is
-    ranked where they are not `households`: of a unit that is cut, those of the smaller share.
+    Examples
+    --------
+    >>> "gap" in settable(), "duplicate_id" in settable()
+    (True, False)
     """
-
-    check: str
-    message: str
-    ids: tuple[str, ...] = ()
-    geometry: BaseGeometry | None = None
-    households: int | None = None
-    n: int = 1
-    severity: str | None = None
-    advice: str | None = None
-    advice_chinese: str | None = None
-    rows: tuple[int, ...] = ()
-    weight: float | None = None
-
-    @property
-    def rank(self) -> float:
-        """Households at stake, for the order of findings."""
-        return float(self.households or 0) if self.weight is None else self.weight
-
-    def as_row(self) -> dict[str, Any]:
-        """Values of the columns of a findings table, geometry included."""
-        check = CATALOGUE[self.check]
-        shape = self.geometry
-        dimension = -1 if shape is None or shape.is_empty else shapely.get_dimensions(shape)
-        return {
-            "check": self.check,
-            "severity": self.severity or check.severity,
-            "ids": ";".join(self.ids),
-            "area_m2": float(shapely.area(shape)) if dimension == 2 else math.nan,
-            "length_m": float(shapely.length(shape)) if dimension >= 1 else math.nan,
-            "households": self.households,
-            "n": self.n,
-            "bbox": bbox_text(shape),
-            "message": self.message,
-            "advice": self.advice or check.advice,
-            "status": "open",
-            "advice_chinese": self.advice_chinese or check.advice_chinese,
-            "geometry": shape,
-        }
-
-
-def bbox_text(shape: BaseGeometry | None) -> str:
-    """West, south, east and north to the millimetre, parted by blanks; empty without a shape."""
-    if shape is None or shape.is_empty:
-        return ""
-    return " ".join(f"{value:.3f}" for value in shapely.bounds(shape))
-
-
-def findings_frame(findings: Iterable[Finding], crs: Any) -> gpd.GeoDataFrame:
-    """Rows in order, the gravest first.
-
-    Within a severity the zones themselves come first (gaps, overlaps, spill, broken rows), for
-    what is counted in a faulty layer is faulty, too; then everything that was counted, by the
-    households at stake, which of a cut unit are those of its smaller share, and by area.
-    """
-    import geopandas as gpd
-    import pandas as pd
-
-    findings = list(findings)
-    columns = [*COLUMNS, "advice_chinese", "geometry"]
-    frame = pd.DataFrame([finding.as_row() for finding in findings], columns=columns)
-    frame["households"] = frame["households"].astype("Int64")
-    frame["n"] = frame["n"].astype("int64")
-    for name in ("area_m2", "length_m"):
-        frame[name] = frame[name].astype("float64")
-    order = list(CATALOGUE)
-    keys = pd.DataFrame(
-        {
-            "severity": [SEVERITIES.index(value) for value in frame["severity"]],
-            "counted": [order.index(value) >= len(_TERRITORY) for value in frame["check"]],
-            "households": [-finding.rank for finding in findings],
-            "area": -np.nan_to_num(frame["area_m2"].to_numpy()),
-            "check": [order.index(value) for value in frame["check"]],
-            "ids": frame["ids"].to_numpy(),
-        }
-    )
-    frame = frame.iloc[keys.sort_values(list(keys.columns), kind="stable").index]
-    shapes = gpd.GeoSeries(frame.pop("geometry").to_list(), crs=crs)
-    return gpd.GeoDataFrame(frame.reset_index(drop=True), geometry=shapes, crs=crs)
+    return [check.id for check in CATALOGUE.values() if check.tolerance is not None]

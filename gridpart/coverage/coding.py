@@ -1,29 +1,48 @@
-"""Checks of the codes that zones carry: form, parent, uniqueness."""
+"""Checks of the codes that zones carry: form, parent, uniqueness, order, and the register."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
-from gridpart.coverage.catalogue import Finding
+from gridpart._geometry.order import in_rows
+from gridpart.codes import check_code
+from gridpart.coverage.findings import Finding
 from gridpart.coverage.scene import Scene, column_of
 from gridpart.coverage.texts import as_text
+from gridpart.errors import InputError, Problem
 
-__all__ = ["check_codes"]
+__all__ = ["check_codes", "check_register", "zone_codes"]
+
+PARENT_LENGTH = 12
+LIVE = ("live", "active", "current", "在用", "启用", "有效")
+# Part of a row within which a zone may have been on the other side of the line.
+ROW_LINE = 0.1
+RETIRED = ("retired", "inactive", "停用", "注销", "废止", "作废")
+
+
+def zone_codes(scene: Scene, column: str) -> list[str]:
+    """Codes of the zones as text; empty where there is none."""
+    return [as_text(value) for value in column_of(scene.zones.frame, column, "zones")]
 
 
 def check_codes(scene: Scene, code: str, parent: str | None) -> Iterator[Finding]:
-    """Run every check of grid codes."""
+    """Run every check of grid codes by themselves."""
     column = column_of(scene.zones.frame, code, "zones")
-    codes = [as_text(value) for value in column]
+    codes = zone_codes(scene, code)
     yield from _code_missing(scene, codes)
     yield from _code_duplicate(scene, codes)
+    yield from _code_number(scene, codes, list(column))
     yield from _code_malformed(scene, codes, list(column))
     if parent is not None:
         yield from _code_wrong_parent(scene, codes, _parents(scene, parent))
+    yield from _code_serial_order(scene, codes)
 
 
 def _code_missing(scene: Scene, codes: list[str]) -> Iterator[Finding]:
@@ -44,14 +63,24 @@ def _code_duplicate(scene: Scene, codes: list[str]) -> Iterator[Finding]:
         yield Finding("code_duplicate", message, names, shape, n=len(rows) - 1)
 
 
-def _code_malformed(scene: Scene, codes: list[str], values: list[Any]) -> Iterator[Finding]:
-    from gridpart.codes import check_code
+def _code_number(scene: Scene, codes: list[str], values: list[Any]) -> Iterator[Finding]:
+    """Codes that are numbers share one cause, and are one row."""
+    pairs = enumerate(zip(codes, values, strict=True))
+    rows = [row for row, (code, value) in pairs if code and not isinstance(value, str)]
+    if rows:
+        yield Finding(
+            "code_number",
+            f"codes stored as numbers, not text, so that leading zeros are lost: {len(rows)}, "
+            f"such as {codes[rows[0]]}",
+            scene.zones.named(rows),
+            shapely.union_all(scene.zones.polygons[rows]),
+            n=len(rows),
+        )
 
+
+def _code_malformed(scene: Scene, codes: list[str], values: list[Any]) -> Iterator[Finding]:
     for row, (code, value) in enumerate(zip(codes, values, strict=True)):
-        if not code:
-            continue
-        text = isinstance(value, str)
-        reason = check_code(code) if text else "is a number, not text: leading zeros would be lost"
+        reason = check_code(code) if code and isinstance(value, str) else None
         if reason is not None:
             name = scene.zones.ids[row]
             shape = scene.zones.polygons[row]
@@ -72,3 +101,140 @@ def _code_wrong_parent(scene: Scene, codes: list[str], parents: list[str]) -> It
             name = scene.zones.ids[row]
             message = f"zone {name}: code {code} does not begin with its parent {parent}"
             yield Finding("code_wrong_parent", message, (name,), scene.zones.polygons[row])
+
+
+# --------------------------------------------------------------------------- order
+
+
+def _code_serial_order(scene: Scene, codes: list[str]) -> Iterator[Finding]:
+    """Zones whose serials break the order in rows from the north-west; one row a parent.
+
+    The fewest zones that have to be left out for the rest to be in order: those outside a longest
+    increasing subsequence. Rows depend on the mean area, so zones near the line between two rows
+    may have changed theirs since they were numbered: only what no shift of the rows explains
+    is told.
+    """
+    shapes = scene.zones.polygons
+    by_parent: dict[str, list[int]] = {}
+    for row, code in enumerate(codes):
+        if check_code(code) is None and code[PARENT_LENGTH:].isdigit():
+            by_parent.setdefault(code[:PARENT_LENGTH], []).append(row)
+    for parent, members in sorted(by_parent.items()):
+        rows = np.array(members, np.int64)
+        rows = rows[shapely.area(shapes[rows]) > 0]
+        if len(rows) < 2:
+            continue
+        spots = shapely.centroid(shapes[rows])
+        order = in_rows(shapely.get_x(spots), shapely.get_y(spots), shapely.area(shapes[rows]))
+        rows, spots = rows[order], spots[order]
+        serials = np.array([int(codes[row][PARENT_LENGTH:]) for row in rows])
+        astray = ~_in_order(serials.tolist())
+        if astray.any():
+            height = float(np.sqrt(shapely.area(shapes[rows]).mean()))
+            astray &= _clearly_inverted(serials, shapely.get_coordinates(spots), height)
+        if astray.any():
+            names = tuple(sorted(scene.zones.named(rows[astray])))
+            shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            yield Finding(
+                "code_serial_order",
+                f"serials under {parent} out of order: {len(names)} of {len(rows)} ({shown})",
+                names,
+                shapely.union_all(shapes[rows[astray]]),
+                n=len(names),
+            )
+
+
+def _in_order(values: list[int]) -> NDArray[np.bool_]:
+    """Mark a longest subsequence that does not decrease (Fredman, 1975)."""
+    tails: list[int] = []  # last value of the best subsequence of each length
+    at: list[int] = []
+    before = [-1] * len(values)
+    for k, value in enumerate(values):
+        place = bisect_left(tails, value + 1)
+        before[k] = at[place - 1] if place else -1
+        if place == len(tails):
+            tails.append(value)
+            at.append(k)
+        else:
+            tails[place], at[place] = value, k
+    kept = np.zeros(len(values), dtype=bool)
+    k = at[-1] if at else -1
+    while k >= 0:
+        kept[k] = True
+        k = before[k]
+    return kept
+
+
+def _clearly_inverted(
+    serials: NDArray[np.int64], at: NDArray[np.float64], height: float
+) -> NDArray[np.bool_]:
+    """Mark zones with a serial on the wrong side of another's, wherever the rows begin."""
+    x, y = at[:, 0], at[:, 1]
+    depth = (y.max() - y) / height
+    row = np.floor(depth)
+    inside = np.abs(depth - np.rint(depth)) > ROW_LINE
+    # place a before place b: clearly farther north, or west of it within a row
+    north = depth[:, None] + 1 + ROW_LINE < depth[None, :]
+    level = (row[:, None] == row[None, :]) & inside[:, None] & inside[None, :]
+    west = level & (x[:, None] + ROW_LINE * height < x[None, :])
+    inverted = (north | west) & (serials[:, None] > serials[None, :])
+    marked: NDArray[np.bool_] = inverted.any(axis=0) | inverted.any(axis=1)
+    return marked
+
+
+# --------------------------------------------------------------------------- register
+
+
+def check_register(scene: Scene, codes: list[str], register: pd.DataFrame) -> Iterator[Finding]:
+    """Hold the zones' codes against a table of the codes ever issued.
+
+    Parameters
+    ----------
+    scene : Scene
+    codes : list of str
+        Of the zones.
+    register : DataFrame
+        Columns ``code`` and, if some are no longer live, ``state``.
+
+    Raises
+    ------
+    InputError
+        If a state is neither a word for live nor one for retired.
+    """
+    issued = [as_text(value) for value in column_of(register, "code", "register")]
+    state = dict(zip(issued, _states(register, issued), strict=True))
+    for row, code in enumerate(codes):
+        if not code or state.get(code) is True:
+            continue
+        name, shape = scene.zones.ids[row], scene.zones.polygons[row]
+        if code in state:
+            yield Finding("code_retired", f"zone {name}: code {code} is retired", (name,), shape)
+        else:
+            text = f"zone {name}: code {code} is not in the register"
+            yield Finding("code_unregistered", text, (name,), shape)
+    parents = {code[:PARENT_LENGTH] for code in codes if code}
+    unused = sorted(
+        code
+        for code, live in state.items()
+        if live and code not in set(codes) and code[:PARENT_LENGTH] in parents
+    )
+    if unused:
+        shown = ", ".join(unused[:6]) + (", ..." if len(unused) > 6 else "")
+        text = f"live codes of the register that no zone carries: {len(unused)} ({shown})"
+        yield Finding("code_unused", text, tuple(unused), n=len(unused))
+
+
+def _states(register: pd.DataFrame, codes: list[str]) -> list[bool]:
+    """Whether each code of a register is live."""
+    if "state" not in register.columns:
+        return [True] * len(codes)
+    words = [as_text(value).lower() for value in register["state"]]
+    wrong = [
+        f"code {code}: {word!r}"
+        for code, word in zip(codes, words, strict=True)
+        if word not in LIVE + RETIRED
+    ]
+    if wrong:
+        text = f"register: a state must be one of {', '.join(LIVE)} or {', '.join(RETIRED)}"
+        raise InputError(Problem("bad_state", text, tuple(wrong)))
+    return [word in LIVE for word in words]

@@ -16,7 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridpart.barriers import Barriers
-from gridpart.coverage.catalogue import Finding
+from gridpart.coverage.findings import Finding
 from gridpart.coverage.people import touching_units
 from gridpart.coverage.rules import Band
 from gridpart.coverage.scene import Scene, column_of

@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 import shapely
 
-from gridpart.coverage.catalogue import Finding
+from gridpart.coverage.borders import near_misses
+from gridpart.coverage.causes import MANY, along_the_rim, beyond_scope, without_excluded
+from gridpart.coverage.findings import Finding
 from gridpart.coverage.scene import Scene
+from gridpart.coverage.territory import is_wide
 
 __all__ = ["check_ground"]
 
 NEIGHBOURS_NAMED = 6
+RIM_ADVICE = "take the boundary and the zones from one drawing of that line"
+RIM_ADVICE_CHINESE = "边界与网格外缘应采用同一条线。"
 
 
 def check_ground(scene: Scene) -> Iterator[Finding]:
@@ -31,20 +36,82 @@ def check_ground(scene: Scene) -> Iterator[Finding]:
     yield from _overlap_many(scene)
     yield from _multipart(scene)
     yield from _point_contact(scene)
+    yield from _misaligned(scene)
 
 
 def _gap(scene: Scene) -> Iterator[Finding]:
-    yield from _bare_ground(scene, "gap", scene.cover.gaps(scene.boundary))
+    """Gaps inside the boundary; slender ones along its line, and what is left out, as one row."""
+    pieces, free = without_excluded(scene, scene.gaps)
+    yield from _excluded_ground(free)
+    beyond = beyond_scope(scene, pieces)
+    if beyond.any():
+        yield _other_scope(scene, pieces[beyond])
+        pieces = pieces[~beyond]
+    rim = along_the_rim(scene, pieces) & (shapely.area(pieces) >= scene.limits["gap"])
+    if rim.sum() < MANY:
+        rim[:] = False
+    yield from _bare_ground(scene, "gap", pieces[~rim])
+    if rim.any():
+        yield _rim_gap(scene, pieces[rim])
+
+
+def _excluded_ground(free: Any) -> Iterator[Finding]:
+    if len(free):
+        ground = shapely.MultiPolygon(list(free))
+        message = f"pieces of excluded ground without a zone: {len(free)}"
+        yield Finding("excluded_ground", message, (), ground, n=len(free))
+
+
+def _other_scope(scene: Scene, pieces: Any) -> Finding:
+    """Ground that a plan may leave out; without units nothing tells that nobody lives there."""
+    ground = shapely.union_all(pieces)
+    share = shapely.area(ground) / shapely.area(scene.boundary)
+    near = np.unique(scene.cover.tree.query(pieces, "dwithin", scene.tolerance)[1])
+    blind = not len(scene.unit_ids)
+    why = "no units were given to tell whether anybody lives there" if blind else "no unit is there"
+    return Finding(
+        "other_scope",
+        f"{share:.0%} of the boundary lies in {len(pieces)} large pieces without a zone; {why}",
+        scene.zones.named(near[:NEIGHBOURS_NAMED]),
+        ground,
+        n=len(pieces),
+        severity="error" if blind else None,
+    )
+
+
+def _rim_gap(scene: Scene, pieces: Any) -> Finding:
+    """Gaps along the boundary's line, which the zones follow in another drawing."""
+    near = np.unique(scene.cover.tree.query(pieces, "dwithin", scene.tolerance)[1])
+    lost = np.unique(np.concatenate([scene.lost_on(piece) for piece in pieces]))
+    return Finding(
+        "gap",
+        f"slender gaps along the boundary's line: {len(pieces)}, together "
+        f"{shapely.area(pieces).sum():,.2f} m²; is it drawn otherwise than the zones?",
+        scene.zones.named(near),
+        shapely.MultiPolygon(list(pieces)),
+        scene.households_at(lost),
+        n=len(pieces),
+        severity=_of_the_rim(scene, lost),
+        advice=RIM_ADVICE,
+        advice_chinese=RIM_ADVICE_CHINESE,
+    )
+
+
+def _of_the_rim(scene: Scene, lost: Any) -> str | None:
+    """A line drawn twice is a warning where units tell that nobody is left out; else unchanged."""
+    return "warning" if len(scene.unit_ids) and not len(lost) else None
 
 
 def _hole(scene: Scene) -> Iterator[Finding]:
     """Enclosed ground; where units are known and none lies there, it may be an enclave."""
-    for finding in _bare_ground(scene, "hole", scene.cover.holes()):
+    pieces, free = without_excluded(scene, scene.cover.holes())
+    yield from _excluded_ground(free)
+    for finding in _bare_ground(scene, "hole", pieces):
         if finding.check == "hole" and len(scene.unit_ids):
             rows = scene.unit_tree.query(finding.geometry, predicate="intersects")
             near = scene.unit_shapes[rows]
             shared = shapely.area(shapely.intersection(near, finding.geometry)).sum()
-            if shared < scene.min_area:
+            if shared < scene.limits["hole"] and not len(scene.lost_on(finding.geometry)):
                 finding.severity = "warning"
                 finding.message += "; no unit lies there: an enclave?"
         yield finding
@@ -52,7 +119,8 @@ def _hole(scene: Scene) -> Iterator[Finding]:
 
 def _bare_ground(scene: Scene, check: str, pieces: Any) -> Iterator[Finding]:
     """Uncovered pieces with their neighbours, those below the smallest area as one row."""
-    small = shapely.area(pieces) < scene.min_area
+    least = scene.limits[check]
+    small = shapely.area(pieces) < least
     for piece in pieces[~small]:
         rows, shares = _border_shares(scene, piece)
         name = scene.zones.ids[rows[0]] if len(rows) else ""
@@ -68,11 +136,12 @@ def _bare_ground(scene: Scene, check: str, pieces: Any) -> Iterator[Finding]:
             advice=advice,
             advice_chinese=chinese,
         )
+    small &= is_wide(pieces, scene.limits["sliver_gap"])
     if small.any():
         near = np.unique(scene.cover.tree.query(pieces[small], "dwithin", scene.tolerance)[1])
         yield Finding(
             "sliver_gap",
-            f"slivers that no zone covers, each below {scene.min_area:g} m²: {small.sum()}",
+            f"slivers that no zone covers, each below {least:g} m²: {small.sum()}",
             scene.zones.named(near),
             shapely.MultiPolygon(list(pieces[small])),
             n=int(small.sum()),
@@ -98,16 +167,35 @@ def _households_on(scene: Scene, piece: Any) -> int | None:
 
 
 def _spill(scene: Scene) -> Iterator[Finding]:
+    """Zones that leave the boundary; along its line, where many do, as one row."""
     rows, shapes = scene.cover.spill(scene.boundary)
-    small = shapely.area(shapes) < scene.min_area
-    for row, shape in zip(rows[~small], shapes[~small], strict=True):
+    least = scene.limits["spill"]
+    small = shapely.area(shapes) < least
+    rim = along_the_rim(scene, shapes) & ~small
+    if rim.sum() < MANY:
+        rim[:] = False
+    lone = ~(small | rim)
+    for row, shape in zip(rows[lone], shapes[lone], strict=True):
         name = scene.zones.ids[row]
         message = f"zone {name} reaches {shapely.area(shape):,.2f} m² outside the boundary"
         yield Finding("spill", message, (name,), shape)
+    if rim.any():
+        area = shapely.area(shapes[rim]).sum()
+        yield Finding(
+            "spill",
+            f"zones that reach outside along the boundary's line: {rim.sum()}, by {area:,.2f} m²; "
+            "is it drawn otherwise than the zones?",
+            scene.zones.named(rows[rim]),
+            shapely.union_all(shapes[rim]),
+            n=int(rim.sum()),
+            severity="warning",
+            advice=RIM_ADVICE,
+            advice_chinese=RIM_ADVICE_CHINESE,
+        )
     if small.any():
         yield Finding(
             "spill",
-            f"zones that reach less than {scene.min_area:g} m² outside the boundary: {small.sum()}",
+            f"zones that reach less than {least:g} m² outside the boundary: {small.sum()}",
             scene.zones.named(rows[small]),
             shapely.union_all(shapes[small]),
             n=int(small.sum()),
@@ -158,7 +246,7 @@ def _stack_of(scene: Scene) -> Any:
 
 def _overlap_many(scene: Scene) -> Iterator[Finding]:
     stacked = _stack_of(scene)
-    for rows, shape in scene.cover.many(scene.min_area):
+    for rows, shape in scene.cover.many(scene.limits["overlap_many"]):
         if len(np.unique(stacked[rows])) < 3:
             continue
         names = scene.zones.named(rows)
@@ -167,19 +255,34 @@ def _overlap_many(scene: Scene) -> Iterator[Finding]:
 
 
 def _multipart(scene: Scene) -> Iterator[Finding]:
+    """Zones in several parts; parts on which no zone and no gap borders are islets."""
     for row, parts in scene.cover.parts():
         name = scene.zones.ids[row]
         rest = shapely.union_all(parts[1:])
-        speck = shapely.area(rest) < scene.min_area
         area = shapely.area(rest)
+        islet = _is_islet(scene, row, parts[1:])
+        mild = islet or area < scene.limits["multipart"]
         yield Finding(
             "multipart",
-            f"zone {name} has {len(parts)} parts; all but the largest have {area:,.2f} m²",
+            f"zone {name} has {len(parts)} parts; all but the largest have {area:,.2f} m²"
+            + ("; no other zone borders on them: an islet?" if islet else ""),
             (name,),
             rest,
-            severity="warning" if speck else None,
+            severity="warning" if mild else None,
             rows=(row,),
         )
+
+
+def _is_islet(scene: Scene, row: int, parts: Any) -> bool:
+    """Whether parts of a zone border on no other zone, and on no ground that should have one."""
+    near = np.unique(scene.cover.tree.query(parts, "dwithin", scene.tolerance)[1])
+    if len(near) and (near != row).any():
+        return False
+    if scene.boundary is None:
+        return True
+    rim = shapely.buffer(parts, 2 * scene.tolerance)
+    ring = shapely.difference(shapely.intersection(rim, scene.boundary), scene.cover.polygons[row])
+    return bool(shapely.area(ring).sum() <= scene.tolerance * shapely.length(parts).sum() / 10)
 
 
 def _point_contact(scene: Scene) -> Iterator[Finding]:
@@ -192,4 +295,19 @@ def _point_contact(scene: Scene) -> Iterator[Finding]:
             scene.zones.named(rows),
             shapely.MultiPoint(points),
             n=len(pairs),
+        )
+
+
+def _misaligned(scene: Scene) -> Iterator[Finding]:
+    """Borders that match within the tolerance, but for their vertices; all as one row."""
+    width = scene.limits["misaligned"]
+    missed = near_misses(scene.cover, width)
+    if len(missed.points):
+        yield Finding(
+            "misaligned",
+            f"places where the borders of two zones match within {width:g} m, but not exactly: "
+            f"{len(missed.points)}",
+            scene.zones.named(missed.zones),
+            shapely.MultiPoint(missed.points),
+            n=len(missed.points),
         )

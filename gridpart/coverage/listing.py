@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridpart.contiguity import Contiguity, build_contiguity
-from gridpart.coverage.catalogue import Finding
+from gridpart.coverage.findings import Finding
 from gridpart.coverage.rules import unit_without_geometry
 from gridpart.coverage.scene import Scene
 from gridpart.coverage.territory import groups_of

@@ -10,18 +10,24 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from gridpart.coverage.catalogue import Finding
+from gridpart.coverage.findings import Finding
 from gridpart.coverage.scene import Scene
 
 __all__ = ["check_rows"]
 
 
 def check_rows(scene: Scene) -> Iterator[Finding]:
-    """Run every check of single rows and their ids."""
+    """Run every check of the layers, of single rows and of their ids."""
+    yield from _crs(scene)
     yield from _empty_geometry(scene)
     yield from _invalid_geometry(scene)
     yield from _missing_id(scene)
     yield from _duplicate_id(scene)
+
+
+def _crs(scene: Scene) -> Iterator[Finding]:
+    for check, layer, message in scene.crs_remarks:
+        yield Finding(check, message, (layer,))
 
 
 def _empty_geometry(scene: Scene) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Checks of what zones hold: units, households and the band.
 
 One function a check (or a pair that is measured together), each yielding
-:class:`~gridpart.coverage.catalogue.Finding` objects.
+:class:`~gridpart.coverage.findings.Finding` objects.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from gridpart.coverage.catalogue import CATALOGUE, Finding
+from gridpart.coverage.causes import MANY
+from gridpart.coverage.findings import Finding
 from gridpart.coverage.people import MAJORITY
 from gridpart.coverage.scene import Scene
+from gridpart.coverage.territory import groups_of
 
 __all__ = ["Band", "check_rules", "check_units", "unit_without_geometry"]
 
@@ -73,27 +75,87 @@ BLIND_SHARE = 0.1  # of a unit; from here on, ground that no zone covers is an e
 def _unit_uncovered(scene: Scene) -> Iterator[Finding]:
     """Units that lie mostly outside all zones, and those of which a part does."""
     located = scene.located
-    shapes = scene.unit_shapes
     outside = 1 - located.covered
-    rows = np.flatnonzero(scene.shaped & (outside > 1e-12))
-    partly = CATALOGUE["unit_partly_uncovered"].tolerance
-    for row in rows:
-        bare = located.main[row] < 0
-        ground = shapes[row]
-        if located.covered[row] > 0:
-            zones, _ = located.zones_of(int(row))
-            ground = shapely.difference(ground, shapely.union_all(scene.cover.polygons[zones]))
-        if not bare and (outside[row] < partly or shapely.area(ground) < scene.min_area):
+    bare = np.flatnonzero(scene.shaped & (located.main < 0))
+    for rows in _hanging_together(scene, bare):
+        yield _blind_spot(scene, rows)
+    least = scene.limits["unit_partly_uncovered"]
+    partly = scene.shaped & (located.main >= 0) & (outside > 1e-12) & (outside >= least)
+    mild = []
+    for row in np.flatnonzero(partly):
+        ground = _uncovered_part(scene, int(row))
+        if shapely.area(ground) < scene.min_area:
             continue
-        yield Finding(
-            "unit_uncovered" if bare else "unit_partly_uncovered",
+        finding = Finding(
+            "unit_partly_uncovered",
             f"unit {scene.unit_ids[row]}: {outside[row]:.1%} of it lies in no zone",
             (scene.unit_ids[row],),
             ground,
-            scene.households_at(np.array([row])) if bare else None,
             # a blind spot, but where only the edge of a unit is bare, as along a generalised line
             severity="error" if outside[row] >= BLIND_SHARE else None,
         )
+        if finding.severity is None:
+            mild.append(finding)
+        else:
+            yield finding
+    yield from mild if len(mild) < MANY else [_edges(mild)]
+
+
+def _hanging_together(scene: Scene, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Groups of units that touch each other or lie in the same gap: they share a cause."""
+    shapes = scene.unit_shapes[rows]
+    first, second = shapely.STRtree(shapes).query(shapes, "dwithin", scene.tolerance)
+    if scene.boundary is not None and len(rows):
+        spots = shapely.point_on_surface(shapes)
+        spot, gap = shapely.STRtree(scene.gaps).query(spots, "within")
+        first = np.concatenate([first, spot])
+        second = np.concatenate([second, len(rows) + gap])
+        return _members(rows, groups_of(len(rows) + len(scene.gaps), first, second)[: len(rows)])
+    return _members(rows, groups_of(len(rows), first, second))
+
+
+def _members(rows: NDArray[np.int64], label: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows of each label, in the order in which the labels first come."""
+    order = np.argsort(label, kind="stable")
+    groups = np.split(rows[order], np.flatnonzero(np.diff(label[order])) + 1)
+    return sorted((group for group in groups if len(group)), key=lambda group: int(group[0]))
+
+
+def _uncovered_part(scene: Scene, row: int) -> Any:
+    ground = scene.unit_shapes[row]
+    zones, _ = scene.located.zones_of(row)
+    if not len(zones):
+        return ground
+    return shapely.difference(ground, shapely.union_all(scene.cover.polygons[zones]))
+
+
+def _blind_spot(scene: Scene, rows: NDArray[np.int64]) -> Finding:
+    """Units that hang together and belong to no zone."""
+    outside = 1 - scene.located.covered[rows]
+    message = (
+        f"unit {scene.unit_ids[rows[0]]}: {outside[0]:.1%} of it lies in no zone"
+        if len(rows) == 1
+        else f"{len(rows)} units that hang together lie in no zone"
+    )
+    return Finding(
+        "unit_uncovered",
+        message,
+        scene.unit_names(rows),
+        shapely.union_all([_uncovered_part(scene, int(row)) for row in rows]),
+        scene.households_at(rows),
+        n=len(rows),
+    )
+
+
+def _edges(findings: list[Finding]) -> Finding:
+    """Many units of which a little lies in no zone: a line that was drawn twice."""
+    return Finding(
+        "unit_partly_uncovered",
+        f"units of which less than {BLIND_SHARE:.0%} lies in no zone: {len(findings)}",
+        tuple(name for finding in findings for name in finding.ids),
+        shapely.union_all([finding.geometry for finding in findings]),
+        n=len(findings),
+    )
 
 
 def _crossing(scene: Scene) -> NDArray[np.int64]:
@@ -128,7 +190,7 @@ def _unit_twice(scene: Scene) -> Iterator[Finding]:
 def _unit_split(scene: Scene) -> Iterator[Finding]:
     """Units that a zone line cuts; cuts of less than 1 % or the smallest area as one row."""
     located = scene.located
-    least = CATALOGUE["unit_split"].tolerance
+    least = scene.limits["unit_split"]
     slivers: list[tuple[int, Any]] = []
     for row in _crossing(scene):
         zones, shares = located.zones_of(row)
@@ -212,7 +274,7 @@ def _households_differ(scene: Scene) -> Iterator[Finding]:
     own, counted = scene.zone_households, scene.counted
     if own is None or counted is None or scene.unit_households is None:
         return
-    for row in np.flatnonzero(own != counted):
+    for row in np.flatnonzero(abs(own - counted) > scene.limits["households_differ"]):
         name = scene.zones.ids[row]
         yield Finding(
             "households_differ",

@@ -6,48 +6,42 @@ what makes measuring impossible (no CRS, no column of that name) is an error.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from gridpart._geometry.align import multipolygons
 from gridpart._geometry.segments import finite
-from gridpart.contiguity import is_metric
+from gridpart.coverage.catalogue import CATALOGUE, settable
+from gridpart.coverage.crs import in_one_crs, located_layers, measuring_crs, say
 from gridpart.coverage.people import Located, locate
 from gridpart.coverage.territory import EMPTY, Cover, polygonal
 from gridpart.coverage.texts import Names, Texts, as_text
-from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
+from gridpart.errors import InputError, Problem
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
 __all__ = [
+    "Areas",
     "Scene",
     "Zones",
     "as_text",
     "build_scene",
     "column_of",
     "default_column",
-    "in_one_crs",
+    "limits_of",
     "unit_fields",
 ]
 
 Geometries = NDArray[np.object_]
-# Edges shorter than this bend by less than half a millimetre when they are reprojected (below 70
-# degrees of latitude). A vertex this near to an edge lies on it but for rounding.
-LONG_EDGE_M = 100.0
-ON_EDGE_M = 1e-7
-# Vertices this near to the end of a long edge (share of its length) are that end.
-END_SHARE = 1e-5
-METRES_PER_DEGREE = 111_320.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +77,20 @@ class Zones:
 
 
 @dataclass(frozen=True)
+class Areas:
+    """Areas of the level above the zones: names and valid polygons."""
+
+    names: list[str]
+    polygons: Geometries
+
+
+@dataclass(frozen=True)
 class Scene:
-    """Everything an audit looks at, in one projected CRS in metres."""
+    """Everything an audit looks at, in one projected CRS in metres.
+
+    `limits` holds the size from which on a defect counts, by check; `crs_remarks` the check, the
+    layer and the sentence of what was odd about coordinate reference systems.
+    """
 
     zones: Zones
     cover: Cover
@@ -100,6 +106,15 @@ class Scene:
     assigned: Texts | None = None
     own_communities: list[str] | None = None
     unit_communities: Texts | None = None
+    excluded: Any = None
+    areas: Areas | None = None
+    crs_remarks: tuple[tuple[str, str, str], ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def gaps(self) -> Geometries:
+        """Connected pieces of the boundary that no zone covers."""
+        return self.cover.gaps(self.boundary)
 
     @cached_property
     def located(self) -> Located:
@@ -223,29 +238,46 @@ def build_scene(
     crs: Any,
     min_area: float,
     tolerance: float,
+    excluded: Any = None,
+    areas: gpd.GeoDataFrame | None = None,
+    area_id: str | None = None,
+    tolerances: Mapping[str, float] | None = None,
 ) -> Scene:
     """Check that everything can be measured, and bring it together; see `audit`."""
     if not (tolerance > 0 and min_area >= 0):
         raise InputError("tolerance must be above 0 m, and min_area not below 0 m2")
+    limits = limits_of(min_area, tolerance, tolerances or {})
     if not len(zones):
         raise InputError("the zone layer has no rows: there is nothing to audit")
-    _need_crs(zones, "zones")
-    target = _measuring_crs(zones, crs)
-    layers = _layers(zones, boundary, units)
+    given = {
+        "zones": zones, "boundary": boundary, "units": units, "excluded": excluded,
+        "communities": areas,
+    }  # fmt: skip
+    layers, remarks = located_layers(
+        {what: layer for what, layer in given.items() if layer is not None}
+    )
+    target = measuring_crs(layers["zones"], crs)
     shapes = dict(zip(layers, in_one_crs(list(layers.values()), target), strict=True))
     for what, layer in layers.items():
         if what != "zones" and layer.crs != target:
-            _say(f"{what}: projected from {layer.crs.name} to {target.name} like the zones")
+            say(f"{what}: projected from {layer.crs.name} to {target.name} like the zones")
+        if layer.crs != layers["zones"].crs:
+            said = f"{what}: {layer.crs.name}, the zones {layers['zones'].crs.name}"
+            remarks.append(("crs_differs", what, said))
     prepared = _zones(zones, id, shapes["zones"])
     return Scene(
         zones=prepared,
-        cover=Cover(prepared.polygons, tolerance),
+        cover=Cover(prepared.polygons, tolerance, limits["overlap"]),
         crs=target,
         tolerance=tolerance,
         min_area=min_area,
         boundary=None if boundary is None else _boundary(shapes["boundary"]),
         zone_households=_zone_households(zones, zone_households),
         own_communities=_texts(zones, within or default_column(zones, "within"), "zones"),
+        excluded=None if excluded is None else shapely.union_all(_mended_of(shapes["excluded"])),
+        areas=None if areas is None else _areas(areas, area_id, shapes["communities"]),
+        crs_remarks=tuple(remarks),
+        limits=limits,
         **(
             {}
             if units is None
@@ -263,13 +295,50 @@ def _repeated_texts(units: pd.DataFrame, name: str | None) -> Texts | None:
     return None if name is None else Texts.of(column_of(units, name, "units"))
 
 
-def _layers(zones: Any, boundary: Any, units: Any) -> dict[str, gpd.GeoSeries]:
-    """Geometry of the layers that were given; each must say its CRS."""
-    given = {"zones": zones, "boundary": boundary, "units": units}
-    given = {what: layer for what, layer in given.items() if layer is not None}
-    for what, layer in given.items():
-        _need_crs(layer, what)
-    return {what: layer.geometry for what, layer in given.items()}
+def limits_of(
+    min_area: float, tolerance: float, own: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Size from which on each check counts a defect, in the unit of the check.
+
+    Parameters
+    ----------
+    min_area, tolerance : float
+        What stands in for the catalogue's defaults of 1 m2 and 1 mm.
+    own : mapping of str to float, optional
+        Sizes of single checks.
+
+    Raises
+    ------
+    InputError
+        For checks that do not exist or measure nothing, and sizes that are no numbers.
+    """
+    own = own or {}
+    problems = []
+    for name, value in own.items():
+        if name not in settable():
+            text = f"tolerances: {name!r} has none; those that have: {', '.join(settable())}"
+            problems.append(Problem("bad_tolerance", text))
+        elif not (isinstance(value, Real) and 0 <= value < math.inf):
+            text = f"tolerances: {name} must be a number, not below 0, got {value!r}"
+            problems.append(Problem("bad_tolerance", text))
+    if problems:
+        raise InputError(problems)
+    general = {("m2", 1.0): min_area, ("m", 0.001): tolerance}
+    limits = {
+        check.id: general.get((check.unit, check.tolerance), check.tolerance)
+        for check in CATALOGUE.values()
+        if check.tolerance is not None
+    }
+    return {**limits, **{name: float(value) for name, value in own.items()}}
+
+
+def _areas(frame: gpd.GeoDataFrame, name: str | None, shapes: Geometries) -> Areas:
+    """Communities by name; the rows of one are united."""
+    labels = frame.index if name is None else column_of(frame, name, "communities")
+    texts = Texts.of(pd.Series(labels))
+    polygons = _mended_of(shapes)
+    whole = [shapely.union_all(polygons[texts.codes == k]) for k in range(len(texts.names))]
+    return Areas(texts.names, np.array(whole, dtype=object))
 
 
 def _zone_households(zones: pd.DataFrame, name: str | None) -> NDArray[np.int64] | None:
@@ -281,41 +350,8 @@ def _zone_households(zones: pd.DataFrame, name: str | None) -> NDArray[np.int64]
     try:
         return household_counts(zones, "households", "zones")
     except InputError as error:
-        _say(f"the zones' own households were left out of the audit. {error}")
+        say(f"the zones' own households were left out of the audit. {error}")
         return None
-
-
-def _need_crs(frame: Any, what: str) -> None:
-    if frame.crs is None:
-        raise CRSError(
-            f"{what}: no coordinate reference system; set it, for instance with "
-            f"{what}.set_crs('EPSG:4547')"
-        )
-
-
-def _measuring_crs(zones: gpd.GeoDataFrame, crs: Any) -> pyproj.CRS:
-    """Choose the CRS to measure in and say so where it is not that of the zones."""
-    own = zones.crs
-    if crs is not None:
-        target = pyproj.CRS.from_user_input(crs)
-        if not is_metric(target):
-            raise CRSError(f"crs: {target.name} is not a projected CRS in metres")
-    elif is_metric(own):
-        return own
-    else:
-        usable = zones.geometry[finite(np.asarray(zones.geometry, dtype=object))]
-        usable = usable[~(usable.isna() | usable.is_empty)]
-        if not len(usable):
-            return own
-        target = usable.estimate_utm_crs()
-    if target != own:
-        _say(f"zones were projected from {own.name} to {target.name} to measure in metres")
-    return target
-
-
-def _say(message: str) -> None:
-    # from here up: the helper, build_scene, audit, the caller
-    warnings.warn(message, GridpartWarning, stacklevel=5)
 
 
 def _zones(frame: gpd.GeoDataFrame, id: str | None, raw: Geometries) -> Zones:
@@ -326,6 +362,11 @@ def _zones(frame: gpd.GeoDataFrame, id: str | None, raw: Geometries) -> Zones:
     polygons = raw.copy()
     polygons[~usable] = None
     return Zones(frame, [as_text(value) for value in labels], raw, usable, _mended(polygons))
+
+
+def _mended_of(shapes: Geometries) -> Geometries:
+    """Valid polygons of those shapes that can be used."""
+    return _mended(shapes[finite(shapes) & ~shapely.is_missing(shapes)])
 
 
 def _mended(shapes: Geometries) -> Geometries:
@@ -342,7 +383,7 @@ def _boundary(shapes: Geometries) -> Any:
     shapes = shapes[finite(shapes) & ~shapely.is_missing(shapes)]
     broken = int((~shapely.is_valid(shapes)).sum())
     if broken:
-        _say(f"{broken} broken shapes of the boundary were mended before measuring")
+        say(f"{broken} broken shapes of the boundary were mended before measuring")
     united = shapely.union_all(_mended(shapes))
     if united.is_empty:
         raise InputError("boundary: there is no polygon in it")
@@ -374,84 +415,3 @@ def unit_fields(
         "assigned": _repeated_texts(units, assignment),
         "unit_communities": _repeated_texts(units, unit_within),
     }
-
-
-def in_one_crs(layers: list[gpd.GeoSeries], target: Any) -> list[Geometries]:
-    """Shapes of every layer without Z, in the target CRS; what is not finite stays as it is."""
-    shapes = [_flat(layer) for layer in layers]
-    for crs in {layer.crs for layer in layers}:
-        if crs != target:
-            same = [k for k, layer in enumerate(layers) if layer.crs == crs]
-            moved = _reprojected([shapes[k] for k in same], crs, target)
-            for k, result in zip(same, moved, strict=True):
-                shapes[k] = result
-    return shapes
-
-
-def _flat(layer: gpd.GeoSeries) -> Geometries:
-    """An array of the shapes without Z; those that have none are not copied."""
-    shapes = np.array(layer, dtype=object)
-    high = shapely.get_coordinate_dimension(shapes) > 2
-    shapes[high] = shapely.force_2d(shapes[high])
-    return shapes
-
-
-def _reprojected(layers: list[Geometries], source: pyproj.CRS, target: Any) -> list[Geometries]:
-    """Move vertices from one CRS to another, after setting those that T-junctions lack.
-
-    A straight edge in one CRS is a curve in another. Where a vertex lies on the middle of a
-    neighbour's edge, moving the vertices alone would open a sliver between the two.
-    """
-    unit = METRES_PER_DEGREE if source.is_geographic else source.axis_info[0].unit_conversion_factor
-    everything = np.concatenate(layers)
-    rows = np.flatnonzero(finite(everything) & ~shapely.is_missing(everything))
-    polygons = rows[
-        np.isin(shapely.get_type_id(everything[rows]), (3, 6)) & ~shapely.is_empty(everything[rows])
-    ]
-    if len(polygons):
-        everything[polygons] = _noded(everything[polygons], LONG_EDGE_M / unit, ON_EDGE_M / unit)
-    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
-
-    def project(coords: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transformer.transform(coords[:, 0], coords[:, 1]))
-
-    everything[rows] = shapely.transform(everything[rows], project)
-    return np.split(everything, np.cumsum([len(layer) for layer in layers])[:-1])
-
-
-def _noded(polygons: Geometries, long: float, on_edge: float) -> Geometries:
-    """Insert into edges longer than `long` the vertices on their middle; no shape gets invalid."""
-    kind, coords, offsets = shapely.to_ragged_array(polygons)
-    inner = np.ones(len(coords), dtype=bool)
-    inner[offsets[0][1:] - 1] = False
-    start = np.flatnonzero(inner)
-    step = coords[start + 1] - coords[start]
-    far = np.hypot(step[:, 0], step[:, 1]) > long
-    start, step = start[far], step[far]
-    vertices = np.unique(coords, axis=0)
-    lines = shapely.linestrings(np.stack([coords[start], coords[start + 1]], axis=1))
-    tree = shapely.STRtree(np.asarray(shapely.points(vertices)))
-    edge, vertex = tree.query(lines, predicate="dwithin", distance=on_edge)
-    at = vertices[vertex]
-    along = ((at - coords[start[edge]]) * step[edge]).sum(axis=1) / (step[edge] ** 2).sum(axis=1)
-    middle = (along > END_SHARE) & (along < 1 - END_SHARE)
-    edge, at, along = edge[middle], at[middle], along[middle]
-    if not len(edge):
-        return polygons
-    order = np.lexsort((along, edge))
-    before, at = start[edge[order]], at[order]
-    rings = offsets[0] + np.searchsorted(before, offsets[0], side="left")
-    points = np.insert(coords, before + 1, at, axis=0)
-    result = _polygons(kind, points, (rings, *offsets[1:]))
-    spoilt = ~shapely.is_valid(result)
-    result[spoilt] = polygons[spoilt]
-    return result
-
-
-def _polygons(kind: Any, points: NDArray[np.float64], offsets: tuple[Any, ...]) -> Geometries:
-    """Make polygons of points by the offsets of shapely's ragged arrays."""
-    if kind == shapely.GeometryType.POLYGON:
-        polygons: Geometries = shapely.from_ragged_array(kind, points, offsets)
-        return polygons
-    ring, part, unit = (np.repeat(np.arange(len(at) - 1), np.diff(at)) for at in offsets)
-    return multipolygons(points, ring, part, unit)

@@ -56,14 +56,21 @@ class Topic:
 _ENTRIES = (
     Topic(
         "rows",
-        ("empty_geometry", "invalid_geometry", "duplicate_id", "missing_id"),
+        (
+            "empty_geometry",
+            "invalid_geometry",
+            "duplicate_id",
+            "missing_id",
+            "crs_missing",
+            "crs_differs",
+        ),
         "shapes and ids",
         "Shapes and ids of the zones",
         "网格图形与编号",
     ),
     Topic(
         "overlaps",
-        ("overlap", "overlap_many", "stacked", "multipart", "point_contact"),
+        ("overlap", "overlap_many", "stacked", "multipart", "point_contact", "misaligned"),
         "overlaps and parts",
         "Overlaps between zones, zones in several parts",
         "网格重叠、网格不连续",
@@ -73,13 +80,20 @@ _ENTRIES = (
     ),
     Topic(
         "territory",
-        ("gap", "sliver_gap", "spill"),
+        ("gap", "sliver_gap", "spill", "other_scope"),
         "whole boundary",
         "Gaps anywhere inside the boundary, zones that reach outside it",
         "边界内的盲区、超出边界的网格",
         "no boundary was given: gaps at the rim, and zones that reach outside, were not looked for",
         "未提供边界：外缘盲区与越界网格未检查",
         "gaps at the rim (no boundary)",
+    ),
+    Topic(
+        "excluded",
+        ("excluded_ground",),
+        "excluded ground",
+        "Ground that needs no zone",
+        "无需覆盖的区域",
     ),
     Topic(
         "units",
@@ -136,8 +150,37 @@ _ENTRIES = (
         "community borders",
         "Zones that cross the border of a community",
         "跨越社区边界的网格",
-        "no column of units names their community",
-        "基本单元未注明所属社区",
+        "neither polygons of communities nor a column of units with their community were given",
+        "未提供社区范围，基本单元也未注明所属社区",
+    ),
+    # The following are not to be had everywhere: without them nothing is missing.
+    Topic(
+        "compounds",
+        ("compound_split",),
+        "compounds",
+        "Compounds in several zones",
+        "被分割的小区",
+    ),
+    Topic(
+        "exclusive",
+        ("exclusive_missing", "exclusive_mixed"),
+        "exclusive sites",
+        "Exclusive sites without a zone of their own",
+        "专属网格",
+    ),
+    Topic(
+        "levels",
+        ("not_nested",),
+        "nesting",
+        "Areas that do not nest in the level above",
+        "层级嵌套",
+    ),
+    Topic(
+        "staff",
+        ("no_staff", "post_unknown_zone", "post_scattered"),
+        "staff",
+        "Zones without staff, posts on zones that do not touch",
+        "人员配备",
     ),
     Topic(
         "exceptions",
@@ -150,10 +193,10 @@ _ENTRIES = (
     ),
     Topic(
         "codes",
-        ("code_missing", "code_duplicate", "code_malformed"),
+        ("code_missing", "code_duplicate", "code_number", "code_malformed", "code_serial_order"),
         "codes",
-        "Missing, doubled and malformed codes",
-        "编码缺失、重复或格式错误",
+        "Missing, doubled and malformed codes, serials out of order",
+        "编码缺失、重复、格式错误或顺序不符",
         "the zones have no codes",
         "网格没有编码",
     ),
@@ -165,6 +208,13 @@ _ENTRIES = (
         "编码与所属社区代码是否一致",
         "no parent codes were given",
         "未提供上级代码",
+    ),
+    Topic(
+        "register",
+        ("code_retired", "code_unregistered", "code_unused"),
+        "register",
+        "Codes that are retired, were never issued, or that no zone carries",
+        "编码登记册核对",
     ),
 )
 
@@ -189,9 +239,9 @@ _OF_TABLES = (
     ),
     Topic(
         "table_codes",
-        ("code_malformed",),
+        ("code_number", "code_malformed", "code_serial_order"),
         "codes",
-        "Malformed codes",
+        "Malformed codes, serials out of order",
         "编码格式错误",
         "the column of grids does not hold codes",
         "网格列未采用编码",
@@ -210,9 +260,7 @@ _OF_TABLES = (
 TOPICS: dict[str, Topic] = {topic.id: topic for topic in (*_ENTRIES, *_OF_TABLES)}
 
 
-def scope_of(
-    scene: Scene, band: Band, *, exceptions: bool, codes: bool, parents: bool, barriers: bool
-) -> dict[str, Any]:
+def scope_of(scene: Scene, band: Band, given: Mapping[str, bool]) -> dict[str, Any]:
     """Plain data on what was checked and what was not.
 
     Parameters
@@ -221,8 +269,8 @@ def scope_of(
         Everything the audit looked at.
     band : Band
         The band it was held against.
-    exceptions, codes, parents, barriers : bool
-        Whether records of exceptions, codes, parent codes and barriers were given.
+    given : mapping of str to bool
+        Topics of tables and columns, and whether they were given.
 
     Returns
     -------
@@ -237,15 +285,13 @@ def scope_of(
         "overlaps": True,
         "holes": scene.boundary is None,
         "territory": scene.boundary is not None,
+        "excluded": scene.excluded is not None,
         "units": has_units,
         "assignment": scene.assigned is not None,
         "households": scene.zone_households is not None and scene.unit_households is not None,
         "band": band != Band(),
-        "communities": scene.unit_communities is not None,
-        "barriers": barriers,
-        "exceptions": exceptions,
-        "codes": codes,
-        "parents": codes and parents,
+        "communities": scene.unit_communities is not None or scene.areas is not None,
+        **given,
     }
     counted = scene.unit_households if has_units else scene.zone_households
     return {

@@ -99,11 +99,16 @@ class Cover:
         Empty where a zone has no usable shape.
     tolerance : float
         Width in metres up to which a piece is noise.
+    overlap_m2 : float
+        Area up to which ground that two zones share is noise.
     """
 
-    def __init__(self, polygons: Geometries, tolerance: float) -> None:
+    def __init__(
+        self, polygons: Geometries, tolerance: float, overlap_m2: float = OVERLAP_NOISE_M2
+    ) -> None:
         self.polygons = polygons
         self.tolerance = tolerance
+        self.overlap_m2 = overlap_m2
 
     @cached_property
     def tree(self) -> shapely.STRtree:
@@ -117,9 +122,16 @@ class Cover:
         Two zones overlap only if at least one of them is suspect, so a clean coverage needs no
         pairwise work. Zones with a T-junction, or a crack within the tolerance, are suspect, too.
         """
+        return self._unmatched(self.tolerance)
+
+    def unmatched(self, width: float) -> NDArray[np.bool_]:
+        """Zones with an edge that does not match, or beside a crack of at most `width` metres."""
+        return self.suspect if width <= self.tolerance else self._unmatched(width)
+
+    def _unmatched(self, width: float) -> NDArray[np.bool_]:
         present = np.flatnonzero(~shapely.is_empty(self.polygons))
         result = np.zeros(len(self.polygons), dtype=bool)
-        edges = shapely.coverage_invalid_edges(self.polygons[present], gap_width=self.tolerance)
+        edges = shapely.coverage_invalid_edges(self.polygons[present], gap_width=width)
         result[present] = ~shapely.is_empty(edges)
         return result
 
@@ -143,7 +155,7 @@ class Cover:
         first, second = pairs[:, 0], pairs[:, 1]
         shared = polygonal(shapely.intersection(self.polygons[first], self.polygons[second]))
         area = shapely.area(shared)
-        real = area > OVERLAP_NOISE_M2
+        real = area > self.overlap_m2
         real[real] = [self._is_wide_somewhere(shape) for shape in shared[real]]
         return Overlaps(first[real], second[real], shared[real], area[real])
 
