@@ -1,0 +1,239 @@
+"""What an audit of a whole zone layer takes, beside the coverage check of shapely alone.
+
+    python benchmarks/auditing.py [--sizes 10000 100000 1000000] [--repeats 3] [--seed 7]
+
+The zones are a clean coverage: bricks of 50 by 50 m whose corners are moved about and whose sides
+have up to six bends each, every side drawn alike by both neighbours. The boundary is their union.
+`gridpart.audit` runs as a user calls it, with ids and the boundary: every check of rows, ids and
+ground, of which `shapely.coverage_invalid_edges` on the same array is one. The two run by turns
+in a process of their own for every size, and the middle of the repeats is printed; one million
+zones are timed once. Bytes are the most that the process held beyond the zones while it audited,
+for every vertex of the zones. At the end the slopes in logarithms: 1 is linear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import shapely
+from chain import forget_peak, give_back, slope, status_bytes
+from porto import show
+
+import gridpart
+
+SIDE_M = 50.0
+ORIGIN = (500_000.0, 3_300_000.0)
+CRS = "EPSG:4547"
+MOST_BENDS = 6
+WARM_UP = 1_000
+ONCE = 1_000_000  # from here on everything is timed once
+GOAL = 4.0
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+# ------------------------------------------------------------------------------------------
+# The zones
+# ------------------------------------------------------------------------------------------
+
+
+def make_zones(n: int, seed: int) -> gpd.GeoDataFrame:
+    """At least `n` zones that cover their ground once, each with an id of 15 digits."""
+    rows = math.isqrt(n - 1) + 1
+    columns = -(-n // rows)
+    polygons = bricks(rows, columns, np.random.default_rng(seed))
+    ids = [f"429999{1 + k // 999_000:03d}{1 + k // 999 % 1000:03d}{1 + k % 999:03d}"
+           for k in range(len(polygons))]  # fmt: skip
+    return gpd.GeoDataFrame({"grid": ids}, geometry=polygons, crs=CRS)
+
+
+def bricks(rows: int, columns: int, random: np.random.Generator) -> npt.NDArray[np.object_]:
+    """Polygons of a wall of bricks with bent sides, three of which meet at every corner.
+
+    Corners lie on levels 0 to `rows`, half a brick apart. Sides lie either along a level, from a
+    corner to the next, or between two levels.
+    """
+    width = 2 * columns + 2  # corners of a level
+    level, half = np.divmod(np.arange((rows + 1) * width), width)
+    corners = np.column_stack([half / 2, level]) + random.uniform(-0.12, 0.12, (len(level), 2))
+    along = np.flatnonzero(half < width - 1)
+    upward = np.flatnonzero(level < rows)
+    start = np.concatenate([along, upward])
+    end = np.concatenate([along + 1, upward + width])
+    bends, first = bent(corners, start, end, random)
+    # where each side stands in `start`
+    side_along = np.full(len(level), -1)
+    side_along[along] = np.arange(len(along))
+    side_upward = len(along) + np.arange(len(upward))
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    lower = row * width + 2 * column + row % 2  # first corner of each brick
+    upper = lower + width
+    sides = np.column_stack([
+        side_along[lower], side_along[lower + 1], side_upward[lower + 2],
+        side_along[upper + 1], side_along[upper], side_upward[lower],
+    ])  # fmt: skip
+    points = np.concatenate([corners, bends]) * SIDE_M + ORIGIN
+    return rings(points, len(corners), start, end, first, sides)
+
+
+def bent(
+    corners: Floats, start: Ints, end: Ints, random: np.random.Generator
+) -> tuple[Floats, Ints]:
+    """Points on every side between its corners, beside the straight line, and where they begin."""
+    count = random.integers(0, MOST_BENDS + 1, len(start))
+    first = np.r_[0, np.cumsum(count)]
+    side = np.repeat(np.arange(len(start)), count)
+    share = (np.arange(len(side)) - first[side] + 1) / (count[side] + 1)
+    step = corners[end] - corners[start]
+    aside = np.column_stack([-step[:, 1], step[:, 0]])[side]
+    swing = random.uniform(-0.08, 0.08, len(side))[:, None]
+    return corners[start][side] + share[:, None] * step[side] + swing * aside, first
+
+
+def rings(
+    points: Floats, corners: int, start: Ints, end: Ints, first: Ints, sides: Ints
+) -> npt.NDArray[np.object_]:
+    """Polygons of six sides each, the last three of them drawn backwards."""
+    n = len(sides)
+    backward = np.tile([False, False, False, True, True, True], n)
+    side = sides.ravel()
+    count = np.diff(first)[side] + 1  # its corner and its bends
+    offset = np.r_[0, np.cumsum(count)]
+    which = np.repeat(np.arange(len(side)), count)
+    place = np.arange(offset[-1]) - offset[which]
+    own = side[which]
+    bend = np.where(backward[which], first[own + 1] - place, first[own] + place - 1)
+    corner = np.where(backward[which], end[own], start[own])
+    point = np.where(place == 0, corner, corners + bend)
+    begins = offset[:-1:6]
+    stops = offset[6::6]
+    closed = np.insert(point, stops, point[begins])
+    lengths = np.r_[0, np.cumsum(stops - begins + 1)]
+    result: npt.NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, points[closed], (lengths, np.arange(n + 1))
+    )
+    return result
+
+
+# ------------------------------------------------------------------------------------------
+# One size, in a process of its own
+# ------------------------------------------------------------------------------------------
+
+
+def timed(function: Callable[[], Any]) -> tuple[float, int, Any]:
+    """Seconds, bytes held at most beyond what was held before, and the result."""
+    give_back()
+    forget_peak()
+    before, start = status_bytes("VmRSS"), time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, status_bytes("VmHWM") - before, result
+
+
+def run(n: int, seed: int, repeats: int) -> dict[str, Any]:
+    """Audit one layer and check its coverage, by turns."""
+    zones = make_zones(n, seed)
+    shapes = np.asarray(zones.geometry, dtype=object)
+    boundary = gpd.GeoSeries([shapely.coverage_union_all(shapes)], crs=CRS)
+    audits, checks = [], []
+    for _ in range(repeats):
+        seconds, memory, findings = timed(lambda: gridpart.audit(zones, boundary=boundary))
+        audits.append((seconds, memory))
+        if len(findings):
+            sys.exit(f"a clean layer must have no finding: {gridpart.audit_counts(findings)}")
+        seconds, memory, edges = timed(lambda: shapely.coverage_invalid_edges(shapes))
+        checks.append((seconds, memory))
+        if not shapely.is_empty(edges).all():
+            sys.exit("the layer is no valid coverage")
+    return {
+        "zones": len(zones),
+        "vertices": int(shapely.get_num_coordinates(shapes).sum()),
+        "audit": statistics.median(seconds for seconds, _ in audits),
+        "check": statistics.median(seconds for seconds, _ in checks),
+        "memory": max(memory for _, memory in audits),
+        "check_memory": max(memory for _, memory in checks),
+    }
+
+
+def child(n: int, seed: int, repeats: int) -> None:
+    """Warm up, run, and print what was measured as one line of JSON."""
+    run(WARM_UP, seed, 1)
+    print(json.dumps(run(n, seed, repeats)))
+
+
+def measure(n: int, seed: int, repeats: int) -> dict[str, Any]:
+    numbers = [str(n), str(seed), str(1 if n >= ONCE else repeats)]
+    command = [sys.executable, __file__, "--child", *numbers]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{n:,} zones failed with exit code {done.returncode}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+# ------------------------------------------------------------------------------------------
+# The table
+# ------------------------------------------------------------------------------------------
+
+
+def report(runs: list[dict[str, Any]]) -> None:
+    head = ["zones", "vertices", "audit, s", "coverage check, s", "ratio"]
+    head += ["bytes a vertex", "of the check"]
+    rows = [
+        [
+            f"{one['zones']:,}",
+            f"{one['vertices']:,}",
+            f"{one['audit']:.2f}",
+            f"{one['check']:.2f}",
+            f"{one['audit'] / one['check']:.2f}",
+            f"{one['memory'] / one['vertices']:.0f}",
+            f"{one['check_memory'] / one['vertices']:.0f}",
+        ]
+        for one in runs
+    ]
+    print(show(rows, head))
+    if len(runs) > 1:
+        first, last = runs[0], runs[-1]
+        span = math.log(last["vertices"] / first["vertices"])
+        slopes = {
+            "seconds of the audit": "audit",
+            "of the coverage check": "check",
+            "memory of the audit": "memory",
+        }
+        print("slopes in vertices: " + ", ".join(
+            f"{what} {slope(first[key], last[key], span)}" for what, key in slopes.items()
+        ))  # fmt: skip
+    ratio = runs[-1]["audit"] / runs[-1]["check"]
+    print(f"goal of at most {GOAL:g} times the coverage check: "
+          f"{'reached' if ratio <= GOAL else 'MISSED'} ({ratio:.2f})")  # fmt: skip
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        child(*map(int, sys.argv[2:]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=7, help="of the zones")
+    given = parser.parse_args()
+    runs = []
+    for n in sorted(given.sizes):
+        runs.append(measure(n, given.seed, given.repeats))
+        print(f"{n:,} zones done", file=sys.stderr)
+    report(runs)
+
+
+if __name__ == "__main__":
+    main()
