@@ -151,6 +151,8 @@ def _noded(polygons: Geometries, long: float, on_edge: float) -> Geometries:
     step = coords[start + 1] - coords[start]
     far = np.hypot(step[:, 0], step[:, 1]) > long
     start, step = start[far], step[far]
+    if not len(start):
+        return polygons
     vertices = np.unique(coords, axis=0)
     lines = shapely.linestrings(np.stack([coords[start], coords[start + 1]], axis=1))
     tree = shapely.STRtree(np.asarray(shapely.points(vertices)))

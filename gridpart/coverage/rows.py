@@ -41,7 +41,7 @@ def _invalid_geometry(scene: Scene) -> Iterator[Finding]:
     zones = scene.zones
     present = ~(shapely.is_missing(zones.raw) | shapely.is_empty(zones.raw))
     polygon = np.isin(shapely.get_type_id(zones.raw), (3, 6))
-    for row in np.flatnonzero(present & ~(polygon & shapely.is_valid(zones.raw))):
+    for row in np.flatnonzero(present & ~zones.sound):
         name, shape = zones.ids[row], zones.raw[row]
         if not zones.finite[row]:
             reason, place = "a coordinate is not a number", None

@@ -7,6 +7,7 @@ what makes measuring impossible (no CRS, no column of that name) is an error.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -70,6 +71,11 @@ class Zones:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def sound(self) -> NDArray[np.bool_]:
+        """Whether each zone is a valid polygon as drawn: what was mended is another object."""
+        return np.fromiter(map(operator.is_, self.raw, self.polygons), np.bool_, len(self))
 
     def named(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[str, ...]:
         """Ids of several rows."""
