@@ -7,6 +7,7 @@ hang together where the units touch.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,22 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from gridpart.barriers import Barriers, gather_lines
 from gridpart.codes import check_code, check_parent
 from gridpart.contiguity import Contiguity, is_metric
-from gridpart.coverage.coding import check_codes
-from gridpart.coverage.communities import check_communities
+from gridpart.coverage.coding import check_codes, check_register, zone_codes
+from gridpart.coverage.communities import check_barriers, check_communities
 from gridpart.coverage.crs import in_one_crs
 from gridpart.coverage.door import check_request
+from gridpart.coverage.exceptions import check_exceptions
 from gridpart.coverage.findings import findings_frame
 from gridpart.coverage.listing import Parts, check_connection, check_listing
 from gridpart.coverage.people import Located
 from gridpart.coverage.rules import Band, check_rules
 from gridpart.coverage.scene import Scene, Zones, limits_of, unit_fields
 from gridpart.coverage.scope import topics_of
+from gridpart.coverage.sites import check_order
+from gridpart.coverage.staff import check_staff
 from gridpart.coverage.territory import EMPTY, Cover, polygonal
 from gridpart.coverage.texts import Texts
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
@@ -51,6 +56,15 @@ def audit_assignment(
     high: int | None = None,
     unit_within: str | None = None,
     parent: str | None = None,
+    exceptions: pd.DataFrame | None = None,
+    barriers: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    crossings: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    barrier_tolerance: float = 1.0,
+    compound: str | None = None,
+    exclusive: str | None = None,
+    levels: Sequence[str] | None = None,
+    staff: pd.DataFrame | None = None,
+    register: pd.DataFrame | None = None,
     graph: Contiguity | None = None,
     crs: Any = None,
     tolerance: float = 0.001,
@@ -73,6 +87,18 @@ def audit_assignment(
     parent : str, optional
         Column of `units` with the 12-digit parent code of their grid, or one code for all. Used
         where `assignment` holds codes, which it does if at least half of its names are such.
+    exceptions : DataFrame, optional
+        Recorded exceptions, as of :func:`gridpart.audit`.
+    barriers, crossings : GeoDataFrame or GeoSeries, optional
+        Lines that no grid spans, and where it may all the same. Only of units that are polygons.
+    barrier_tolerance : float, default 1.0
+        Metres within which a border lies along a barrier.
+    compound, exclusive : str, optional
+        Columns of `units`: the compound of each, and a mark on those with a grid of their own.
+    levels : sequence of str, optional
+        Columns of `units`, the lowest level first: each must nest in the next.
+    staff, register : DataFrame, optional
+        Posts by grid, and codes ever issued, as of :func:`gridpart.audit`.
     graph : Contiguity, optional
         Who touches whom; by default :func:`gridpart.build_contiguity` of the polygons.
     crs : CRS or str, optional
@@ -136,7 +162,7 @@ def audit_assignment(
         zone_columns={},
         unit_columns={
             "unit_id": unit_id, "households": households, "assignment": assignment,
-            "unit_within": unit_within,
+            "unit_within": unit_within, "compound": compound, "exclusive": exclusive,
         },
     )  # fmt: skip
     _check_table(units, parent, graph, tolerance)
@@ -150,9 +176,21 @@ def audit_assignment(
         findings += check_connection(scene, parts)
     findings += check_rules(scene, band)
     findings += check_communities(scene)
-    if coded:
+    findings += check_order(scene, band, compound, exclusive, levels)
+    across = None
+    if parts.rows.size and (lines := gather_lines(barriers, crossings, None, target)) is not None:
+        across = Barriers(lines, barrier_tolerance)
+        findings += check_barriers(scene, across)
+    if exceptions is not None:
+        findings += check_exceptions(scene, findings, exceptions, band, across)
+    codes = zone_codes(scene, "grid") if coded else None
+    if codes is not None:
         own = "parent" if parent is not None and "parent" in scene.zones.frame.columns else parent
         findings += check_codes(scene, "grid", own)
+        if register is not None:
+            findings += check_register(scene, codes, register)
+    if staff is not None:
+        findings += check_staff(scene, staff, codes)
     for finding in findings:
         if finding.geometry is not None and finding.geometry.is_empty:
             finding.geometry = None
@@ -162,10 +200,18 @@ def audit_assignment(
         "connection": parts.told,
         "band": band != Band(),
         "communities": unit_within is not None,
+        "barriers": across is not None,
+        "compounds": compound is not None,
+        "exclusive": exclusive is not None,
+        "levels": levels is not None,
+        "register": coded and register is not None,
+        "staff": staff is not None,
         "table_codes": coded,
         "parents": coded and parent is not None,
         "drawing": False,
     }
+    if exceptions is not None:
+        ran["exceptions"] = True
     counted = scene.unit_households
     frame.attrs["scope"] = {
         **topics_of(ran, band),

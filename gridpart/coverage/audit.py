@@ -19,12 +19,11 @@ from gridpart.coverage.door import check_request
 from gridpart.coverage.exceptions import check_exceptions
 from gridpart.coverage.findings import findings_frame
 from gridpart.coverage.ground import check_ground
-from gridpart.coverage.nesting import check_nesting
 from gridpart.coverage.rows import check_rows
 from gridpart.coverage.rules import Band, check_rules, check_units
 from gridpart.coverage.scene import build_scene, default_column
 from gridpart.coverage.scope import scope_of
-from gridpart.coverage.sites import check_compounds, check_exclusive
+from gridpart.coverage.sites import check_order
 from gridpart.coverage.staff import check_staff
 
 if TYPE_CHECKING:
@@ -240,12 +239,7 @@ def audit(
         findings += check_units(scene)
     findings += check_rules(scene, band)
     findings += check_communities(scene)
-    if compound is not None:
-        findings += check_compounds(scene, compound, band)
-    if exclusive is not None:
-        findings += check_exclusive(scene, exclusive)
-    if levels is not None:
-        findings += check_nesting(scene, levels)
+    findings += check_order(scene, band, compound, exclusive, levels)
     lines = gather_lines(barriers, crossings, None, scene.crs)
     across = None if lines is None else Barriers(lines, barrier_tolerance)
     if across is not None:

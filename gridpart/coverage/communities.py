@@ -128,7 +128,7 @@ def check_barriers(scene: Scene, barriers: Barriers) -> Iterator[Finding]:
 def _runs(values: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
     """Each distinct one of ascending values, where it begins and where it ends."""
     distinct, start = np.unique(values, return_index=True)
-    stop = np.append(start[1:], len(values))
+    stop = np.append(start[1:], len(values))[: len(distinct)]
     yield from zip(distinct.tolist(), start.tolist(), stop.tolist(), strict=True)
 
 

@@ -18,7 +18,7 @@ from gridpart.errors import CRSError, GridpartWarning
 if TYPE_CHECKING:
     import geopandas as gpd
 
-__all__ = ["in_one_crs", "located_layers", "measuring_crs", "say"]
+__all__ = ["in_one_crs", "lacks_crs", "located_layers", "measuring_crs", "say"]
 
 Geometries = NDArray[np.object_]
 # A check, the layer it is about, and what was found.
@@ -48,7 +48,7 @@ def located_layers(
             continue
         alike = next((other for other in known if _in_one_place(layer, other)), None)
         if alike is None:
-            _lacks_crs(what)
+            lacks_crs(what)
         layers[what] = layer.set_crs(alike.crs)
         said = f"{what}: no coordinate reference system; taken to be in {alike.crs.name}"
         remarks.append(("crs_missing", what, said))
@@ -66,7 +66,8 @@ def _in_one_place(layer: gpd.GeoSeries, other: gpd.GeoSeries) -> bool:
     return bool(shapely.intersects(*boxes))
 
 
-def _lacks_crs(what: str) -> NoReturn:
+def lacks_crs(what: str) -> NoReturn:
+    """Say what to do about a layer without a CRS."""
     raise CRSError(
         f"{what}: no coordinate reference system; set it, for instance with "
         f"{what}.set_crs('EPSG:4547')"

@@ -17,6 +17,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from gridpart.coverage.crs import lacks_crs
 from gridpart.coverage.mend import CHANGES, Bench, Change, make_valid, one_round
 from gridpart.coverage.scene import build_scene
 from gridpart.errors import GridpartWarning, InputError
@@ -133,6 +134,8 @@ def fix_zones(
         raise InputError("unit_id and households name columns of units, but none were given")
     if not sliver_width >= 0:
         raise InputError(f"sliver_width must not be below 0 m, got {sliver_width!r}")
+    if zones.crs is None:
+        lacks_crs("zones")
     scene = build_scene(
         zones,
         id=id,

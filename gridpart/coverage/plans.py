@@ -34,6 +34,9 @@ def audit_inputs(plan: Plan) -> dict[str, Any]:
         "high": plan.rules.high,
         "exceptions": plan.exceptions[plan.exceptions["level"] == "grid"],
         "unit_within": plan.rules.parent,
+        "compound": plan.rules.keep_whole,
+        "exclusive": plan.rules.exclusive,
+        "levels": _levels(plan),
     }
     if plan.lines is not None and (plan.lines["kind"] == "barrier").any():
         known["barriers"] = plan.lines[plan.lines["kind"] == "barrier"]
@@ -42,6 +45,14 @@ def audit_inputs(plan: Plan) -> dict[str, Any]:
     if plan.rules.parent is not None and _are_parents(plan):
         known["parent"] = "within"
     return known
+
+
+def _levels(plan: Plan) -> list[str] | None:
+    """Columns of the units that must nest, the lowest first; None where there is one level only."""
+    rules = plan.rules
+    names = [*reversed(rules.lower_levels), "grid", *reversed(rules.upper_levels)]
+    names += [] if rules.within is None else [rules.within]
+    return names if len(names) > 1 else None
 
 
 def _are_parents(plan: Plan) -> bool:
