@@ -26,7 +26,7 @@ from gridpart.errors import InputError, OutputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_sheets", "sheet_name", "sheet_names", "write_workbook"]
+__all__ = ["display_width", "read_sheets", "sheet_name", "sheet_names", "write_workbook"]
 
 WORKBOOKS = (".xlsx", ".xlsm")
 
@@ -353,12 +353,12 @@ def _number_format(value: Any) -> str:
 def _in_two_lines(header: str) -> str:
     """A header in two languages, the Chinese below: a spreadsheet would cut that anywhere."""
     words = header.split(" ")
-    cut = next((k for k, word in enumerate(words) if _display_width(word) > len(word)), 0)
+    cut = next((k for k, word in enumerate(words) if display_width(word) > len(word)), 0)
     return "\n".join((" ".join(words[:cut]), " ".join(words[cut:]))) if cut else header
 
 
 def _widest_line(text: str) -> int:
-    return max(map(_display_width, text.split("\n")))
+    return max(map(display_width, text.split("\n")))
 
 
 def _column_width(header: str, values: list[Any], widest: int) -> float:
@@ -375,11 +375,12 @@ def _column_width(header: str, values: list[Any], widest: int) -> float:
 
 def _lines(text: str, widest: int) -> int:
     """Lines that a text takes where it is wrapped; words leave a third of a line empty."""
-    widths = map(_display_width, text.split("\n"))
+    widths = map(display_width, text.split("\n"))
     return sum(1 if width <= widest else math.ceil(width / (widest * 2 / 3)) for width in widths)
 
 
-def _display_width(text: str) -> int:
+def display_width(text: str) -> int:
+    """Columns that a text takes: two for a Chinese character."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 

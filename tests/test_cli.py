@@ -687,15 +687,15 @@ def test_registers_in_two_languages(tmp_path):
     assert table["code"].tolist() == ["042058300100100"]
     table.rename(columns={"code": "Code"}).to_excel(tmp_path / "register.xlsx", index=False)
     assert read_register(tmp_path / "register.xlsx")["code"].tolist() == ["042058300100100"]
-    path.write_text("code,name\n1,a\n")
-    with pytest.raises(gp.InputError, match=r"needs a column 'state' .*; there are: code, name"):
+    path.write_text("number,name\n1,a\n")
+    with pytest.raises(gp.InputError, match=r"needs a column 'code' .*; there are: number, name"):
         read_register(path)
 
 
 def test_flags_that_need_zones_say_so_of_a_table(source, capsys):
     table = ["audit", "--units", source, "--assignment", "unit"]
-    assert run(*table, "--level-col", "a", "--tolerance", "gap=3", "--min-area", 4) == 2
+    assert run(*table, "--level", "a", "--within", "b", "--min-area", 4) == 2
     said = capsys.readouterr().err
-    for flag in ("--level-col", "--tolerance CHECK=", "--min-area"):
+    for flag in ("--level", "--within", "--min-area"):
         assert flag in said
     assert "only with ZONES" in said

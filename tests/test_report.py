@@ -17,6 +17,8 @@ import shapely
 from shapely import box
 
 from gridpart.coverage import audit
+from gridpart.coverage.catalogue import CATALOGUE
+from gridpart.coverage.scope import TOPICS
 from gridpart.errors import OutputError
 from gridpart.report import (
     audit_json,
@@ -343,3 +345,87 @@ def test_the_sheet_of_a_clean_plan_and_of_a_group_of_thousands(tmp_path, nothing
     text = book["整改清单 findings"]["E2"].value
     assert text.endswith("等3600个")
     assert len(text) < 400
+
+
+# --------------------------------------------------------------------------- map of the page
+
+
+def test_the_map_draws_barriers_crossings_and_excluded_ground(tmp_path, zones, findings) -> None:
+    barriers = gpd.GeoSeries(
+        [
+            shapely.LineString([(-9_000_000, 40), (9_000, 40)]),  # of which a piece is in view
+            box(150, -50, 160, 150),
+            shapely.LineString([(9_000, 0), (9_000, 9)]),
+            None,
+        ],
+        crs=CRS,
+    )
+    crossings = gpd.GeoSeries([shapely.Point(50, 43), shapely.Point(8_000, 40)], crs=CRS)
+    bow_tie = shapely.Polygon([(180, 0), (220, 40), (220, 0), (180, 40)])
+    given = {
+        "barriers": barriers,
+        "crossings": crossings.to_crs(4490),
+        "excluded": gpd.GeoDataFrame(geometry=[bow_tie], crs=CRS),
+    }
+    _, page = page_of(tmp_path, findings, zones=zones, id="name", **given)
+    drawn = {tag["class"]: tag["d"] for _, tag in page.tags if tag.get("d") and tag.get("class")}
+    assert {"barrier", "barrier area", "crossing", "crossing inner", "excluded"} <= set(drawn)
+    coords = [float(value) for value in re.findall(r"-?[0-9.]+", drawn["barrier"])]
+    assert min(coords) >= 0
+    assert max(coords) <= 1000
+    # the crossing stands on the barrier, drawn once; the other one is out of view
+    assert drawn["crossing"] == drawn["crossing inner"]
+    ((_, y),) = re.findall(r"M([0-9.]+) ([0-9.]+)h0", drawn["crossing"])
+    assert float(y) == pytest.approx(coords[1], abs=0.1)
+    legend = " ".join(page.words)
+    for words in ("barrier 阻隔", "crossing 通道", "excluded 无需覆盖"):
+        assert words in legend
+
+    text, page = page_of(tmp_path, findings, zones=zones, id="name")
+    assert "barrier 阻隔" not in text
+    assert not [tag for _, tag in page.tags if "barrier" in (tag.get("class") or "")]
+
+
+def test_crossings_without_barriers_in_view_stand_where_they_are(tmp_path, zones, findings) -> None:
+    crossings = gpd.GeoSeries([shapely.LineString([(40, 40), (60, 40)])], crs=CRS)
+    _, page = page_of(tmp_path, findings, zones=zones, id="name", crossings=crossings)
+    (path,) = (tag["d"] for _, tag in page.tags if tag.get("class") == "crossing")
+    assert path.count("h0") == 1
+
+
+def test_names_of_any_length_leave_the_page_readable(tmp_path) -> None:
+    cells = [box(x, y, x + 1, y + 1) for x in range(9) for y in range(9)]
+    names = [f"{k}" + "长" * 10_000 for k in range(81)]
+    zones = gpd.GeoDataFrame({"name": names}, geometry=cells, crs=CRS)
+    zones.loc[4, "geometry"] = box(0, 4, 1.5, 5)
+    text, page = page_of(tmp_path, audit(zones, id="name"), zones=zones, id="name")
+    assert len(text) < 200_000
+    assert max(map(len, page.words[-200:])) < 15_000  # the script itself
+    listed = [word for word in page.words if word.startswith("0长")]
+    assert listed
+    assert max(map(len, listed)) <= 600
+    assert re.search(r"and \d+ more", text)  # of the contacts
+
+
+def test_summaries_fit_a_screen_whatever_the_names(tmp_path, zones) -> None:
+    names = ["\x1b[2J\x07清屏", "一" * 5000, "a\nb\r\nc", "\u202egnp"]
+    text = audit_text(audit(zones.assign(name=names), id="name", low=200))
+    assert "\x1b" not in text
+    assert "\r" not in text
+    lines = text.splitlines()
+    assert len(lines) <= 20
+    assert all(len(line) + sum("一" <= c <= "鿿" for c in line) <= 100 for line in lines)
+
+
+def test_a_summary_of_all_kinds_fits_a_screen(findings) -> None:
+    kinds = list(CATALOGUE)
+    assert len(kinds) >= 30
+    many = pd.concat([findings.iloc[[0]]] * len(kinds), ignore_index=True).assign(check=kinds)
+    many = pd.concat([many, many.assign(severity="note")], ignore_index=True)
+    many.attrs["scope"] = {
+        "topics": list(TOPICS), "band": [200, 500], "not_checked": dict.fromkeys(TOPICS, "why"),
+    }  # fmt: skip
+    lines = audit_text(many).splitlines()
+    assert len(lines) <= 20
+    assert lines[-1].endswith("more kinds")
+    assert sum(line.startswith("  error") for line in lines) >= 1

@@ -15,7 +15,7 @@ import click
 
 from gridpart._version import __version__
 from gridpart.cli import audit, partition, plans
-from gridpart.cli.options import EXIT_INPUT
+from gridpart.cli.options import EXIT_INPUT, say
 from gridpart.errors import GridpartError, GridpartWarning
 
 __all__ = ["cli", "main", "run"]
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             error.show()
             return EXIT_INPUT
         except GridpartError as error:
-            click.echo(f"gridpart: {error}", err=True)
+            say(f"gridpart: {error}", err=True)
             return EXIT_INPUT
         except (KeyboardInterrupt, click.Abort):
             click.echo("gridpart: interrupted; nothing was written", err=True)
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _say(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Print what was done to the input as a note; pass over what concerns only developers."""
     if issubclass(category, GridpartWarning):
-        click.echo(f"note: {message}", err=True)
+        say(f"note: {message}", err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

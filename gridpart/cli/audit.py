@@ -18,6 +18,7 @@ from gridpart.cli.options import (
     SHEET,
     lines,
     read_one,
+    say,
     size_option,
 )
 from gridpart.errors import GridpartWarning
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["audit"]
 
-LAYERS = ("boundary", "barriers", "crossings", "excluded")
+DRAWN = ("boundary", "barriers", "crossings", "excluded")
+LAYERS = (*DRAWN, "communities")
 OF_UNITS = ("unit_id", "unit_within", "households", "assignment", "compound", "exclusive")
 OF_FIX = ("id", "boundary", "tolerance", "min_area")
 OF_FIX_WITH_UNITS = ("units", "unit_id", "households")
@@ -74,6 +76,8 @@ class Outputs(NamedTuple):
 @click.option("--register", type=FILE, metavar="FILE", help="Table of issued codes: code, state.")
 @click.option("--staff", type=FILE, metavar="FILE", help="Table of posts and their zones.")
 @click.option("--zone-households", metavar="COL", help="Column of the zones with households.")
+@lines("communities", "Polygons of the communities, whose borders no zone crosses.")
+@click.option("--community-id", metavar="COL", help="Column of the communities with their names.")
 @lines("barriers", "Lines that no zone spans.")
 @lines("crossings", "Bridges and gates, where it may all the same.")
 @click.option("--low", type=int, help="Fewest households of a zone.")
@@ -196,7 +200,7 @@ def _earlier(since: Path | None, ticked: Path | None) -> gpd.GeoDataFrame | None
         return old
     read = report.read_statuses(ticked, old)
     for line in report.ticked_off_text(read).splitlines():
-        click.echo(f"note: {ticked.name}: {line}", err=True)
+        say(f"note: {ticked.name}: {line}", err=True)
     return read.findings
 
 
@@ -218,16 +222,17 @@ def _write(
         report.write_audit_json(found, outputs.json, since=since)
     if outputs.html is not None:
         report.write_audit_html(
-            found, outputs.html, zones=zones, id=known.get("id"), boundary=known.get("boundary"),
-            title=title, since=since,
+            found, outputs.html, zones=zones, id=known.get("id"), title=title, since=since,
+            **{name: known.get(name) for name in DRAWN},
         )  # fmt: skip
     if outputs.excel is not None:
         report.write_audit_excel(found, outputs.excel, since=since)
     if outputs.findings is not None:
         report.write_findings(found, outputs.findings)
-    click.echo(report.audit_text(found, since=since))
-    for path in filter(None, outputs[:-1]):
-        click.echo(f"written to {path}")
+    say(report.audit_text(found, since=since))
+    written = ", ".join(str(path) for path in outputs[:-1] if path is not None)
+    if written:
+        say(f"written to {written}")
 
 
 def _write_fix(
@@ -249,9 +254,9 @@ def _write_fix(
         fixed, changes = gp.fix_zones(zones, **options)
         left = gp.audit_counts(gp.audit(fixed, **known))
     _io.write_layers(path, {"zones": fixed, "changes": changes})
-    click.echo(fix_text(changes))
-    click.echo(f"then left: {', '.join(f'{n} {check}' for check, n in left.items()) or 'nothing'}")
-    click.echo(f"written to {path}")
+    say(fix_text(changes))
+    say(f"then left: {', '.join(f'{n} {check}' for check, n in left.items()) or 'nothing'}")
+    say(f"written to {path}")
 
 
 def _audit_table(

@@ -162,13 +162,13 @@ def read_register(path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``code`` and ``state``, text, by whatever known name they go in the file; other
-        columns pass through.
+        Columns ``code`` and, where the file has one, ``state``, text, by whatever known name they
+        go there; other columns pass through.
 
     Raises
     ------
     InputError
-        If the file is no table, or lacks one of the two.
+        If the file is no table, or has no codes.
     """
     from gridpart import _io
 
@@ -177,11 +177,12 @@ def read_register(path: Path) -> pd.DataFrame:
     names = {}
     for ours, headers in REGISTER_HEADERS.items():
         theirs = next((plain[word] for word in headers if word in plain), None)
-        if theirs is None:
+        if theirs is not None:
+            names[theirs] = ours
+        elif ours == "code":
             there = ", ".join(map(str, table.columns))
             raise InputError(
                 f"{path}: a register needs a column {ours!r} (or {', '.join(headers[1:])}); "
                 f"there are: {there}"
             )
-        names[theirs] = ours
     return table.rename(columns=names)

@@ -27,6 +27,7 @@ __all__ = [
     "lines",
     "output",
     "read_one",
+    "say",
     "size_option",
 ]
 
@@ -36,6 +37,12 @@ PLAN, JSON, HTML, SHEET = (".gpkg",), (".json",), (".html", ".htm"), (".xlsx",)
 MAP = (".png", ".pdf", ".svg")
 FILE = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text; names out of files may hold what a terminal would obey."""
+    shown = (letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+    click.echo("".join(shown), err=err)
 
 
 def as_size(text: str) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gridpart.cli.options import FILE, PLAN, lines, output, read_one
+from gridpart.cli.options import FILE, PLAN, lines, output, read_one, say
 
 if TYPE_CHECKING:
     from gridpart.plan import Plan
@@ -190,9 +190,9 @@ def _is_number(text: str) -> bool:
 
 
 def _report_plan(plan: Plan, path: Path) -> None:
-    click.echo(str(plan).strip("<>").replace("Plan: ", "", 1))
+    say(str(plan).strip("<>").replace("Plan: ", "", 1))
     for _, row in plan.exceptions.head(10).iterrows():
-        click.echo(f"  {row['grid']}: {row['reason']}: {row['advice']}")
+        say(f"  {row['grid']}: {row['reason']}: {row['advice']}")
     if len(plan.exceptions) > 10:
-        click.echo(f"  and {len(plan.exceptions) - 10} more in the layer exceptions")
-    click.echo(f"plan written to {path}")
+        say(f"  and {len(plan.exceptions) - 10} more in the layer exceptions")
+    say(f"plan written to {path}")

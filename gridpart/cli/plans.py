@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gridpart.cli.inputs import plan_at
-from gridpart.cli.options import FILE, MAP, PLAN, SHEET, output, read_one
+from gridpart.cli.options import FILE, MAP, PLAN, SHEET, output, read_one, say
 from gridpart.errors import InputError
 
 __all__ = ["code", "demo", "map_", "staff", "warm"]
@@ -33,7 +33,7 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
         raise InputError(f"{plan}: the units have no column {parent_col!r}; they have: {columns}")
     communities = uncoded.grids["within"].nunique()
     if parent_code is not None and communities > 1:
-        click.echo(
+        say(
             f"note: {communities} communities share the parent {parent_code}; a column of codes "
             "(--parent-col) gives each its own",
             err=True,
@@ -41,8 +41,8 @@ def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | No
     coded = gp.assign_codes(uncoded, parent=parent_col or str(parent_code))
     coded.save(output)
     codes = coded.grids["grid_code"]
-    click.echo(f"{len(codes)} grids coded, {codes.min()} to {codes.max()}")
-    click.echo(f"plan written to {output}")
+    say(f"{len(codes)} grids coded, {codes.min()} to {codes.max()}")
+    say(f"plan written to {output}")
 
 
 @click.command()
@@ -59,8 +59,8 @@ def staff(plan: Path, roster: Path, output: Path) -> None:
     grids = gp.read_plan(plan).grids
     staffing = gp.assign_posts(grids, read_roster(roster))
     write_staff_workbook(staffing, grids, output)
-    click.echo(str(staffing))
-    click.echo(f"workbook written to {output}")
+    say(str(staffing))
+    say(f"workbook written to {output}")
 
 
 @click.command("map")
@@ -89,7 +89,7 @@ def map_(
     if boundary is not None:
         outline = read_one(boundary, boundary_layer, "--boundary-layer")
     write_map(plan_at(plan, level), output, boundary=outline, **options)
-    click.echo(f"map written to {output}")
+    say(f"map written to {output}")
 
 
 @click.command()
@@ -106,6 +106,6 @@ def warm() -> None:
     """Compile the engine now, so that no later command waits for it."""
     from gridpart.engine import warm_up
 
-    click.echo("compiling the engine ...", err=True)
+    say("compiling the engine ...", err=True)
     warm_up()
-    click.echo("the engine is compiled")
+    say("the engine is compiled")

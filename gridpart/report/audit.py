@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from gridpart._excel import display_width
 from gridpart._io import PathLike, write_bytes, write_layers
 from gridpart.coverage import Comparison, audit_ok
 from gridpart.coverage.catalogue import CATALOGUE, SEVERITIES, Check
 from gridpart.coverage.scope import TOPICS
 from gridpart.report.audit_data import columns_of, is_missing
-from gridpart.report.audit_map import draw_map
+from gridpart.report.audit_map import draw_map, shortened
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -32,7 +33,7 @@ __all__ = [
 
 SCREEN_LINES = 20
 SCREEN_COLUMNS = 100
-IDS_SHOWN = 8
+IDS_SHOWN, LONGEST_ID, LONGEST_MESSAGE = 8, 60, 600
 LAYERS = {0: "findings_points", 1: "findings_lines", 2: "findings_polygons"}
 LAYER_WITHOUT = "findings_without_geometry"
 SEVERITY_CHINESE = {"error": "错误", "warning": "警告", "note": "提示"}
@@ -156,7 +157,7 @@ def audit_text(findings: gpd.GeoDataFrame, *, since: Comparison | None = None) -
         lines.append(f"  since the last audit: {_since_text(since)}")
     lines += _scope_lines(findings)
     summaries = _summaries(findings)
-    room = SCREEN_LINES - len(lines) - 1
+    room = max(SCREEN_LINES - len(lines) - 1, 1)
     for item in summaries[:room]:
         rows = findings[
             (findings["severity"] == item.severity) & (findings["check"] == item.check.id)
@@ -167,9 +168,21 @@ def audit_text(findings: gpd.GeoDataFrame, *, since: Comparison | None = None) -
         lines.append(f"  {item.severity:<7} {item.check.id:<22} {item.n:>5}  {example}")
     if len(summaries) > room:
         lines.append(f"  and {len(summaries) - room} more kinds")
-    return "\n".join(
-        line if len(line) <= SCREEN_COLUMNS else line[: SCREEN_COLUMNS - 1] + "…" for line in lines
-    )
+    return "\n".join(map(_on_screen, lines))
+
+
+def _on_screen(line: str) -> str:
+    """A line as a terminal can show it: names may hold anything, and Chinese takes two columns."""
+    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
+    if display_width(line) <= SCREEN_COLUMNS:
+        return line
+    kept, width = [], 1
+    for letter in line:
+        width += display_width(letter)
+        if width > SCREEN_COLUMNS:
+            break
+        kept.append(letter)
+    return "".join(kept) + "…"
 
 
 def _since_text(since: Comparison) -> str:
@@ -233,6 +246,9 @@ def write_audit_html(
     zones: gpd.GeoDataFrame | None = None,
     id: str | None = None,
     boundary: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    barriers: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    crossings: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    excluded: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
     title: str = "Coverage audit",
     since: Comparison | None = None,
 ) -> None:
@@ -244,8 +260,8 @@ def write_audit_html(
         From :func:`gridpart.audit`.
     path : str or path
         The file.
-    zones, boundary : GeoDataFrame, optional
-        Drawn below the findings.
+    zones, boundary, barriers, crossings, excluded : GeoDataFrame or GeoSeries, optional
+        What the audit was given, in any CRS; drawn below the findings.
     id : str, optional
         Column of `zones` with their names; default ``grid`` if there is one, else the index.
     title : str
@@ -265,14 +281,17 @@ def write_audit_html(
     """
     if since is not None:
         findings = since.findings
-    write_bytes(path, _page(findings, zones, id, boundary, title, since).encode("utf-8"))
+    ground = {
+        "boundary": boundary, "barriers": barriers, "crossings": crossings, "excluded": excluded,
+    }  # fmt: skip
+    write_bytes(path, _page(findings, zones, id, ground, title, since).encode("utf-8"))
 
 
 def _page(
     findings: gpd.GeoDataFrame,
     zones: gpd.GeoDataFrame | None,
     id: str | None,
-    boundary: Any,
+    ground: dict[str, Any],
     title: str,
     since: Comparison | None,
 ) -> str:
@@ -300,7 +319,7 @@ def _page(
         ],
         scope=scope_lists(findings),
         since=None if since is None else _since_lists(since),
-        map=draw_map(findings, zones, boundary, names=names, labels=_labels(zones, id, names)),
+        map=draw_map(findings, zones, names=names, labels=_labels(zones, id, names), **ground),
         zone_count=None if zones is None else len(zones),
         crs="" if findings.crs is None else findings.crs.name,
     )
@@ -359,10 +378,15 @@ def _table_row(row: Mapping[str, Any]) -> dict[str, Any]:
     area = row["area_m2"]
     return {
         **row,
-        "ids": "; ".join(ids[:IDS_SHOWN]) + (f" and {hidden} more" if hidden > 0 else ""),
+        "ids": "; ".join(shortened(name, LONGEST_ID) for name in ids[:IDS_SHOWN])
+        + (f" and {hidden} more" if hidden > 0 else ""),
+        "message": shortened(row["message"], LONGEST_MESSAGE),
+        "advice": shortened(row["advice"], LONGEST_MESSAGE),
         "check_data": CATALOGUE[row["check"]],
         "change": row.get("change"),
-        "advice_chinese": row.get("advice_chinese") or CATALOGUE[row["check"]].advice_chinese,
+        "advice_chinese": shortened(
+            row.get("advice_chinese") or CATALOGUE[row["check"]].advice_chinese, LONGEST_MESSAGE
+        ),
         "area": f"{area:,.1f}" if math.isfinite(area) else "",
         "area_key": area if math.isfinite(area) else -1,
         "households": "" if is_missing(row["households"]) else int(row["households"]),

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import geopandas as gpd
 
-__all__ = ["AuditMap", "Mark", "Shape", "draw_map"]
+__all__ = ["AuditMap", "Mark", "Shape", "draw_map", "shortened"]
 
 WIDTH = 1000.0
 MARGIN = 16.0
 MOST_LABELS = 2000
 WIDE, NARROW, PADDING = 1.0, 0.6, 0.4  # of the font size
 MOST_MARKS = 200  # rings of one finding; a group may have thousands of places
+LONGEST_LABEL, LONGEST_NAME = 24, 80
+# Pixels by which outlines may be simplified: less than is seen when zoomed in, if they are few.
+FINE, COARSE, MOST_FINE = 0.1, 0.5, 150_000
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,18 @@ class Shape:
 
 @dataclass(frozen=True)
 class Mark:
-    """One finding on the map: its shape, and rings that show where it is however small it is."""
+    """One finding on the map: its shape, and rings that show where it is however small it is.
+
+    A ring is its middle and the size of what it is drawn round, which is seen without it where it
+    is large on the screen.
+    """
 
     row: int
     severity: str
     name: str
     path: str
     lines: bool
-    rings: tuple[tuple[float, float], ...]
+    rings: tuple[tuple[float, float, float], ...]
     places: int = 0
 
 
@@ -64,6 +71,10 @@ class AuditMap:
     labelled: bool
     scale_px: float
     scale_text: str
+    barrier_lines: str = ""
+    barrier_areas: str = ""
+    crossings: str = ""
+    excluded: str = ""
 
 
 class _Frame:
@@ -102,6 +113,9 @@ def draw_map(
     *,
     names: list[str],
     labels: list[str],
+    barriers: Any = None,
+    crossings: Any = None,
+    excluded: Any = None,
 ) -> AuditMap | None:
     """Lay out the drawing; None if there is nothing that has a place.
 
@@ -115,6 +129,8 @@ def draw_map(
         What each zone is called.
     labels : list of str
         What is written on each zone where it fits.
+    barriers, crossings, excluded : GeoDataFrame or GeoSeries, optional
+        Drawn where they lie in view.
     """
     ground = _shapes(zones, findings.crs)
     border = _shapes(boundary, findings.crs)
@@ -125,16 +141,49 @@ def draw_map(
         return None
     frame = _Frame(shapely.total_bounds(everything))
     metres, text = _round_length(frame.width / frame.scale / 5)
+    detail = FINE if shapely.get_num_coordinates(ground).sum() <= MOST_FINE else COARSE
+    view = shapely.box(*shapely.total_bounds(everything)).buffer(MARGIN / frame.scale, 0)
+    lines, areas = _clipped(barriers, findings.crs, view)
     return AuditMap(
         width=frame.width,
         height=frame.height,
-        zones=tuple(_zone(frame, *zone) for zone in zip(ground, names, labels, strict=True)),
+        zones=tuple(
+            _zone(frame, *zone, detail) for zone in zip(ground, names, labels, strict=True)
+        ),
         boundary=frame.path(shapely.union_all(shapely.make_valid(border))) if len(border) else "",
         marks=tuple(_marks(frame, findings, places)),
         labelled=len(names) <= MOST_LABELS,
         scale_px=metres * frame.scale,
         scale_text=text,
+        barrier_lines=frame.path(lines, detail=FINE),
+        barrier_areas=frame.path(areas, detail=FINE),
+        crossings=_crossings(frame, crossings, findings.crs, view, [lines, areas]),
+        excluded=frame.path(_clipped(excluded, findings.crs, view)[1], detail=FINE),
     )
+
+
+def _clipped(layer: Any, crs: Any, view: Any) -> tuple[Any, Any]:
+    """Lines and areas of a layer that lie in view, each united."""
+    shapes = shapely.make_valid(_shapes(layer, crs))
+    shapes = shapely.get_parts(shapely.intersection(shapes, view))
+    dimensions = shapely.get_dimensions(shapes)
+    return (
+        shapely.multilinestrings(shapes[dimensions == 1]),
+        shapely.union_all(shapes[dimensions == 2]),
+    )
+
+
+def _crossings(frame: _Frame, layer: Any, crs: Any, view: Any, barriers: list[Any]) -> str:
+    """SVG path of a dot for each crossing, where it meets its barrier."""
+    shapes = _shapes(layer, crs)
+    shapes = shapes[shapely.intersects(shapely.make_valid(shapes), view)]
+    across = shapely.geometrycollections([shape for shape in barriers if not shape.is_empty])
+    if not len(shapes):
+        return ""
+    if not across.is_empty:
+        shapes = shapely.get_point(shapely.shortest_line(across, shapes), 0)
+    spots = frame.pixels(shapely.get_coordinates(shapely.centroid(shapes)))
+    return "".join(f"M{x:.1f} {y:.1f}h0" for x, y in spots)
 
 
 def _shapes(layer: Any, crs: Any) -> NDArray[np.object_]:
@@ -151,16 +200,18 @@ def _shapes(layer: Any, crs: Any) -> NDArray[np.object_]:
     return shapes
 
 
-def _zone(frame: _Frame, shape: Any, name: str, label: str) -> Shape:
-    if shape.is_empty or not shapely.area(shape):
-        return Shape("" if shape.is_empty else frame.path(shape), name)
+def _zone(frame: _Frame, shape: Any, name: str, label: str, detail: float) -> Shape:
+    name = shortened(name, LONGEST_NAME)
+    path = "" if shape.is_empty else frame.path(shape, detail=detail)
+    if not path or not shapely.area(shape):
+        return Shape(path, name)
     spot = shapely.point_on_surface(shapely.make_valid(shape))
     middle, width, height = _room(shape, spot.x, spot.y)
     x, y = frame.pixels(np.array([[middle, spot.y]]))[0]
     return Shape(
-        frame.path(shape),
+        path,
         name,
-        label,
+        label if len(label) <= LONGEST_LABEL else "",
         round(float(x), 1),
         round(float(y), 1),
         round(width * frame.scale, 1),
@@ -198,6 +249,8 @@ def _marks(frame: _Frame, findings: Any, shapes: NDArray[np.object_]) -> list[Ma
         places = shapely.get_parts(shape)
         parts = places[:MOST_MARKS]
         spots = frame.pixels(shapely.get_coordinates(shapely.point_on_surface(parts)))
+        west, south, east, north = shapely.bounds(parts).T
+        sizes = np.maximum(east - west, north - south) * frame.scale
         flat = shapely.get_dimensions(shape) == 0
         marks.append(
             Mark(
@@ -206,11 +259,19 @@ def _marks(frame: _Frame, findings: Any, shapes: NDArray[np.object_]) -> list[Ma
                 name=check,
                 path="" if flat else frame.path(shape, detail=0.1),
                 lines=shapely.get_dimensions(shape) == 1,
-                rings=tuple((round(float(x), 1), round(float(y), 1)) for x, y in spots),
+                rings=tuple(
+                    (round(float(x), 1), round(float(y), 1), round(float(size), 1))
+                    for (x, y), size in zip(spots, sizes, strict=True)
+                ),
                 places=len(places),
             )
         )
     return marks[::-1]
+
+
+def shortened(text: str, longest: int) -> str:
+    """Begin of a text that is too long to be read."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _round_length(metres: float) -> tuple[float, str]:
