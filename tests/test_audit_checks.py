@@ -301,6 +301,10 @@ def test_a_shoreline_drawn_twice_is_one_finding_of_a_kind(zones, units) -> None:
     assert sorted(rows["check"]) == ["gap", "spill"]
     assert (rows["severity"] == "warning").all()
     assert audit_counts(findings)["gap"] == 12
+    # of one side alone, or without units, it is no line drawn twice
+    findings = audit(zones, boundary=boundary)
+    assert set(findings.loc[findings["check"].isin(["gap", "spill"]), "severity"]) == {"error"}
+    findings = audit(zones, boundary=boundary, units=units, unit_id="unit")
     outside = box(*zones.total_bounds).difference(boundary.iloc[0])
     assert rows.set_index("check")["area_m2"]["spill"] == pytest.approx(outside.area)
     # somebody lives in one of the gaps

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gridpart.coverage.scene import Scene
 from gridpart.coverage.territory import polygonal, true_pieces
 
-__all__ = ["MANY", "along_the_rim", "beyond_scope", "without_excluded"]
+__all__ = ["MANY", "along_the_rim", "beyond_scope", "drawn_twice", "without_excluded"]
 
 Geometries = NDArray[np.object_]
 Bools = NDArray[np.bool_]
@@ -59,6 +59,16 @@ def beyond_scope(scene: Scene, pieces: Geometries) -> Bools:
     if area[large].sum() < scene.limits["other_scope"] * shapely.area(scene.boundary):
         large[:] = False
     return large
+
+
+def drawn_twice(scene: Scene) -> bool:
+    """Whether zones and boundary follow the same line in two drawings, and no unit tells otherwise.
+
+    The lines then cross each other again and again: slender ground is left out on one side, and
+    spilt on the other.
+    """
+    sides = (scene.gaps, scene.spills[1])
+    return len(scene.unit_ids) > 0 and all(along_the_rim(scene, p).sum() >= MANY for p in sides)
 
 
 def along_the_rim(scene: Scene, pieces: Geometries) -> Bools:

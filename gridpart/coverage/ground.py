@@ -12,7 +12,13 @@ import numpy as np
 import shapely
 
 from gridpart.coverage.borders import near_misses
-from gridpart.coverage.causes import MANY, along_the_rim, beyond_scope, without_excluded
+from gridpart.coverage.causes import (
+    MANY,
+    along_the_rim,
+    beyond_scope,
+    drawn_twice,
+    without_excluded,
+)
 from gridpart.coverage.findings import Finding
 from gridpart.coverage.scene import Scene
 from gridpart.coverage.territory import is_wide
@@ -81,7 +87,7 @@ def _other_scope(scene: Scene, pieces: Any) -> Finding:
 
 def _rim_gap(scene: Scene, pieces: Any) -> Finding:
     """Gaps along the boundary's line, which the zones follow in another drawing."""
-    near = np.unique(scene.cover.tree.query(pieces, "dwithin", scene.tolerance)[1])
+    near = np.unique(np.concatenate([_border_shares(scene, piece)[0] for piece in pieces]))
     lost = np.unique(np.concatenate([scene.lost_on(piece) for piece in pieces]))
     return Finding(
         "gap",
@@ -91,15 +97,10 @@ def _rim_gap(scene: Scene, pieces: Any) -> Finding:
         shapely.MultiPolygon(list(pieces)),
         scene.households_at(lost),
         n=len(pieces),
-        severity=_of_the_rim(scene, lost),
+        severity="warning" if drawn_twice(scene) and not len(lost) else None,
         advice=RIM_ADVICE,
         advice_chinese=RIM_ADVICE_CHINESE,
     )
-
-
-def _of_the_rim(scene: Scene, lost: Any) -> str | None:
-    """A line drawn twice is a warning where units tell that nobody is left out; else unchanged."""
-    return "warning" if len(scene.unit_ids) and not len(lost) else None
 
 
 def _hole(scene: Scene) -> Iterator[Finding]:
@@ -138,7 +139,7 @@ def _bare_ground(scene: Scene, check: str, pieces: Any) -> Iterator[Finding]:
         )
     small &= is_wide(pieces, scene.limits["sliver_gap"])
     if small.any():
-        near = np.unique(scene.cover.tree.query(pieces[small], "dwithin", scene.tolerance)[1])
+        near = np.unique(np.concatenate([_border_shares(scene, p)[0] for p in pieces[small]]))
         yield Finding(
             "sliver_gap",
             f"slivers that no zone covers, each below {least:g} m²: {small.sum()}",
@@ -168,7 +169,7 @@ def _households_on(scene: Scene, piece: Any) -> int | None:
 
 def _spill(scene: Scene) -> Iterator[Finding]:
     """Zones that leave the boundary; along its line, where many do, as one row."""
-    rows, shapes = scene.cover.spill(scene.boundary)
+    rows, shapes = scene.spills
     least = scene.limits["spill"]
     small = shapely.area(shapes) < least
     rim = along_the_rim(scene, shapes) & ~small
@@ -188,7 +189,7 @@ def _spill(scene: Scene) -> Iterator[Finding]:
             scene.zones.named(rows[rim]),
             shapely.union_all(shapes[rim]),
             n=int(rim.sum()),
-            severity="warning",
+            severity="warning" if drawn_twice(scene) else None,
             advice=RIM_ADVICE,
             advice_chinese=RIM_ADVICE_CHINESE,
         )

@@ -123,6 +123,11 @@ class Scene:
         return self.cover.gaps(self.boundary)
 
     @cached_property
+    def spills(self) -> tuple[NDArray[np.int64], Geometries]:
+        """Zones that leave the boundary, and the ground of each outside it."""
+        return self.cover.spill(self.boundary)
+
+    @cached_property
     def located(self) -> Located:
         """Zones of every unit."""
         return locate(self.unit_shapes, self.cover)

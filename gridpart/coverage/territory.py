@@ -209,7 +209,7 @@ class Cover:
     def holes(self) -> Geometries:
         """Connected pieces of uncovered ground that zones enclose."""
         # A crack of no width between unmatched borders would open a hole to the outside.
-        margin = self.tolerance
+        margin = self.tolerance / 2
         shell = shapely.buffer(self.union, margin, join_style="mitre")
         rings = [
             shapely.get_interior_ring(part, k)
