@@ -667,10 +667,12 @@ def test_staff_tables_rosters_and_our_own_workbook(source, tmp_path):
 
     plain = tmp_path / "plain.csv"
     plain.write_text("网格编号,人员编号,备注\n007,a,\n008,a,x\n,b,\n", encoding="gb18030")
-    assert read_staff(plain).to_numpy().tolist() == [["a", "007"], ["a", "008"]]
+    assert read_staff(plain).fillna("").to_numpy().tolist() == [
+        ["a", "007"], ["a", "008"], ["b", ""],
+    ]  # fmt: skip
     titled = tmp_path / "titled.csv"
     titled.write_text("网格员花名册,,\n编号,岗位,网格\n001,网格长,g1\n002,网格长,\n")
-    assert read_staff(titled).to_numpy().tolist() == [["001", "g1"]]
+    assert read_staff(titled).fillna("").to_numpy().tolist() == [["001", "g1"], ["002", ""]]
 
     with pytest.raises(gp.InputError, match="no column says the zone of a post"):
         read_staff(roster)
@@ -699,3 +701,65 @@ def test_flags_that_need_zones_say_so_of_a_table(source, capsys):
     for flag in ("--level", "--within", "--min-area"):
         assert flag in said
     assert "only with ZONES" in said
+
+
+def counts_of(path: Path) -> dict[str, int]:
+    return json.loads(path.read_text(encoding="utf-8"))["counts"]
+
+
+def test_every_input_of_the_audit_has_a_flag(units, tmp_path):
+    """One fault for each: a flag that is not handed on finds nothing."""
+    zones = units.assign(
+        street=["s1"] * 24 + ["s2"] * 24,
+        town=["t1"] * 20 + ["t2"] * 28,  # s1 lies in two towns
+        code=[f"{PARENT}{k:03d}" for k in range(1, 49)],
+    ).drop(index=9)
+    units["estate"] = np.where(units["unit"].isin(["u20", "u21"]), "Lotus Court", None)
+    units["site"] = np.where(units["unit"] == "u30", "school", None)
+    units.loc[30, "geometry"] = box(600, 300, 650, 400)
+    units = pd.concat([units, units.iloc[[30]].assign(unit="u30b", site=None)])
+    units.loc[units["unit"] == "u30b", "geometry"] = box(650, 300, 700, 400)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    paths = {name: folder / f"{name}.gpkg" for name in ("zones", "units", "water", "wards")}
+    zones.to_file(paths["zones"])
+    units.to_file(paths["units"])
+    hole = gpd.GeoDataFrame(geometry=[box(100, 100, 200, 200)], crs=units.crs)
+    hole.to_file(paths["water"], layer="ponds")
+    hole.to_file(paths["water"], layer="other")
+    halves = [box(0, 0, 350, 600), box(350, 0, 800, 600)]
+    wards = gpd.GeoDataFrame({"ward": ["w", "e"]}, geometry=halves, crs=units.crs)
+    wards.to_file(paths["wards"])
+    codes = zones["code"].drop(index=5)
+    states = ["停用" if k == 2 else "在用" for k in range(len(codes))]
+    pd.DataFrame({"编码": codes, "状态": states}).to_excel(folder / "register.xlsx", index=False)
+    posts = pd.DataFrame({"post_id": "p", "grid": zones["unit"].drop(index=3)})
+    posts["post_id"] = [f"p{k}" for k in range(len(posts))]
+    posts.to_csv(folder / "staff.csv", index=False)
+    out = tmp_path / "a.json"
+    call = ["audit", paths["zones"], "--id", "unit", "--json", out]
+    of_units = ["--units", paths["units"], "--unit-id", "unit"]
+
+    for flags, check, expected in (
+        (["--excluded", paths["water"], "--excluded-layer", "ponds"], "excluded_ground", 1),
+        (["--communities", paths["wards"], "--community-id", "ward"], "crosses_community", 6),
+        ([*of_units, "--compound", "estate"], "compound_split", 1),
+        ([*of_units, "--exclusive", "site"], "exclusive_mixed", 1),
+        (["--level-col", "street", "--level-col", "town"], "not_nested", 1),
+        (["--code", "code", "--register", folder / "register.xlsx"], "code_retired", 1),
+        (["--staff", folder / "staff.csv"], "no_staff", 1),
+        (["--tolerance", "hole=20000"], "hole", 0),
+        (["--min-area", "20000"], "hole", 0),
+        ([], "hole", 1),
+    ):
+        run(*call, *flags)
+        assert counts_of(out).get(check, 0) == expected, (check, counts_of(out))
+
+    # and without zones, of the units alone
+    table = ["audit", *of_units, "--assignment", "unit", "--json", out]
+    run(*table, "--staff", folder / "staff.csv")
+    assert counts_of(out)["no_staff"] == 3  # and of the two units without a zone
+    lines = gpd.GeoSeries([shapely.LineString([(0, 150), (800, 150)])], crs=units.crs)
+    lines.to_file(folder / "river.gpkg")
+    run(*table, "--barriers", folder / "river.gpkg")
+    assert "barriers" in json.loads(out.read_text())["scope"]["topics"]

@@ -32,7 +32,9 @@ __all__ = ["audit"]
 
 DRAWN = ("boundary", "barriers", "crossings", "excluded")
 LAYERS = (*DRAWN, "communities")
-OF_UNITS = ("unit_id", "unit_within", "households", "assignment", "compound", "exclusive")
+OF_UNITS = (
+    "unit_id", "unit_within", "households", "assignment", "compound", "exclusive", "levels",
+)  # fmt: skip
 OF_FIX = ("id", "boundary", "tolerance", "min_area")
 OF_FIX_WITH_UNITS = ("units", "unit_id", "households")
 
@@ -148,8 +150,7 @@ def audit(
     old = _earlier(since, ticked)
     known: dict[str, Any] = {}
     if zones is None:
-        given = options | {name: path for name, (path, _) in files.items()}
-        found, frame = _audit_table(units, units_layer, given)
+        found, frame = _audit_table(units, units_layer, options, files)
     else:
         frame, known = read_zones(zones, options.pop("layer"), options.pop("level"))
         known.update(_given(options, files))
@@ -260,7 +261,10 @@ def _write_fix(
 
 
 def _audit_table(
-    units: Path | None, layer: str | None, options: dict[str, Any]
+    units: Path | None,
+    layer: str | None,
+    options: dict[str, Any],
+    files: dict[str, tuple[Path | None, str | None]],
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame | None]:
     """Findings of units that name their zone, and the ground of the zones where they have one."""
     import inspect
@@ -272,12 +276,12 @@ def _audit_table(
     assignment = options.pop("assignment")
     if units is None or assignment is None:
         raise click.UsageError("give ZONES, or --units and --assignment")
-    given = {name: value for name, value in options.items() if value is not None}
+    given = [name for name, value in options.items() if value is not None]
+    given += [name for name, (path, _) in files.items() if path is not None]
     idle = [name for name in given if name not in inspect.signature(gp.audit_assignment).parameters]
     if idle:
-        flags = ", ".join(_flag(name) for name in idle)
-        raise click.UsageError(f"{flags}: only with ZONES")
-    known = _given(given, {})
+        raise click.UsageError(f"{', '.join(map(_flag, idle))}: only with ZONES")
+    known = _given(options, files)
     is_table = units.suffix.lower() in _io.TABLE_SUFFIXES
     table = _io.read_table(units) if is_table else gp.read_units(units, layer=layer)
     return gp.audit_assignment(table, assignment, **known), assigned_grids(table, assignment)

@@ -125,8 +125,7 @@ def read_staff(path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``post_id`` and ``grid``, text; a row a post and zone. Posts of a roster without
-        a zone are left out.
+        Columns ``post_id`` and ``grid``, text; a row a post and zone.
 
     Raises
     ------
@@ -152,8 +151,7 @@ def read_staff(path: Path) -> pd.DataFrame:
                 f"{path}: no column says the zone of a post; it may be named {known_names('grid')}"
             )
     columns = [found["post_id"][0], found["grid"][0]]
-    staff = table.iloc[:, columns].set_axis(["post_id", "grid"], axis=1)
-    return staff[staff["grid"].notna()].reset_index(drop=True)
+    return table.iloc[:, columns].set_axis(["post_id", "grid"], axis=1).reset_index(drop=True)
 
 
 def read_register(path: Path) -> pd.DataFrame:
