@@ -428,3 +428,15 @@ def test_a_table_without_zones_takes_the_same_tables(zones, units) -> None:
         "no_staff": 1, "code_unregistered": 1,
     }  # fmt: skip
     assert {"barriers", "compounds", "register", "staff"} <= set(findings.attrs["scope"]["topics"])
+
+
+def test_a_part_hardly_wider_than_the_tolerance_is_a_part() -> None:
+    shape = shapely.MultiPolygon([box(0, 0, 9, 9), box(20, 0, 20.0018, 0.006)])
+    found = only(audit(gpd.GeoDataFrame(geometry=[shape], crs=CRS)), "multipart")
+    assert found["severity"] == "warning"
+
+
+def test_enclosed_slivers_hardly_wider_than_the_tolerance_are_found(zones) -> None:
+    zones.loc[[8], "geometry"] = box(200 + 0.0013, 200, 300, 300)
+    assert told(audit(zones)) == {"sliver_gap": 1}
+    assert told(audit(zones, boundary=extent(zones))) == {"sliver_gap": 1}

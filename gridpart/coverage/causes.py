@@ -67,7 +67,7 @@ def drawn_twice(scene: Scene) -> bool:
     The lines then cross each other again and again: slender ground is left out on one side, and
     spilt on the other.
     """
-    sides = (scene.gaps, scene.spills[1])
+    sides = (scene.gaps, shapely.get_parts(scene.spills[1]))
     return len(scene.unit_ids) > 0 and all(along_the_rim(scene, p).sum() >= MANY for p in sides)
 
 

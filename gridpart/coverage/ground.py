@@ -173,7 +173,7 @@ def _spill(scene: Scene) -> Iterator[Finding]:
     least = scene.limits["spill"]
     small = shapely.area(shapes) < least
     rim = along_the_rim(scene, shapes) & ~small
-    if rim.sum() < MANY:
+    if rim.sum() < MANY and not drawn_twice(scene):
         rim[:] = False
     lone = ~(small | rim)
     for row, shape in zip(rows[lone], shapes[lone], strict=True):
