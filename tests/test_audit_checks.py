@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import shapely
 from shapely import box
 
 import gridpart as gp
-from gridpart.coverage import audit, audit_counts, audit_inputs, audit_ok
+from gridpart.coverage import CATALOGUE, audit, audit_counts, audit_inputs, audit_ok
 from gridpart.errors import CRSError, GridpartWarning, InputError
 
 CRS = "EPSG:4547"
@@ -440,3 +442,22 @@ def test_enclosed_slivers_hardly_wider_than_the_tolerance_are_found(zones) -> No
     zones.loc[[8], "geometry"] = box(200 + 0.0013, 200, 300, 300)
     assert told(audit(zones)) == {"sliver_gap": 1}
     assert told(audit(zones, boundary=extent(zones))) == {"sliver_gap": 1}
+
+
+# --------------------------------------------------------------------------- documentation
+
+
+def test_the_list_of_checks_says_what_the_catalogue_says() -> None:
+    lines = (Path(__file__).parents[1] / "docs" / "checks.md").read_text("utf-8").splitlines()
+    listed = {}
+    for line in lines:
+        if line.startswith("| `"):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            listed[cells[0].strip("`")] = cells[1:]
+    assert set(listed) == set(CATALOGUE)
+    for name, check in CATALOGUE.items():
+        size = "" if check.tolerance is None else f"{check.tolerance:g} {check.unit}"
+        assert listed[name] == [
+            check.severity, size.replace("m2", "m²"), check.english, check.chinese, check.advice,
+            check.advice_chinese,
+        ]  # fmt: skip
