@@ -1,4 +1,4 @@
-"""The quick search for zones that touch at a point, held against a slow and simple one."""
+"""What the audit does to be quick with many zones, held against slow and simple ways."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, Point, Polygon, box
 
 import gridpart as gp
-from gridpart.coverage import contacts
+from gridpart.coverage import contacts, territory
 from gridpart.coverage.territory import Cover
 
 TOLERANCE = 0.001
@@ -174,3 +174,44 @@ def test_the_audit_looks_closely_where_borders_do_not_match():
     (found,) = gp.audit(zones).itertuples()
     assert (found.check, found.ids, found.n) == ("point_contact", "1;3", 1)
     assert found.geometry.equals(shapely.MultiPoint([Point(18, 18)]))
+
+
+def clustered():
+    """Squares of which nearly all lie together and one far away, one of two parts, one empty."""
+    near = fishnet(9)
+    return [*near[2:], MultiPolygon(near[:2]), Polygon(), box(1e6, 1e6, 1e6 + 9, 1e6 + 9)]
+
+
+UNITED = {
+    "town": lambda: gp.county_town(600, seed=5).units.geometry.tolist(),
+    "squares": lambda: fishnet(12),
+    "with holes": lambda: [zone for k, zone in enumerate(fishnet(12)) if k % 7],
+    "one above another": lambda: [box(0, y, 10, y + 1) for y in range(60)],
+    "clustered": clustered,
+    "only empty": lambda: [Polygon()] * 40,
+}
+
+
+@pytest.mark.parametrize("make", UNITED.values(), ids=UNITED)
+@pytest.mark.parametrize("block", [1, 3, 8])
+def test_zones_united_in_blocks_are_the_ground_of_all_at_once(make, block, monkeypatch):
+    zones = np.array(make(), dtype=object)
+    random = np.random.default_rng(block)
+    monkeypatch.setattr(territory, "BLOCK_ZONES", block)
+    blockwise = shapely.normalize(territory.united(zones[random.permutation(len(zones))]))
+    assert blockwise.equals_exact(shapely.normalize(shapely.coverage_union_all(zones)))
+    assert territory.united(zones[:0]).equals(Polygon())
+
+
+def test_the_audit_of_blocks_finds_the_same(monkeypatch):
+    zones = [zone for k, zone in enumerate(fishnet(8)) if k not in (9, 30, 31)]
+    zones[20] = box(20, 41, 30, 57)
+    frame = gpd.GeoDataFrame(geometry=zones, crs="EPSG:4547")
+    boundary = gpd.GeoSeries([box(0, 0, 81, 80)], crs="EPSG:4547")
+    whole = gp.audit(frame, boundary=boundary)
+    monkeypatch.setattr(territory, "BLOCK_ZONES", 4)
+    blockwise = gp.audit(frame, boundary=boundary)
+    columns = ["check", "ids", "n", "message"]
+    assert set(whole["check"]) >= {"gap", "overlap", "point_contact"}
+    assert blockwise[columns].equals(whole[columns])
+    assert blockwise.geometry.geom_equals(whole.geometry).all()

@@ -8,6 +8,7 @@ is left when a piece shrinks by half the tolerance on each side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,13 +22,15 @@ from scipy.sparse.csgraph import connected_components
 
 from gridpart.coverage.contacts import point_contacts
 
-__all__ = ["Cover", "Overlaps", "groups_of", "polygonal", "true_pieces"]
+__all__ = ["Cover", "Overlaps", "groups_of", "polygonal", "true_pieces", "united"]
 
 Geometries = NDArray[np.object_]
 Integers = NDArray[np.int64]
 # Area (m2) below which an intersection of two zones is what rounding leaves of a shared border.
 OVERLAP_NOISE_M2 = 0.001
 FINE_GRID_M = 1e-8
+# Zones that are united at a time.
+BLOCK_ZONES = 4096
 EMPTY = shapely.Polygon()
 
 
@@ -58,6 +61,26 @@ def is_wide(parts: Geometries, tolerance: float) -> NDArray[np.bool_]:
     unsure = np.flatnonzero(~wide & (area > 0))
     wide[unsure] = ~shapely.is_empty(shapely.buffer(parts[unsure], -tolerance / 2))
     return wide
+
+
+def united(polygons: Geometries) -> Any:
+    """The ground of zones that match each other exactly, as one geometry.
+
+    Zones are united in blocks that lie together, then the blocks: the borders inside a block are
+    gone before the next one is begun, which takes a tenth of the memory and less time.
+    """
+    polygons = polygons[~shapely.is_empty(polygons)]
+    n = len(polygons)
+    if not n:
+        return EMPTY
+    sides = math.isqrt(n // BLOCK_ZONES)
+    if sides < 2:
+        return shapely.coverage_union_all(polygons)
+    west, south, _, _ = shapely.bounds(polygons).T
+    strip = np.empty(n, dtype=np.int64)
+    strip[np.argsort(west, kind="stable")] = np.arange(n) * sides // n
+    blocks = np.array_split(np.lexsort((south, strip)), sides**2)
+    return shapely.coverage_union_all([shapely.coverage_union_all(polygons[at]) for at in blocks])
 
 
 def groups_of(n: int, first: Integers, second: Integers) -> Integers:
@@ -139,7 +162,7 @@ class Cover:
     @cached_property
     def union(self) -> Any:
         """All ground covered by at least one zone."""
-        clean = shapely.coverage_union_all(self.polygons[~self.suspect])
+        clean = united(self.polygons[~self.suspect])
         if not self.suspect.any():
             return clean
         return shapely.union_all([clean, *self.polygons[self.suspect]])
