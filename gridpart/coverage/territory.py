@@ -30,7 +30,7 @@ Integers = NDArray[np.int64]
 OVERLAP_NOISE_M2 = 0.001
 FINE_GRID_M = 1e-8
 # Zones that are united at a time.
-BLOCK_ZONES = 4096
+BLOCK_ZONES = 1024
 EMPTY = shapely.Polygon()
 
 
