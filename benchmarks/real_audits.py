@@ -27,7 +27,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -244,9 +243,7 @@ def peers(data: Path) -> dict[str, dict[str, Any]]:
             continue
         told[name] = {}
         for plan, zones in layers.items():
-            start = time.perf_counter()
-            words = check(zones, boundaries[plan])
-            told[name][plan] = f"{words}; {time.perf_counter() - start:.2f} s"
+            told[name][plan] = check(zones, boundaries[plan])
     return told
 
 
@@ -296,19 +293,11 @@ def ask_peers(python: str, data: Path) -> dict[str, dict[str, Any]]:
 def own_words(data: Path) -> dict[str, str]:
     """The same of gridpart."""
     boundary, blocks = layer(data, "city_boundary"), layer(data, "blocks2000_pop")
-    words = {}
-    for plan in PLANS:
-        zones = layer(data, plan)
-        start = time.perf_counter()
-        findings = audit(zones, boundary, blocks, FINE)
-        words[plan] = f"{_words(findings)}; {time.perf_counter() - start:.2f} s"
+    words = {plan: _words(audit(layer(data, plan), boundary, blocks, FINE)) for plan in PLANS}
     import gridpart
 
-    zones, parishes = porto(data, "official_sections"), porto(data, "parishes")
-    start = time.perf_counter()
-    findings = gridpart.audit(zones, boundary=parishes)
-    words["Porto's sections"] = f"{_words(findings)}; {time.perf_counter() - start:.2f} s"
-    return words
+    findings = gridpart.audit(porto(data, "official_sections"), boundary=porto(data, "parishes"))
+    return {**words, "Porto's sections": _words(findings)}
 
 
 def _words(findings: gpd.GeoDataFrame) -> str:
