@@ -5,12 +5,12 @@ which ``inject`` keeps apart; ``judge`` holds the findings against what was put 
 add an injector here: ``tests/test_faults.py`` asks for one of each.
 """
 
-from faults import codes, ground, people
+from faults import codes, ground, lines, people, tables
 from faults.cases import Case, Place, cases_of, porto_place, town_place
 from faults.judging import Expected, Verdict, judge
 from faults.kit import INJECTORS, Injector, inject
 
 __all__ = [
     "INJECTORS", "Case", "Expected", "Injector", "Place", "Verdict", "cases_of", "codes", "ground",
-    "inject", "judge", "people", "porto_place", "town_place",
+    "inject", "judge", "lines", "people", "porto_place", "tables", "town_place",
 ]  # fmt: skip

@@ -45,6 +45,8 @@ class Place:
     exceptions : DataFrame
         What is recorded as outside of it.
     barriers, crossings : list of geometry
+    other_crs : tuple of int
+        EPSG numbers of other systems that layers of the place may come in.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Place:
     exceptions: pd.DataFrame
     barriers: list[Any]
     crossings: list[Any]
+    other_crs: tuple[int, ...] = (4490, 4546, 3857)
 
     @cached_property
     def near(self) -> list[set[int]]:
@@ -120,6 +123,8 @@ class Case:
         Keywords of the audit that are tables, and layers of lines.
     options : dict
         Its other keywords.
+    crs : dict
+        CRS of the layers that are not in that of the place; None for those that say none.
     listed : bool
         Whether the units' table is audited, without any zone being drawn.
     """
@@ -135,6 +140,7 @@ class Case:
     lines: dict[str, list[Any]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     listed: bool = False
+    crs: dict[str, Any] = field(default_factory=dict)
 
     def copy(self) -> Case:
         """A case of its own; shapes are shared, for they are never changed."""
@@ -145,7 +151,7 @@ class Case:
         twin.units = None if self.units is None else self.units.copy()
         twin.tables = {name: table.copy() for name, table in self.tables.items()}
         twin.lines = {name: list(lines) for name, lines in self.lines.items()}
-        twin.options = dict(self.options)
+        twin.options, twin.crs = dict(self.options), dict(self.crs)
         return twin
 
     @cached_property
@@ -164,27 +170,29 @@ class Case:
 
     def audit(self) -> gpd.GeoDataFrame:
         """Run the audit. Warnings of what an input is like are no findings."""
-        crs = self.place.zones.crs
-        options = dict(self.options)
-        units = None
-        if self.units is not None:
-            shapes = [self.unit_shapes[label] for label in self.units.index]
-            units = gpd.GeoDataFrame(self.units, geometry=gpd.GeoSeries(shapes, self.units.index),
-                                     crs=crs)  # fmt: skip
+        options: dict[str, Any] = {**self.options, **self.tables}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GridpartWarning)
+            if self.units is not None:
+                options["units"] = self._layer("units", self.units, self.unit_shapes)
             if self.listed:
-                return gp.audit_assignment(units, **options)
-            if units is not None:
-                options["units"] = units
+                return gp.audit_assignment(**options)
             if self.boundary is not None:
-                options["boundary"] = gpd.GeoSeries([self.boundary], crs=crs)
+                options["boundary"] = self._in_crs("boundary", gpd.GeoSeries([self.boundary]))
             for name, lines in self.lines.items():
-                options[name] = gpd.GeoSeries(lines, crs=crs)
-            shapes = [self.shapes[label] for label in self.zones.index]
-            zones = gpd.GeoDataFrame(self.zones, geometry=gpd.GeoSeries(shapes, self.zones.index),
-                                     crs=crs)  # fmt: skip
-            return gp.audit(zones, **options, **self.tables)
+                options[name] = self._in_crs(name, gpd.GeoSeries(lines))
+            return gp.audit(self._layer("zones", self.zones, self.shapes), **options)
+
+    def _layer(self, what: str, frame: pd.DataFrame, shapes: dict[int, Any]) -> gpd.GeoDataFrame:
+        series = gpd.GeoSeries([shapes[label] for label in frame.index], frame.index)
+        return gpd.GeoDataFrame(frame, geometry=self._in_crs(what, series))
+
+    def _in_crs(self, what: str, series: gpd.GeoSeries) -> gpd.GeoSeries:
+        own = self.place.zones.crs
+        if what not in self.crs:
+            return series.set_crs(own)
+        other = self.crs[what]
+        return series if other is None else series.set_crs(own).to_crs(other)
 
 
 # --------------------------------------------------------------------------- places
@@ -249,6 +257,7 @@ def porto_place(path: Path) -> Place:
         exceptions=pd.DataFrame({"grid": [], "reason": [], "households": []}, dtype=object),
         barriers=[],
         crossings=[],
+        other_crs=(4258, 32629, 3857),
     )
     return _with_chords(place)
 
@@ -283,31 +292,94 @@ def _with_chords(place: Place) -> Place:
 
 ZONES = ["grid"]
 UNITS = ["unit_id", "households"]
+FAR_BOX = shapely.box(9e6, 9e6, 9e6 + 10, 9e6 + 10)
 
 
 def cases_of(place: Place) -> dict[str, Case]:
     """Every case of a place, by name."""
+    place = dataclasses.replace(place, zones=_grouped(place.zones), units=_in_sites(place))
+    band = {"low": place.low, "high": place.high}
+    register = pd.DataFrame({"code": place.zones["grid_code"], "state": "live"}, dtype=object)
     made = (
         _case(place, "ground", boundary=True),
+        _case(place, "edges", boundary=True),
         _case(place, "open"),
+        _case(place, "excluded", boundary=True, lines={"excluded": [FAR_BOX]}),
+        _case(place, "excluded open", lines={"excluded": [FAR_BOX]}),
         _case(place, "people", boundary=True, units=UNITS),
         _case(place, "assigned", units=[*UNITS, "grid"], assignment="grid"),
         _case(place, "counted", ["grid", "households"], units=UNITS, zone_households="households"),
-        _case(place, "band", ["grid", "kind"], units=UNITS, low=place.low, high=place.high,
-              exceptions=True),
-        _case(place, "own band", ["grid", "kind", "households", "n_units"], zone_households="households",
-              low=place.low, high=place.high, exceptions=True),
+        _case(place, "band", ["grid", "kind"], units=UNITS,
+              tables={"exceptions": place.exceptions}, **band),
+        _case(place, "own band", ["grid", "kind", "households", "n_units"],
+              tables={"exceptions": place.exceptions}, zone_households="households", **band),
         _case(place, "community", ["grid", "within"], units=[*UNITS, "community"],
               within="within", unit_within="community"),
-        _case(place, "barrier", boundary=True, lines=True),
+        _case(place, "areas", ["grid", "within"], within="within", community_id="within",
+              tables={"communities": place.zones[["within", "geometry"]].dissolve("within",
+                      as_index=False)}),
+        _case(place, "barrier", boundary=True,
+              lines={"barriers": place.barriers, "crossings": place.crossings}),
+        _case(place, "sites", units=[*UNITS, "compound", "site"], compound="compound",
+              exclusive="site"),
+        _case(place, "marked", units=[*UNITS, "marked"], exclusive="marked"),
+        _case(place, "nested", ["grid", "quarter", "within", "street"],
+              levels=["quarter", "within", "street"]),
+        _case(place, "nested units", units=[*UNITS, "micro", "grid", "community"],
+              levels=["micro", "grid", "community"]),
+        _case(place, "staffed", ["grid", "grid_code"], tables={"staff": _posts(place)}),
         _case(place, "coded", ["grid", "grid_code", "within"], code="grid_code", parent="within"),
+        _case(place, "registered", ["grid", "grid_code"], code="grid_code",
+              tables={"register": register}),
         _listed(place, "listed", assignment="grid"),
-        _listed(_unexcepted(place), "listed band", assignment="grid", low=place.low,
-                high=place.high),
+        _listed(_unexcepted(place), "listed band", assignment="grid", **band),
         _listed(place, "listed codes", assignment="grid_code", parent="community",
                 unit_within="community"),
     )  # fmt: skip
     return {case.name: case for case in made}
+
+
+def _grouped(zones: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Zones with a quarter of four zones below their community, and a street above it."""
+    number = zones.groupby("within").cumcount() // 4
+    quarter = zones["within"].astype(str) + "-Q" + number.astype(str)
+    return zones.assign(quarter=quarter, street=zones["within"].str[:9])
+
+
+def _in_sites(place: Place) -> gpd.GeoDataFrame:
+    """Units with a part of their grid, a walled compound in most grids, a site in the others."""
+    units = place.units
+    number = units.groupby("grid").cumcount() // 3
+    micro = units["grid"].astype(str) + "-M" + number.astype(str)
+    compound, site = (np.full(len(units), None, dtype=object) for _ in range(2))
+    shapes = units.geometry.to_numpy()
+    for zone in place.plain:
+        lot = place.units_at[zone]
+        if zone % 4 == 0:
+            site[lot] = f"site {zone}"
+        elif len(lot) > 2:
+            shared = shapely.length(shapely.intersection(shapes[lot[0]], shapes[lot]))
+            shared[0] = 0
+            if shared.max() > 1:
+                compound[[lot[0], lot[int(shared.argmax())]]] = f"compound {zone}"
+    marked = pd.notna(site)
+    return units.assign(micro=micro, compound=compound, site=site, marked=marked)
+
+
+def _posts(place: Place) -> pd.DataFrame:
+    """A post on every zone, by its id or its code, and some on two that border on each other."""
+    rows = [
+        {"post_id": f"P{zone}", "grid": place.zones[("grid", "grid_code")[zone % 2]][zone]}
+        for zone in place.zones.index
+    ]
+    shapes = place.zones.geometry
+    for zone in place.plain[::5]:
+        for other in sorted(place.near[zone] - {zone}):
+            if shapely.length(shapely.intersection(shapes[zone], shapes[other])) > 1:
+                rows += [{"post_id": f"Q{zone}", "grid": place.zones["grid"][z]}
+                         for z in (zone, other)]  # fmt: skip
+                break
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _case(
@@ -317,8 +389,8 @@ def _case(
     *,
     boundary: bool = False,
     units: list[str] | None = None,
-    exceptions: bool = False,
-    lines: bool = False,
+    tables: dict[str, pd.DataFrame] | None = None,
+    lines: dict[str, list[Any]] | None = None,
     **options: Any,
 ) -> Case:
     """Zones with some columns, and what else is given."""
@@ -332,8 +404,8 @@ def _case(
         boundary=place.boundary if boundary else None,
         units=None if units is None else _plain(place.units, units),
         unit_shapes={} if units is None else dict(enumerate(place.units.geometry)),
-        tables={"exceptions": place.exceptions} if exceptions else {},
-        lines={"barriers": place.barriers, "crossings": place.crossings} if lines else {},
+        tables=tables or {},
+        lines=lines or {},
         options={"id": "grid", **options},
     )
 
@@ -359,6 +431,6 @@ def _plain(frame: gpd.GeoDataFrame, columns: list[str]) -> pd.DataFrame:
     """Columns without geometry, texts as plain objects so that any value fits in."""
     kept = pd.DataFrame({name: frame[name].to_numpy() for name in columns})
     for name in columns:
-        if not pd.api.types.is_integer_dtype(kept[name]):
+        if not pd.api.types.is_integer_dtype(kept[name]) and name != "marked":
             kept[name] = kept[name].astype(object)
     return kept

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import pandas as pd
 import shapely
 
 from faults.cases import Case
@@ -59,20 +58,70 @@ def code_of_another_parent(case: Case, rng: Rng, site: Site) -> Expected | None:
     return of_zone(case, "code_wrong_parent", site.hit)
 
 
-# --------------------------------------------------------------------------- a table of units
+@injector("code_number", "coded")
+def code_as_number(case: Case, rng: Rng, site: Site) -> Expected | None:
+    code = case.zones.loc[site.hit, "grid_code"]
+    case.zones.loc[site.hit, "grid_code"] = [int(code), float(code)][rng.integers(2)]
+    return of_zone(case, "code_number", site.hit)
 
 
-def ground_of(case: Case, units: list[int]) -> Any:
-    return shapely.union_all([case.unit_shapes[unit] for unit in units])
-
-
-@injector("unit_uncovered", "listed")
-def unit_assigned_to_none(case: Case, rng: Rng, site: Site) -> Expected | None:
-    assert case.units is not None
-    units = case.place.units_at[site.hit]
-    unit = int(rng.choice(units))
-    if ground_of(case, [other for other in units if other != unit]).geom_type != "Polygon":
+@injector("code_serial_order", "coded")
+def codes_exchanged(case: Case, rng: Rng, site: Site) -> Expected | None:
+    """Two zones of a community, rows apart and with others in between, exchange their codes."""
+    zones = case.zones
+    group = zones.index[zones["within"] == zones.loc[site.hit, "within"]].tolist()
+    if not all(site.free(other) for other in group):
         return None
-    case.units.loc[unit, "grid"] = [None, "", np.nan][rng.integers(3)]
-    name = frozenset([case.unit_name(unit)])
-    return Expected("unit_uncovered", name, case.unit_shapes[unit])
+    shapes = np.array([case.shapes[zone] for zone in group], dtype=object)
+    height = np.sqrt(shapely.area(shapes).mean())
+    y = shapely.get_y(shapely.centroid(shapes))
+    here = group.index(site.hit)
+    serial = [int(code[12:]) for code in zones.loc[group, "grid_code"]]
+    far = [
+        k
+        for k in range(len(group))
+        if abs(serial[k] - serial[here]) >= 4
+        and (y[here] - y[k]) * np.sign(serial[k] - serial[here]) > 1.5 * height
+        and group[k] in case.place.plain
+    ]
+    if not far:
+        return None
+    other = group[far[rng.integers(len(far))]]
+    codes = zones.loc[[other, site.hit], "grid_code"].tolist()
+    zones.loc[[site.hit, other], "grid_code"] = codes
+    for zone in group:
+        site.take(zone)
+    names = frozenset([case.name_of(site.hit), case.name_of(other)])
+    place = shapely.union(case.shapes[site.hit], case.shapes[other])
+    return Expected("code_serial_order", names, place, n=2)
+
+
+# --------------------------------------------------------------------------- the register
+
+
+@injector("code_retired", "registered")
+def code_retired(case: Case, rng: Rng, site: Site) -> Expected | None:
+    table = case.tables["register"]
+    row = table.index[table["code"] == case.zones.loc[site.hit, "grid_code"]]
+    words = ("retired", "停用", "Inactive", "注销", " 废止 ")
+    table.loc[row, "state"] = words[rng.integers(len(words))]
+    return of_zone(case, "code_retired", site.hit)
+
+
+@injector("code_unregistered", "registered")
+def code_never_issued(case: Case, rng: Rng, site: Site) -> Expected | None:
+    table = case.tables["register"]
+    code = case.zones.loc[site.hit, "grid_code"]
+    case.tables["register"] = table[table["code"] != code]
+    return of_zone(case, "code_unregistered", site.hit)
+
+
+@injector("code_unused", "registered")
+def code_of_no_zone(case: Case, rng: Rng, site: Site) -> Expected | None:
+    table = case.tables["register"]
+    code = f"{str(case.zones.loc[site.hit, 'grid_code'])[:12]}{rng.integers(500, 1000):03d}"
+    if code in set(table["code"]):
+        return None
+    row = pd.DataFrame([{"code": code, "state": ["live", "在用"][rng.integers(2)]}], dtype=object)
+    case.tables["register"] = pd.concat([table, row], ignore_index=True)
+    return Expected("code_unused", frozenset([code]))

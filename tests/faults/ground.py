@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import shapely
 
-from faults.cases import MIN_AREA, TOLERANCE, Case, chord
+from faults.cases import MIN_AREA, TOLERANCE, Case
 from faults.judging import Expected
 from faults.kit import Site, injector
-from faults.oracle import consequences, wide_parts
+from faults.oracle import consequences
 
 Rng = np.random.Generator
 # The smallest fault is a fifth wider than the tolerance, or above it by as much in area.
@@ -346,7 +346,11 @@ def broken(shape: Any, rng: Rng) -> tuple[Any, Any] | None:
         ring = ring.copy()
         ring[[k, j]] = ring[[j, k]]
         result = shapely.Polygon(ring, shape.interiors)
-        return (result, shapely.buffer(shape, 1)) if not result.is_valid else None
+        return (
+            (result, shapely.LineString(ring[[*range(len(ring)), 0]]))
+            if (not result.is_valid)
+            else None
+        )
     result = shapely.Polygon(np.insert(ring, k + 1, points, axis=0), shape.interiors)
     return (result, place) if not result.is_valid else None
 
@@ -429,110 +433,3 @@ def zone_copied(case: Case, rng: Rng, site: Site) -> Expected | None:
     case.shapes |= added
     main = Expected("stacked", frozenset(names), shape, n=copies)
     return with_implied(case, main, {site.hit, *added}, shape)
-
-
-# --------------------------------------------------------------------------- parts, contacts
-
-
-@injector("multipart", "ground", "open", "people", redraws=True)
-def part_far_away(case: Case, rng: Rng, site: Site) -> Expected | None:
-    """A piece of another zone is given to this one."""
-    other = site.partner(rng)
-    piece = None if other is None else patch(case.shapes[other], rng, 1e-5, 500)
-    if piece is None:
-        return None
-    shapes = {
-        site.hit: shapely.MultiPolygon([case.shapes[site.hit], piece]),
-        other: shapely.difference(case.shapes[other], piece),
-    }
-    return changed(case, shapes, "multipart", {site.hit}, piece)
-
-
-@injector("multipart", "ground", "open", "people", redraws=True)
-def part_at_a_point(case: Case, rng: Rng, site: Site) -> Expected | None:
-    """A piece of a neighbour that touches the zone at a corner only."""
-    ring = shapely.get_coordinates(case.shapes[site.hit].exterior)[:-1]
-    spot = ring[rng.integers(len(ring))]
-    reach = np.exp(rng.uniform(np.log(0.05), np.log(12)))
-    turn, open_by = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.8)
-    sides = [spot + reach * np.array([np.cos(a), np.sin(a)]) for a in (turn, turn + open_by)]
-    piece = shapely.Polygon([spot, *sides])
-    if not shapely.intersection(piece, case.shapes[site.hit]).equals(shapely.Point(spot)):
-        return None
-    for other in case.place.near[site.hit] - {site.hit}:
-        far = shapely.buffer(piece, 0.05).difference(shapely.Point(spot).buffer(0.2))
-        if case.shapes[other].covers(piece) and case.shapes[other].covers(far):
-            rest = shapely.difference(case.shapes[other], piece)
-            both = shapely.MultiPolygon([case.shapes[site.hit], piece])
-            if rest.geom_type == "Polygon" and both.is_valid:
-                shapes = {site.hit: both, other: rest}
-                return changed(case, shapes, "multipart", {site.hit}, piece)
-    return None
-
-
-@injector("multipart", "ground", "open", "people", redraws=True)
-def zone_cut_through(case: Case, rng: Rng, site: Site) -> Expected | None:
-    """A neighbour takes a strip right across the zone."""
-    old = case.shapes[site.hit]
-    line, _, _ = chord(old, rng)
-    half = np.exp(rng.uniform(np.log(0.01), np.log(3))) / 2
-    strip = shapely.intersection(shapely.buffer(line, half, cap_style="flat"), old)
-    parts = wide_parts(shapely.difference(old, strip))
-    if strip.geom_type != "Polygon" or len(parts) != 2:
-        return None
-    smaller = min(parts, key=lambda part: part.area)
-    for other in case.place.near[site.hit] - {site.hit}:
-        taken = shapely.union(case.shapes[other], strip)
-        if taken.geom_type == "Polygon":
-            shapes = {site.hit: shapely.MultiPolygon(parts), other: taken}
-            return changed(case, shapes, "multipart", {site.hit}, smaller, region=strip)
-    return None
-
-
-@injector("point_contact", "ground", "open", redraws=True)
-def border_shrunk_to_a_point(case: Case, rng: Rng, site: Site) -> Expected | None:
-    """The border of two zones contracts until they touch at its end only."""
-    near = sorted(case.place.near[site.hit] - {site.hit})
-    other = near[rng.integers(len(near))]
-    shared = shapely.intersection(case.shapes[site.hit], case.shapes[other])
-    chain = shapely.line_merge(shared) if shared.geom_type == "MultiLineString" else shared
-    if chain.geom_type != "LineString" or shapely.distance(chain, case.place.rim) < 1:
-        return None
-    points = shapely.get_coordinates(chain)
-    end, moved = points[-1], set(map(tuple, points[:-1].tolist()))
-    shapes = {}
-    for zone in case.place.near[site.hit]:
-        ring = shapely.get_coordinates(case.shapes[zone].exterior)[:-1]
-        at = [tuple(xy) in moved for xy in ring.tolist()]
-        if any(at):
-            ring = np.where(np.array(at)[:, None], end, ring)
-            ring = ring[np.any(ring != np.roll(ring, 1, axis=0), axis=1)]
-            if len(ring) < 3:
-                return None
-            shapes[zone] = shapely.Polygon(ring, case.shapes[zone].interiors)
-    if not all(shape.is_valid for shape in shapes.values()) or {site.hit, other} - set(shapes):
-        return None
-    if not shapes[site.hit].intersection(shapes[other]).equals(shapely.Point(end)):
-        return None
-    names = frozenset([case.name_of(site.hit), case.name_of(other)])
-    before = {zone: case.shapes[zone] for zone in shapes}
-    region = shapely.union_all([*before.values(), *shapes.values()])
-    case.shapes |= shapes
-    if consequences(case, set(shapes), region) or _new_contacts(before, shapes) != 1:
-        case.shapes |= before
-        return None
-    return Expected("point_contact", names, shapely.Point(end), redrawn=region)
-
-
-def _new_contacts(before: dict[int, Any], after: dict[int, Any]) -> int:
-    """How many pairs touch at points only now that did not before."""
-
-    def pairs(shapes: dict[int, Any]) -> set[tuple[int, int]]:
-        return {
-            (a, b)
-            for a in shapes
-            for b in shapes
-            if a < b and shapely.get_dimensions(shapes[a].intersection(shapes[b])) == 0
-        }
-
-    return len(pairs(after) - pairs(before))
