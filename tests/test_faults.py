@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import shapely
+import shapely.affinity
 from faults import (
     INJECTORS,
     Case,
@@ -80,6 +83,31 @@ def test_clean_plans_have_true_notes_only(cases) -> None:
         assert set(findings["severity"]) <= {"note"}, case.name
         assert set(findings["check"]) <= {"point_contact", "below_band", "above_band"}
         assert audit_ok(findings)
+
+
+def test_the_judge_sees_what_is_missing_misplaced_misnamed_or_too_much(cases) -> None:
+    case = cases["ground"]
+    kinds = [kind for kind in INJECTORS if kind.name == "ground_left_out"]
+    faulty, expected, changed = inject(case, kinds, np.random.default_rng(1), most=1)
+    found = faulty.audit()
+    at = found.index[found["check"] == "gap"][0]
+
+    def verdict(findings: gpd.GeoDataFrame) -> tuple[tuple[bool, bool, bool], int]:
+        (one,), alarms = judge(faulty, findings, case.audited, expected, changed)
+        return (one.found, one.right_ids, one.right_place), len(alarms)
+
+    assert verdict(found) == ((True, True, True), 0)
+    assert verdict(found.drop(index=at)) == ((False, False, False), 0)
+    moved = found.copy()
+    moved.loc[at, "geometry"] = shapely.affinity.translate(found.geometry[at], 0.1)
+    assert verdict(moved) == ((True, True, False), 1)
+    named = found.copy()
+    named.loc[at, "ids"] = "another"
+    assert verdict(named) == ((True, False, True), 1)
+    twice = found.loc[[*found.index, at]]
+    assert verdict(twice) == ((True, True, True), 1)
+    other = found.assign(check=found["check"].replace("gap", "hole"))
+    assert verdict(other) == ((False, False, False), 1)
 
 
 def test_portos_sections_show_many_faults_at_once(shared_data) -> None:
