@@ -151,6 +151,14 @@ def test_corners_and_bends_of_a_coverage_are_settled_without_the_full_comparison
     assert len(contacts.point_contacts(bricks, TOLERANCE)[0]) == 0
 
 
+@pytest.mark.parametrize("values", [[], [3], [2, 2, 2], [5, -1, 5, 0, -1]])
+def test_distinct_values_are_those_of_numpy(values):
+    values = np.array(values, dtype=np.int64)
+    found = contacts.distinct(values)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, np.unique(values))
+
+
 def test_keys_are_by_x_then_y_and_equal_within_a_cell():
     xy = np.array([[5.0, 1.0], [5.0, 0.0], [0.0, 9.0], [5.0002, 0.9999], [0.0, 0.0]])
     near = contacts.vertex_keys(xy, 0.001)
