@@ -42,7 +42,7 @@ from faults import (  # noqa: E402 (the injectors are those of the tests)
 from gridpart.coverage import CATALOGUE  # noqa: E402
 
 PORTO = "porto_bgri2021/porto_bgri2021.gpkg"
-SHOWN = 20
+SHOWN = 4  # of each check
 HEAD = ("check", "injected", "found", "right id", "right place", "false alarms", "smallest")
 
 
@@ -74,9 +74,9 @@ class Tally:
 
 def _text(size: float, unit: str) -> str:
     if unit == "m":
-        return f"{size * 1000:.2f} mm wide"
-    if unit == "of a unit":
-        return f"{size:.1%} of a unit"
+        return f"{size * 1000:.3g} mm"
+    if unit.startswith("of "):
+        return f"{size:.1%} {unit}"
     return f"{size:.3g} m²" if unit == "m2" else f"{size:.0f} {unit}"
 
 
@@ -86,7 +86,7 @@ class Bench:
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
         self.tally: dict[str, Tally] = defaultdict(Tally)
-        self.wrong: list[str] = []
+        self.wrong: dict[str, list[str]] = defaultdict(list)
         self.audits = 0
 
     def clean(self, case: Case) -> None:
@@ -95,7 +95,9 @@ class Bench:
         self.audits += 1
         for row in findings[findings["severity"] != "note"].itertuples():
             self.tally[row.check].alarms += row.n
-            self.wrong.append(f"clean {case.place.name}, {case.name}: {row.check} {row.message}")
+            self.wrong[row.check].append(
+                f"clean {case.place.name}, {case.name}: {row.check} {row.message}"
+            )
 
     def run(self, case: Case, kinds: list[Injector], most: int) -> int:
         faulty, expected, changed = inject(case, kinds, self.random, most=most)
@@ -109,14 +111,15 @@ class Bench:
             self.tally[fault.check].add(verdict)
             if not verdict.good:
                 implied = [(other.check, sorted(other.ids)) for other in verdict.implied]
-                self.wrong.append(
+                self.wrong[fault.check].append(
                     f"{where}: {fault.check} {sorted(fault.ids)} {fault.size} {fault.unit}: "
                     f"found {verdict.found}, id {verdict.right_ids}, "
                     f"place {verdict.right_place}, not implied {implied[:5]}"
                 )
         for alarm in alarms:
-            self.tally[alarm.split()[0]].alarms += 1
-            self.wrong.append(f"{where}: false alarm: {alarm}")
+            check = alarm.split()[0]
+            self.tally[check].alarms += 1
+            self.wrong[check].append(f"{where}: false alarm: {alarm}")
         return len(expected)
 
     def table(self) -> str:
@@ -196,10 +199,9 @@ def main() -> int:
     without = sorted(set(CATALOGUE) - {kind.check for kind in INJECTORS})
     if without:
         print(f"checks without an injector: {', '.join(without)}")
-    for text in bench.wrong[:SHOWN]:
-        print(text[:400])
-    if len(bench.wrong) > SHOWN:
-        print(f"and {len(bench.wrong) - SHOWN} more")
+    for check, texts in bench.wrong.items():
+        print(f"{check}: {len(texts)} wrong")
+        print("\n".join(f"    {text[:400]}" for text in texts[:SHOWN]))
     return int(bool(bench.wrong) or bool(without))
 
 

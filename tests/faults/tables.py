@@ -205,10 +205,12 @@ def post_on_zones_apart(case: Case, rng: Rng, site: Site) -> Expected | None:
         other
         for other in case.place.near[site.hit] - {site.hit}
         if shapely.get_dimensions(shapely.intersection(shapes[site.hit], shapes[other])) == 0
+        and site.free(other)
     ]
     other = near[rng.integers(len(near))] if near and rng.random() < 0.7 else site.partner(rng)
-    if other is None or other not in case.zones.index:
+    if other is None:
         return None
+    site.take(other)
     post = f"S{site.hit}"
     _on(case, (post, case.name_of(site.hit)), (post, case.zones.loc[other, "grid_code"]))
     ids = {post, case.name_of(site.hit), case.name_of(other)}
