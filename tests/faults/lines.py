@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -230,6 +231,21 @@ def boundary_of_more(case: Case, rng: Rng, site: Site) -> Expected | None:
         "other_scope", frozenset(), more, names, size=share, unit="of the boundary",
         severity=severity,
     )  # fmt: skip
+
+
+@injector("gap", "ground", redraws=True, alone=True)
+def boundary_shifted(case: Case, rng: Rng, site: Site) -> Expected | None:
+    """A boundary from another drawing: slender gaps on one side, slender spill on the other."""
+    old = case.boundary
+    turn, reach = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(np.log(0.2), np.log(8)))
+    step = reach * np.array([np.cos(turn), np.sin(turn)])
+    case.boundary = shapely.transform(old, lambda xy: xy + step)
+    site.own |= set(case.shapes)
+    region = shapely.union(old, case.boundary)
+    found = consequences(case, set(case.shapes), region)
+    main = max((one for one in found if one.check == "gap"), key=lambda one: one.place.area)
+    implied = tuple(one for one in found if one is not main)
+    return dataclasses.replace(main, implied=implied, size=main.place.area)
 
 
 # --------------------------------------------------------------------------- layers
