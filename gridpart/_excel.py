@@ -174,16 +174,18 @@ def _build(path: PathLike, sheets: Mapping[str, pd.DataFrame], style: _Style) ->
 
     workbook = Workbook(write_only=True)
     workbook.properties.creator = "gridpart"
-    names: list[str] = []
+    content: dict[str, tuple[list[str], list[list[Any]]]] = {}
     for wish, table in sheets.items():
-        name = sheet_name(wish, names)
-        names.append(name)
+        name = sheet_name(wish, content)
         if len(table) + 1 > MOST_ROWS:
             raise OutputError(f"{path}: sheet {name!r} would have {len(table):,} rows, too many")
         columns = [
             _plain(table.iloc[:, k], name, style.text_columns) for k in range(table.shape[1])
         ]
-        _fill(workbook.create_sheet(name), list(map(str, table.columns)), columns, style)
+        content[name] = list(map(str, table.columns)), columns
+    # a sheet that was begun has to be finished: whatever cannot be written was found above
+    for name, (header, columns) in content.items():
+        _fill(workbook.create_sheet(name), header, columns, style)
     stream = io.BytesIO()
     workbook.save(stream)
     return stream.getvalue()
@@ -302,7 +304,7 @@ class _CellMaker:
             return None
         text = isinstance(value, str)
         form = "0.0%" if percent and not text else _number_format(value)
-        quoted = text and value[:1] in tuple("=+-@")
+        quoted = text and value.lstrip()[:1] in tuple("=+-@")
         wrapped = text and (_lines(value, self.widest) > 1 or (header and self.ruled))
         kind = (form, bold, quoted, wrapped)
         cell: Any = WriteOnlyCell(self.sheet, value)

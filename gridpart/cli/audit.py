@@ -137,7 +137,9 @@ def audit(
     if ticked is not None and since is None:
         raise click.UsageError("--ticked needs --since OLD.json, the audit that the sheet is of")
     if since is not None and since.suffix.lower() in SHEET:
-        raise click.UsageError("--since takes OLD.json; give its sheet as --ticked OLD.xlsx")
+        raise click.UsageError(
+            f"--since takes OLD.json, not {since.name}; give its sheet as --ticked OLD.xlsx"
+        )
     files = {name: (options.pop(name), options.pop(f"{name}_layer")) for name in LAYERS}
     for name, (path, own_layer) in files.items():
         if path is None and own_layer is not None:

@@ -173,7 +173,8 @@ def audit_text(findings: gpd.GeoDataFrame, *, since: Comparison | None = None) -
 
 def _on_screen(line: str) -> str:
     """A line as a terminal can show it: names may hold anything, and Chinese takes two columns."""
-    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
+    start = line[: SCREEN_COLUMNS + 1]
+    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in start)
     if display_width(line) <= SCREEN_COLUMNS:
         return line
     kept, width = [], 1

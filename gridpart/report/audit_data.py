@@ -160,4 +160,7 @@ def read_audit_json(path: PathLike, *, crs: Any = None) -> gpd.GeoDataFrame:
         raise InputError(f"{path}: cannot be read as an earlier audit ({error})") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: this is no audit")
-    return findings_from_json(data, crs)
+    try:
+        return findings_from_json(data, crs)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

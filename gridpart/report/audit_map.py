@@ -82,7 +82,10 @@ class _Frame:
 
     def __init__(self, bounds: NDArray[np.float64]) -> None:
         west, south, east, north = bounds
-        size = max(east - west, (north - south), 1e-6)
+        # of what has no size a metre round it is shown
+        room = max(1 - max(east - west, north - south), 0) / 2
+        west, south, east, north = west - room, south - room, east + room, north + room
+        size = max(east - west, north - south)
         self.scale = (WIDTH - 2 * MARGIN) / size
         self.west, self.north = west, north
         self.width = (east - west) * self.scale + 2 * MARGIN
@@ -93,17 +96,32 @@ class _Frame:
         y = (self.north - coords[:, 1]) * self.scale + MARGIN
         return np.column_stack([x, y])
 
-    def path(self, shape: Any, *, detail: float = 0.5) -> str:
-        """SVG path of the lines and rings of a shape, simplified to `detail` pixels."""
-        shape = shapely.simplify(shape, detail / self.scale)
-        closed = shapely.get_dimensions(shape) == 2
-        lines = shapely.get_parts(shapely.boundary(shape) if closed else shape)
-        text = []
-        for line in lines:
-            if line.geom_type in ("LineString", "LinearRing"):
-                points = self.pixels(shapely.get_coordinates(line))
-                text.append("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points))
-        return "Z".join(text) + ("Z" if closed and text else "")
+    def path(self, shape: Any, *, detail: float) -> str:
+        """SVG path of the lines and rings of a shape, on a raster of `detail` pixels."""
+        parts = shapely.get_parts(shapely.get_parts(shape))  # of collections, too
+        areas = shapely.get_rings(parts[shapely.get_dimensions(parts) == 2])
+        lines = np.concatenate([areas, parts[shapely.get_dimensions(parts) == 1]])
+        coords, line = shapely.get_coordinates(lines, return_index=True)
+        points = np.rint(self.pixels(coords) / detail).astype(np.int64)
+        kept = _needed(points, line)
+        texts: list[list[str]] = [[] for _ in lines]
+        for k, (x, y) in zip(line[kept], points[kept] * detail, strict=True):
+            texts[k].append(f"{x:.1f} {y:.1f}")
+        ends = ["Z"] * len(areas) + [""] * (len(lines) - len(areas))
+        return "".join(
+            f"M{'L'.join(text)}{end}" for text, end in zip(texts, ends, strict=True) if text
+        )
+
+
+def _needed(points: NDArray[np.int64], line: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of the points without which the lines would look different."""
+    new = np.r_[True, (np.diff(line) != 0) | np.diff(points, axis=0).any(axis=1)][: len(line)]
+    kept = np.flatnonzero(new)
+    step = np.diff(points[kept], axis=0)
+    turns = step[:-1, 0] * step[1:, 1] != step[:-1, 1] * step[1:, 0]
+    turns |= (step[:-1] * step[1:]).sum(axis=1) < 0
+    ends = np.diff(line[kept]) != 0
+    return kept[np.r_[True, turns | ends[:-1] | ends[1:], True][: len(kept)]]
 
 
 def draw_map(
@@ -150,7 +168,7 @@ def draw_map(
         zones=tuple(
             _zone(frame, *zone, detail) for zone in zip(ground, names, labels, strict=True)
         ),
-        boundary=frame.path(shapely.union_all(shapely.make_valid(border))) if len(border) else "",
+        boundary=frame.path(shapely.union_all(shapely.make_valid(border)), detail=FINE),
         marks=tuple(_marks(frame, findings, places)),
         labelled=len(names) <= MOST_LABELS,
         scale_px=metres * frame.scale,
@@ -257,7 +275,7 @@ def _marks(frame: _Frame, findings: Any, shapes: NDArray[np.object_]) -> list[Ma
                 row=row,
                 severity=severity,
                 name=check,
-                path="" if flat else frame.path(shape, detail=0.1),
+                path="" if flat else frame.path(shape, detail=FINE),
                 lines=shapely.get_dimensions(shape) == 1,
                 rings=tuple(
                     (round(float(x), 1), round(float(y), 1), round(float(size), 1))

@@ -14,6 +14,7 @@ from gridpart._io import PathLike
 from gridpart.coverage import Comparison, audit_ok
 from gridpart.coverage.catalogue import CATALOGUE, SEVERITIES, Check
 from gridpart.report.audit import SEVERITY_CHINESE, scope_lists
+from gridpart.report.audit_map import shortened
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -29,7 +30,7 @@ STATUSES = {
 }
 FINDINGS_SHEET, CURED_SHEET = "整改清单 findings", "已消除 cured"
 IDS_SHOWN = 12
-LONGEST_IDS = 300
+LONGEST_IDS, LONGEST_TEXT = 300, 600
 CHANGES = {
     "new": "新增",
     "stays": "仍存在",
@@ -163,10 +164,12 @@ def _row(number: int, row: dict[str, Any], date: datetime.date) -> dict[str, Any
         IDS: _named(row["ids"]),
         "Households 户数": None if pd.isna(row["households"]) else int(row["households"]),
         "Area 面积 m²": round(area, 2) if math.isfinite(area) else None,
-        "Description 问题说明": f"{row['message']}\n{check.chinese}",
-        "Suggested rectification 整改建议": f"{row['advice']}\n{chinese}",
+        "Description 问题说明": f"{shortened(row['message'], LONGEST_TEXT)}\n{check.chinese}",
+        "Suggested rectification 整改建议": "\n".join(
+            shortened(text, LONGEST_TEXT) for text in (row["advice"], chinese)
+        ),
         PLACE: _middle(row["bbox"]),
-        STATUS: _status(row["status"]),
+        STATUS: _status(shortened(row["status"], LONGEST_TEXT)),
         "Found 发现日期": date,
         "Who 责任人": None,
         "When 完成日期": None,
