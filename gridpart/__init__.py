@@ -16,7 +16,11 @@ from gridpart._version import __version__
 
 # public name -> the room it lives in; __init__.pyi lists the same names for type checkers
 _ROOMS = {
+    "KeptGrid": "codes",
+    "NewGrid": "codes",
     "Plan": "plan",
+    "Register": "codes",
+    "Scheme": "codes",
     "audit": "coverage",
     "audit_assignment": "coverage",
     "assign_codes": "codes",
@@ -33,6 +37,8 @@ _ROOMS = {
     "fix_zones": "coverage",
     "households_per_worker": "staffing",
     "load_sample": "samples",
+    "load_scheme": "codes",
+    "open_register": "codes",
     "partition": "partition",
     "plot_grids": "plots",
     "plot_sizes": "plots",

@@ -1,6 +1,12 @@
 from gridpart._version import __version__ as __version__
+from gridpart.codes import KeptGrid as KeptGrid
+from gridpart.codes import NewGrid as NewGrid
+from gridpart.codes import Register as Register
+from gridpart.codes import Scheme as Scheme
 from gridpart.codes import assign_codes as assign_codes
 from gridpart.codes import check_code as check_code
+from gridpart.codes import load_scheme as load_scheme
+from gridpart.codes import open_register as open_register
 from gridpart.contiguity import Contiguity as Contiguity
 from gridpart.contiguity import build_contiguity as build_contiguity
 from gridpart.coverage import audit as audit

@@ -48,7 +48,7 @@ ARROWS = {
     "engine": set(),
     "problem": {"files", "geometry", "contiguity", "engine", "plan"},
     "partition": {"geometry", "units", "contiguity", "engine", "problem", "plan"},
-    "codes": {"geometry", "plan"},
+    "codes": {"files", "geometry", "plan"},
     "coverage": {"geometry", "units", "contiguity", "codes", "plan"},
     "staffing": {"files", "excel"},
     "plots": {"files", "plan"},
@@ -146,10 +146,18 @@ def test_kernels_are_compiled_in_one_module():
 
 
 def test_import_is_light():
-    heavy = ("matplotlib", "numba", "geopandas", "pandas", "scipy", "shapely", "rich")
+    heavy = (
+        "matplotlib", "numba", "geopandas", "pandas", "scipy", "shapely", "rich", "sqlalchemy"
+    )  # fmt: skip
     code = f"import sys, gridpart; print(*[m for m in {heavy!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_checking_codes_needs_no_database():
+    code = "import sys, gridpart.codes, gridpart.coverage; print('sqlalchemy' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
 
 
 def test_data_rooms_need_no_plotting():
@@ -190,7 +198,8 @@ def test_every_test_setting_has_its_lowest_version(project_root):
     for extra, needs in project["optional-dependencies"].items():
         if extra not in ("dev", "bench"):  # neither is for users: tools, and the peers
             wanted += [need for need in needs if not need.startswith("gridpart[")]
-    bounds = {name.lower(): low for name, low in (need.split(">=") for need in wanted)}
+    pairs = (need.split(">=") for need in wanted)
+    bounds = {name.lower().partition("[")[0]: low for name, low in pairs}
     lines = (project_root / "constraints-lowest.txt").read_text().splitlines()
     pins = dict(line.lower().split("==") for line in lines if "==" in line)
 

@@ -1,0 +1,299 @@
+"""Codes for the grids of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gridpart._geometry.order import in_rows
+from gridpart.codes.reading import load_scheme
+from gridpart.errors import CodeError, InputError, Problem
+
+if TYPE_CHECKING:
+    import os
+
+    import geopandas as gpd
+
+    from gridpart.codes.register import Register
+    from gridpart.codes.scheme import Scheme
+    from gridpart.plan import Plan
+
+__all__ = ["assign_codes", "issuing", "snapshot_of"]
+
+SNAPSHOT_KEY = "register_snapshot"
+
+
+def assign_codes(
+    plan: Plan,
+    *,
+    parent: str,
+    scheme: str | os.PathLike[str] | Scheme | None = None,
+    register: Register | None = None,
+    reason: str = "issued for a new plan",
+    at: Any = None,
+) -> Plan:
+    """Give every grid a code: its parent and a serial in rows from the north-west.
+
+    Parameters
+    ----------
+    plan : Plan
+        With or without codes. Without a register old ones are replaced; with one they are kept.
+    parent : str
+        A column of the plan's units with the parent code of each, constant within a grid, or one
+        12-digit code for all.
+    scheme : str, path or Scheme, optional
+        What codes are made of; see :func:`load_scheme`. By default that of the register, or
+        ``"unit-grid"``.
+    register : Register, optional
+        Issue the codes there, above every serial it has ever issued; grids that have a code
+        already keep it, and it must be live there.
+    reason : str
+        What the register says of these codes.
+    at : datetime or str, optional
+        When, for the register; now by default.
+
+    Returns
+    -------
+    Plan
+        A copy whose units and grids have ``grid_code``; and units ``grid_check`` where the scheme
+        has a check character, and ``<level>_code`` for lower levels of the plan that the scheme
+        knows by name (``micro``). With a register its provenance carries a snapshot of the codes,
+        see :func:`snapshot_of`.
+
+    Raises
+    ------
+    InputError
+        If a parent is missing, malformed, or differs within a grid; if the register refuses.
+    CodeError
+        If a parent has more grids than the scheme has serials.
+
+    Notes
+    -----
+    Serials run under each parent in rows of the height ``sqrt(mean grid area)``, the northernmost
+    row first, from west to east inside a row. Exclusive grids count among the others, unless the
+    scheme has a range for them.
+    """
+    if register is None:
+        return _numbered(plan, parent, load_scheme(scheme or "unit-grid"))
+    with issuing(plan, register, parent=parent, scheme=scheme, reason=reason, at=at) as coded:
+        return coded
+
+
+# --------------------------------------------------------------------------- without a register
+
+
+def _numbered(plan: Plan, parent: str, scheme: Scheme) -> Plan:
+    level = _grid_level(plan, scheme)
+    parents = _parents(plan, parent, scheme, level)
+    codes = _serials(plan.grids, parents, scheme, level)
+    coded = _with_codes(plan, codes, scheme)
+    for name in _lower_levels(plan, scheme):
+        coded = _with_level(coded, name, scheme)
+    return coded
+
+
+def _grid_level(plan: Plan, scheme: Scheme) -> str:
+    """Level of the scheme that the plan's grids are at: the last that is no level of the plan's."""
+    return [level.name for level in scheme.levels if level.name not in _below(plan)][-1]
+
+
+def _below(plan: Plan) -> list[str]:
+    return plan.rules.lower_levels
+
+
+def _lower_levels(plan: Plan, scheme: Scheme) -> list[str]:
+    """Levels below the grids that both the plan and the scheme have."""
+    known = {level.name for level in scheme.levels}
+    return [name for name in _below(plan) if name in known]
+
+
+def _serials(grids: gpd.GeoDataFrame, parents: pd.Series, scheme: Scheme, level: str) -> pd.Series:
+    """Code of every grid, serials from the first of each range."""
+    codes = pd.Series("", index=grids.index, dtype=object)
+    serials = scheme.level(level)
+    series = grids["kind"].map(serials.series_of)
+    own = parents.reindex(grids["grid"]).to_numpy()
+    for (key, name), rows in grids.groupby([own, series.to_numpy()], sort=True):
+        first, last = serials.serials[name]
+        if len(rows) > last - first + 1:
+            told = "" if name == "base" else f"{name} "
+            raise CodeError(
+                f"{len(rows)} {told}grids under {key}, but serials end at {last}; give each "
+                "community a parent code of its own, or make larger grids"
+            )
+        for serial, label in enumerate(rows.index[_in_order(rows)], start=first):
+            codes[label] = scheme.join(str(key), serial, level)
+    return codes
+
+
+def _in_order(rows: gpd.GeoDataFrame) -> Any:
+    centre = rows.geometry.centroid
+    return in_rows(centre.x, centre.y, rows["area_m2"])
+
+
+def _with_codes(plan: Plan, codes: pd.Series, scheme: Scheme) -> Plan:
+    """Copy of a plan with the codes of its grids, on the index of `grids`."""
+    grids = plan.grids
+    by_grid = dict(zip(grids["grid"], codes, strict=True))
+    units = plan.units.assign(grid_code=plan.units["grid"].map(by_grid))
+    if scheme.check_character:
+        marks = dict(zip(codes, scheme.check_characters(codes), strict=True))
+        units = units.assign(grid_check=units["grid_code"].map(marks))
+    coded = plan.replace(units=units)
+    # codes change no shape: what was dissolved once need not be dissolved again
+    vars(coded)["grids"] = grids.assign(grid_code=codes.to_numpy(dtype=object))
+    return coded
+
+
+def _with_level(plan: Plan, name: str, scheme: Scheme) -> Plan:
+    """Copy with the codes of a lower level's areas, whose parents are the grids' codes."""
+    areas = plan.at_level(name).grids
+    pairs = plan.units.groupby(name)["grid_code"].first()
+    codes = _serials(areas, pairs, scheme, name)
+    by_area = dict(zip(areas["grid"], codes, strict=True))
+    column = plan.units[name].map(by_area)
+    coded = plan.replace(units=plan.units.assign(**{f"{name}_code": column}))
+    vars(coded)["grids"] = plan.grids
+    return coded
+
+
+def _parents(plan: Plan, parent: str, scheme: Scheme, level: str) -> pd.Series:
+    """Parent code of every grid."""
+    units = plan.units
+    if parent in units.columns:
+        given = units[parent]
+    else:
+        given = pd.Series(parent, index=units.index, dtype=object)
+    problems = []
+    for value in pd.unique(given):
+        wrong = scheme.check_parent(value, level=level)
+        if wrong:
+            number = int((given.isna() if pd.isna(value) else given == value).sum())
+            problems.append(f"{value!r} ({number} units): {wrong}")
+    if problems:
+        hint = "" if parent in units.columns else f"; the units have no column {parent!r} either"
+        raise InputError(
+            Problem("parent_code", f"parent codes are not usable{hint}", tuple(problems))
+        )
+    several = given.groupby(units["grid"]).agg(["nunique", "first"])
+    mixed = several.index[several["nunique"] > 1]
+    if len(mixed):
+        text = (
+            "a grid has units of several parents; partition within the communities that the "
+            "parent codes name"
+        )
+        raise InputError(Problem("parent_differs", text, tuple(f"grid {g}" for g in mixed)))
+    return several["first"]
+
+
+# --------------------------------------------------------------------------- through a register
+
+
+@contextmanager
+def issuing(
+    plan: Plan,
+    register: Register,
+    *,
+    parent: str,
+    scheme: str | os.PathLike[str] | Scheme | None = None,
+    reason: str = "issued for a new plan",
+    at: Any = None,
+) -> Iterator[Plan]:
+    """Issue codes for the grids of a plan that have none, if the ``with`` block ends well.
+
+    Save the plan in the block: if that fails, no code was issued.
+
+    Parameters
+    ----------
+    plan, register, parent, scheme, reason, at
+        See :func:`assign_codes`.
+
+    Yields
+    ------
+    Plan
+        With all codes.
+
+    Raises
+    ------
+    InputError
+        If a parent is unusable, or the register refuses.
+    """
+    from gridpart.codes.changes import KeptGrid, NewGrid
+
+    rules = register.scheme
+    if scheme is not None and load_scheme(scheme) != rules:
+        raise InputError(
+            f"register {register.name}: its codes follow the scheme {rules.name}, not the other "
+            "that was given"
+        )
+    level = _grid_level(plan, rules)
+    parents = _parents(plan, parent, rules, level)
+    grids = plan.grids
+    ordered = grids.loc[_plan_order(grids, parents)]
+    bare = ordered["grid_code"].isna()
+    new = [
+        NewGrid(
+            key=row["grid"], parent=parents[row["grid"]], kind=row["kind"],
+            households=int(row["households"]), area_m2=float(row["area_m2"]),
+            shape=ordered.geometry[label], level=level,
+        )
+        for label, row in ordered[bare].iterrows()
+    ]  # fmt: skip
+    kept: dict[str, KeptGrid | None] = dict.fromkeys(ordered.loc[~bare, "grid_code"])
+    with register.changing(
+        new, kept=kept, reason=reason, at=at, crs=plan.units.crs, kind="plan"
+    ) as issued:
+        codes = grids["grid_code"].where(grids["grid_code"].notna(), grids["grid"].map(issued))
+        coded = _with_codes(plan, codes.astype(object), rules)
+        yield _with_snapshot(coded, register, reason)
+
+
+def _plan_order(grids: gpd.GeoDataFrame, parents: pd.Series) -> list[Any]:
+    """Labels of the grids: parent by parent, in rows from the north-west."""
+    own = parents.reindex(grids["grid"]).to_numpy()
+    return [
+        label for _, rows in grids.groupby(own, sort=True) for label in rows.index[_in_order(rows)]
+    ]
+
+
+def _with_snapshot(plan: Plan, register: Register, reason: str) -> Plan:
+    """Copy whose provenance says which register its codes are of, and what they stood for."""
+    columns = ["grid_code", "kind", "households", "area_m2"]
+    table = plan.grids[columns].rename(columns={"grid_code": "code"}).sort_values("code")
+    facts = {
+        "register": register.id,
+        "register_scheme": register.scheme.name,
+        "register_reason": reason,
+        SNAPSHOT_KEY: pd.DataFrame(table).to_csv(index=False),
+    }
+    coded = plan.replace(provenance={**plan.provenance, **facts})
+    vars(coded)["grids"] = plan.grids
+    return coded
+
+
+def snapshot_of(plan: Plan) -> pd.DataFrame:
+    """What a plan carries of the register that its codes come from.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Returns
+    -------
+    DataFrame
+        ``code``, ``kind``, ``households``, ``area_m2`` of every grid when the codes were issued.
+
+    Raises
+    ------
+    InputError
+        If the plan's codes come from no register.
+    """
+    import io
+
+    text = plan.provenance.get(SNAPSHOT_KEY)
+    if not text:
+        raise InputError("the plan carries no snapshot of a register; its codes come from none")
+    return pd.read_csv(io.StringIO(text), dtype={"code": str, "kind": str})

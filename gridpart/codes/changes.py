@@ -1,0 +1,436 @@
+"""A change of the register: what is issued, retired and kept in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from gridpart.codes.grounds import Ground, check_ground, check_grounds_crs
+from gridpart.codes.moments import as_utc
+from gridpart.codes.scheme import Level, Scheme
+from gridpart.codes.store import CODES, COUNTERS, EVENTS, GROUNDS, LINKS, Store, chunks
+from gridpart.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+__all__ = ["Change", "KeptGrid", "NewGrid", "check_change", "lock", "write_change", "write_grounds"]
+
+LIVE, RETIRED = "live", "retired"
+
+
+@dataclass(frozen=True)
+class NewGrid:
+    """A grid that is to get a code.
+
+    Parameters
+    ----------
+    key : hashable
+        What the caller calls it; the answer names its code by it.
+    parent : str
+        Code of what it lies in.
+    kind : str, default "base"
+        ``"base"``, ``"exclusive"``, or another kind that the scheme has serials for.
+    households : int, optional
+    area_m2 : float, optional
+        Measured from the shape if it is left out and the CRS is in metres.
+    shape : Polygon or MultiPolygon, optional
+        Its ground.
+    predecessors : tuple of str
+        Codes whose ground, or part of it, it takes over.
+    level : str, optional
+        Level of the scheme; by default the one with the longest codes.
+    """
+
+    key: Hashable
+    parent: str
+    kind: str = "base"
+    households: int | None = None
+    area_m2: float | None = None
+    shape: BaseGeometry | None = None
+    predecessors: tuple[str, ...] = ()
+    level: str | None = None
+
+
+@dataclass(frozen=True)
+class KeptGrid:
+    """What a code that stays stands for from now on.
+
+    Parameters
+    ----------
+    households : int, optional
+    area_m2 : float, optional
+    shape : Polygon or MultiPolygon, optional
+    predecessors : tuple of str
+        Codes whose ground, or part of it, it takes over.
+    """
+
+    households: int | None = None
+    area_m2: float | None = None
+    shape: BaseGeometry | None = None
+    predecessors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """All of one change. The crs is that of the shapes."""
+
+    new: tuple[NewGrid, ...]
+    retired: tuple[str, ...]
+    kept: Mapping[str, KeptGrid | None]
+    reason: str
+    at: str | None
+    crs: str | None
+    kind: str
+
+
+# --------------------------------------------------------------------------- before the database
+
+
+def check_change(change: Change, scheme: Scheme) -> list[Problem]:
+    """Everything that is wrong with a change whatever the register holds."""
+    found: list[tuple[str, str, list[str]]] = [
+        ("reason", "say the reason of a change", [] if change.reason.strip() else ["it is empty"]),
+        ("key", "every new grid needs a key of its own", _twice(grid.key for grid in change.new)),
+        ("new", "new grids are not usable", list(_wrong_new(change, scheme))),
+        ("retired_twice", "codes are to be retired twice", _twice(change.retired)),
+        (
+            "kept_and_retired",
+            "codes are to be kept and retired",
+            sorted(set(change.kept) & set(change.retired)),
+        ),
+        ("ground", "grounds are not usable", list(_wrong_grounds(change))),
+        ("own_predecessor", "codes are to follow themselves", _own_predecessors(change)),
+    ]
+    problems = [Problem(kind, text, tuple(examples)) for kind, text, examples in found if examples]
+    if not (change.new or change.retired or change.kept):
+        problems.append(Problem("no_change", "there is nothing to issue, retire or keep"))
+    crs = check_grounds_crs(_grounds(change), change.crs)
+    return problems + ([crs] if crs is not None else [])
+
+
+def _twice(items: Iterable[Hashable]) -> list[str]:
+    return [str(item) for item, count in Counter(items).items() if count > 1]
+
+
+def _grounds(change: Change) -> list[NewGrid | KeptGrid]:
+    return [*change.new, *(grid for grid in change.kept.values() if grid is not None)]
+
+
+def _wrong_new(change: Change, scheme: Scheme) -> Iterator[str]:
+    names = {level.name for level in scheme.levels}
+    for grid in change.new:
+        if grid.level is not None and grid.level not in names:
+            yield f"grid {grid.key}: no level {grid.level!r} in the scheme {scheme.name}"
+            continue
+        level = scheme.level(grid.level)
+        if not level.serials:
+            yield f"grid {grid.key}: codes of the level {level.name} are entered, not issued"
+            continue
+        reason = scheme.check_parent(grid.parent, level=level.name)
+        if reason is not None:
+            yield f"grid {grid.key}: parent code {grid.parent!r} {reason}"
+        if not isinstance(grid.kind, str) or not grid.kind:
+            yield f"grid {grid.key}: kind {grid.kind!r} is no word"
+
+
+def _wrong_grounds(change: Change) -> Iterator[str]:
+    for grid in change.new:
+        yield from (f"grid {grid.key}: {reason}" for reason in check_ground(grid))
+    for code, kept in change.kept.items():
+        if kept is not None:
+            yield from (f"code {code}: {reason}" for reason in check_ground(kept))
+
+
+def _own_predecessors(change: Change) -> list[str]:
+    return [code for code, kept in change.kept.items() if kept and code in kept.predecessors]
+
+
+# --------------------------------------------------------------------------- in the transaction
+
+
+def root_of(code: str, scheme: Scheme) -> str:
+    """Parent of the uppermost level: what a change under it locks."""
+    return code[: scheme.parent_width(scheme.levels[0].name)]
+
+
+def lock(connection: sa.Connection, store: Store, roots: Iterable[str]) -> None:
+    """Let no other change touch codes under these parents until this one ends.
+
+    In one order, so that two changes do not wait for each other. SQLite has locked the whole file
+    already.
+    """
+    ordered = sorted(set(roots))
+    for some in chunks(ordered):
+        rows = [{"parent": root, "series": "", "last": 0} for root in some]
+        connection.execute(store.insert_new(COUNTERS, rows))
+    for some in chunks(ordered):
+        connection.execute(
+            sa.select(COUNTERS.c.parent)
+            .where(COUNTERS.c.parent.in_(some), COUNTERS.c.series == "")
+            .order_by(COUNTERS.c.parent)
+            .with_for_update()
+        ).all()
+
+
+def write_change(
+    connection: sa.Connection, store: Store, change: Change, scheme: Scheme
+) -> dict[Hashable, str]:
+    """Check a change against the register and write it; returns the codes by the grids' keys."""
+    named = _named(change, scheme)
+    parents = [grid.parent for grid in change.new]
+    lock(connection, store, (root_of(code, scheme) for code in [*named, *parents]))
+    known = load_codes(connection, named)
+    at = change.at or max([as_utc(None), *(row.issued for row in known.values())])
+    problems = list(_refused(connection, change, scheme, known, at))
+    serials, full = _serials(connection, change, scheme)
+    if problems or full:
+        raise InputError([*problems, *full])
+    issued = {
+        grid.key: scheme.join(grid.parent, serial, grid.level)
+        for grid, serial in zip(change.new, serials, strict=True)
+    }
+    _write(connection, change, scheme, issued, serials, at)
+    return issued
+
+
+def _named(change: Change, scheme: Scheme) -> list[str]:
+    """Codes of the register that a change names, parents that are themselves codes among them."""
+    widths = {scheme.width(level.name) for level in scheme.levels}
+    codes = {*change.retired, *change.kept}
+    codes |= {grid.parent for grid in change.new if len(grid.parent) in widths}
+    for grid in _grounds(change):
+        codes |= set(grid.predecessors)
+    return sorted(codes)
+
+
+def load_codes(connection: sa.Connection, codes: Iterable[str]) -> dict[str, Any]:
+    """Rows of codes, by the code."""
+    rows: dict[str, Any] = {}
+    for some in chunks(codes):
+        for row in connection.execute(sa.select(CODES).where(CODES.c.code.in_(some))):
+            rows[row.code] = row
+    return rows
+
+
+def _refused(
+    connection: sa.Connection, change: Change, scheme: Scheme, known: Mapping[str, Any], at: str
+) -> Iterator[Problem]:
+    predecessors = {code for grid in _grounds(change) for code in grid.predecessors}
+    used = {*change.retired, *change.kept, *predecessors}
+    groups = {
+        ("unknown_code", "codes are not in the register"): [c for c in used if c not in known],
+        ("already_retired", "codes are retired already"): [
+            f"{code}, since {known[code].retired}"
+            for code in used
+            if code in known and known[code].state == RETIRED
+        ],
+        ("before_issued", f"codes were issued after {at}"): [
+            f"{code}, on {known[code].issued}"
+            for code in used
+            if code in known and known[code].issued > at
+        ],
+        ("bad_parent", "parents do not live"): _bad_parents(change, scheme, known),
+        ("live_children", "codes have live codes under them; retire these too"): (
+            _live_children(connection, change, scheme)
+        ),
+    }
+    for (kind, text), examples in groups.items():
+        if examples:
+            yield Problem(kind, text, tuple(sorted(set(examples))))
+
+
+def _bad_parents(change: Change, scheme: Scheme, known: Mapping[str, Any]) -> list[str]:
+    """Parents that are codes of this register themselves, and are not live in it."""
+    issues = {scheme.width(level.name) for level in scheme.levels if level.serials}
+    found = []
+    for grid in change.new:
+        row = known.get(grid.parent)
+        if grid.parent in change.retired or (row is not None and row.state == RETIRED):
+            found.append(f"grid {grid.key}: {grid.parent} is retired")
+        elif row is None and len(grid.parent) in issues:
+            found.append(f"grid {grid.key}: {grid.parent} is not in the register")
+    return found
+
+
+def _live_children(connection: sa.Connection, change: Change, scheme: Scheme) -> list[str]:
+    parents = {scheme.parent_width(level.name) for level in scheme.levels}
+    found: list[str] = []
+    for some in chunks(code for code in change.retired if len(code) in parents):
+        query = sa.select(CODES.c.code, CODES.c.parent).where(
+            CODES.c.parent.in_(some), CODES.c.state == LIVE
+        )
+        found += [
+            f"{row.parent}: {row.code}"
+            for row in connection.execute(query)
+            if row.code not in change.retired
+        ]
+    return found
+
+
+def _serials(
+    connection: sa.Connection, change: Change, scheme: Scheme
+) -> tuple[list[int], list[Problem]]:
+    """Next serials above every one that was ever issued, and ranges that are used up."""
+    series = [
+        (grid.parent, scheme.level(grid.level).series_of(grid.kind), scheme.level(grid.level))
+        for grid in change.new
+    ]
+    wanted = Counter((parent, name) for parent, name, _ in series)
+    last = load_counters(connection, {parent for parent, _ in wanted})
+    levels: dict[tuple[str, str], Level] = {(parent, name): lvl for parent, name, lvl in series}
+    full = []
+    for (parent, name), number in sorted(wanted.items()):
+        low, high = levels[parent, name].serials[name]
+        last.setdefault((parent, name), low - 1)
+        free = high - last[parent, name]
+        if number > free:
+            told = "" if name == "base" else f" of {name} grids"
+            full.append(f"{parent}: {number} wanted, {free} left of {low} to {high}{told}")
+    text = "serials are used up; codes are never used again, so give new grids another parent"
+    problems = [Problem("serials_used_up", text, tuple(full))] if full else []
+    serials = []
+    for parent, name, _ in series:
+        last[parent, name] += 1
+        serials.append(last[parent, name])
+    return serials, problems
+
+
+def load_counters(connection: sa.Connection, parents: Iterable[str]) -> dict[tuple[str, str], int]:
+    """Last serials by parent and series."""
+    counters = {}
+    for some in chunks(sorted(parents)):
+        query = sa.select(COUNTERS).where(COUNTERS.c.parent.in_(some), COUNTERS.c.series != "")
+        for row in connection.execute(query):
+            counters[row.parent, row.series] = row.last
+    return counters
+
+
+def save_counters(connection: sa.Connection, store_rows: Mapping[tuple[str, str], int]) -> None:
+    """Set last serials; the parents are locked."""
+    there = load_counters(connection, {parent for parent, _ in store_rows})
+    new = [
+        {"parent": parent, "series": name, "last": last}
+        for (parent, name), last in store_rows.items()
+        if (parent, name) not in there
+    ]
+    moved = [
+        {"p": parent, "s": name, "n": last}
+        for (parent, name), last in store_rows.items()
+        if there.get((parent, name), last) < last
+    ]
+    if new:
+        connection.execute(sa.insert(COUNTERS), new)
+    if moved:
+        connection.execute(
+            sa.update(COUNTERS)
+            .where(COUNTERS.c.parent == sa.bindparam("p"), COUNTERS.c.series == sa.bindparam("s"))
+            .values(last=sa.bindparam("n")),
+            moved,
+        )
+
+
+# --------------------------------------------------------------------------- write
+
+
+def _write(
+    connection: sa.Connection,
+    change: Change,
+    scheme: Scheme,
+    issued: Mapping[Hashable, str],
+    serials: list[int],
+    at: str,
+) -> None:
+    changed = _changed_grounds(connection, change)
+    links = _links(change, issued)
+    event = insert_event(
+        connection, at=at, kind=change.kind, reason=change.reason, n_issued=len(issued),
+        n_retired=len(change.retired), n_grounds=len(issued) + len(changed), n_links=len(links),
+    )  # fmt: skip
+    rows = [
+        {
+            "code": issued[grid.key], "parent": grid.parent, "kind": grid.kind, "serial": serial,
+            "level": scheme.level(grid.level).name, "state": LIVE, "issued": at,
+            "issue_reason": change.reason, "issue_event": event,
+        }
+        for grid, serial in zip(change.new, serials, strict=True)
+    ]  # fmt: skip
+    if rows:
+        connection.execute(sa.insert(CODES), rows)
+    _retire(connection, change, event, at)
+    close_grounds(connection, list(changed), event, at)
+    grounds = {issued[grid.key]: Ground.of(grid, change.crs) for grid in change.new}
+    write_grounds(connection, {**grounds, **changed}, event, at)
+    if links:
+        connection.execute(
+            sa.insert(LINKS),
+            [{"predecessor": a, "successor": b, "event": event} for a, b in links],
+        )
+    last: dict[tuple[str, str], int] = {}
+    for grid, serial in zip(change.new, serials, strict=True):
+        key = (grid.parent, scheme.level(grid.level).series_of(grid.kind))
+        last[key] = max(last.get(key, 0), serial)
+    save_counters(connection, last)
+
+
+def insert_event(connection: sa.Connection, **facts: Any) -> int:
+    """Write the row of a change and return its number."""
+    result = connection.execute(sa.insert(EVENTS).values(**facts))
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _links(change: Change, issued: Mapping[Hashable, str]) -> list[tuple[str, str]]:
+    pairs = [(code, issued[grid.key]) for grid in change.new for code in grid.predecessors]
+    for code, kept in change.kept.items():
+        pairs += [(other, code) for other in (kept.predecessors if kept else ())]
+    return sorted(set(pairs))
+
+
+def _retire(connection: sa.Connection, change: Change, event: int, at: str) -> None:
+    for some in chunks(sorted(change.retired)):
+        connection.execute(
+            sa.update(CODES)
+            .where(CODES.c.code.in_(some))
+            .values(state=RETIRED, retired=at, retire_reason=change.reason, retire_event=event)
+        )
+    close_grounds(connection, sorted(change.retired), event, at)
+
+
+def close_grounds(connection: sa.Connection, codes: list[str], event: int, at: str) -> None:
+    """End what codes stood for until now."""
+    for some in chunks(codes):
+        connection.execute(
+            sa.update(GROUNDS)
+            .where(GROUNDS.c.code.in_(some), GROUNDS.c.until_event.is_(None))
+            .values(until=at, until_event=event)
+        )
+
+
+def write_grounds(
+    connection: sa.Connection, grounds: Mapping[str, Ground], event: int, at: str
+) -> None:
+    """Write what codes stand for from now on."""
+    rows = [
+        {"code": code, "since_event": event, "since": at, **ground.as_row()}
+        for code, ground in grounds.items()
+    ]
+    if rows:
+        connection.execute(sa.insert(GROUNDS), rows)
+
+
+def _changed_grounds(connection: sa.Connection, change: Change) -> dict[str, Ground]:
+    """Kept codes that stand for something else than before."""
+    kept = {code: grid for code, grid in change.kept.items() if grid is not None}
+    there = {}
+    for some in chunks(kept):
+        query = sa.select(GROUNDS).where(GROUNDS.c.code.in_(some), GROUNDS.c.until_event.is_(None))
+        for row in connection.execute(query):
+            there[row.code] = Ground.from_row(row)
+    wanted = {code: Ground.of(grid, change.crs, there.get(code)) for code, grid in kept.items()}
+    return {code: ground for code, ground in wanted.items() if ground != there.get(code)}
