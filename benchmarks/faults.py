@@ -1,6 +1,6 @@
 """Every kind of fault, put into clean plans at random and looked for by the audit.
 
-    python benchmarks/faults.py [--singles 40] [--rounds 8] [--seed 1] [--data DIR] [--only CHECK]
+    python benchmarks/faults.py [--singles 30] [--rounds 3] [--seed 1] [--data DIR] [--only CHECK]
 
 Clean plans are generated towns, divided and coded by gridpart, and Porto's census sections. Each
 injector of ``tests/faults`` puts one fault at a time into a small town (``--singles`` of them for
@@ -164,8 +164,8 @@ def large_places(seed: int, data: Path) -> list[Place]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--singles", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--singles", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--only", help="one check")
