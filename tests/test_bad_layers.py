@@ -396,7 +396,17 @@ def test_names_are_only_names(zones, tmp_path, audited, kind) -> None:
     assert gpd.read_file(ran.written["f.gpkg"], layer="zones")["zone"].tolist() == names
 
 
+@pytest.mark.filterwarnings("ignore:Could not parse column:UserWarning")
 def test_ids_of_mixed_type(zones, tmp_path, audited) -> None:
+    features = json.loads(zones.to_crs(4326).to_json())
+    values = [1, 2.5, None, "a", True, "", 0, -1, "1"]
+    for feature, value in zip(features["features"], values, strict=True):
+        feature["properties"]["zone"] = value
+    (tmp_path / "zones.geojson").write_text(json.dumps(features))
+    ran = audited(tmp_path / "zones.geojson", "--id", "zone", write=ALL)
+    assert ran.code == 1
+    assert (ran.counts["missing_id"], ran.counts["duplicate_id"]) == (2, 1)
+
     values = ["1", "2.5", None, "a", "True", "", "0", "-1", " 1 "]
     zones.assign(zone=values).to_file(tmp_path / "texts.gpkg")
     ran = audited(tmp_path / "texts.gpkg", "--id", "zone", write=ALL)

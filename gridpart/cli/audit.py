@@ -36,6 +36,7 @@ OF_UNITS = (
     "unit_id", "unit_within", "households", "assignment", "compound", "exclusive", "levels",
 )  # fmt: skip
 OF_FIX = ("id", "boundary", "tolerance", "min_area")
+KINDS_SHOWN = 6
 OF_FIX_WITH_UNITS = ("units", "unit_id", "households")
 
 
@@ -258,7 +259,9 @@ def _write_fix(
         left = gp.audit_counts(gp.audit(fixed, **known))
     _io.write_layers(path, {"zones": fixed, "changes": changes})
     say(fix_text(changes))
-    say(f"then left: {', '.join(f'{n} {check}' for check, n in left.items()) or 'nothing'}")
+    kinds = [f"{n} {check}" for check, n in left.items()]
+    more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
+    say(f"then left: {', '.join(kinds[:KINDS_SHOWN]) or 'nothing'}{more}")
     say(f"written to {path}")
 
 
