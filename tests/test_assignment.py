@@ -107,8 +107,9 @@ def test_cells_that_touch_at_a_corner_are_not_connected(units) -> None:
 
 
 def test_an_islet_is_a_warning(units) -> None:
-    far = units.iloc[[0]].assign(unit="islet").set_geometry([box(9000, 0, 9100, 100)], crs=CRS)
-    found = only(audit(pd.concat([units, far], ignore_index=True)))
+    far = units.iloc[[0]].assign(unit="islet").set_geometry([box(9000, 500, 9100, 600)], crs=CRS)
+    findings = audit(pd.concat([units, far], ignore_index=True))
+    found = only(findings[findings["severity"] != "note"])
     assert (found["check"], found["severity"]) == ("multipart", "warning")
     assert found["message"].endswith("an islet?")
 

@@ -19,6 +19,7 @@ Geometries = NDArray[np.object_]
 Bools = NDArray[np.bool_]
 # From this many findings of one cause on they make one row.
 MANY = 5
+SEVERAL = 3  # zones along a line that is drawn twice
 # Mean width of a piece, as a share of the side of a mean zone, up to which it is slender.
 SLENDER = 0.05
 # Part of the outline of a piece from which on it lies along the rim.
@@ -67,8 +68,17 @@ def drawn_twice(scene: Scene) -> bool:
     The lines then cross each other again and again: slender ground is left out on one side, and
     spilt on the other.
     """
-    sides = (scene.gaps, shapely.get_parts(scene.spills[1]))
-    return len(scene.unit_ids) > 0 and all(along_the_rim(scene, p).sum() >= MANY for p in sides)
+    if not len(scene.unit_ids):
+        return False
+    spilt = shapely.get_parts(scene.spills[1])
+    left_out, spilt = (pieces[along_the_rim(scene, pieces)] for pieces in (scene.gaps, spilt))
+    if min(len(left_out), len(spilt)) < MANY:
+        return False
+    # one zone that was moved has slivers on both sides, too: a line concerns several
+    tree, outline = scene.cover.tree, shapely.boundary(scene.boundary)
+    width = SLENDER * np.sqrt(mean_zone_m2(scene))
+    several = min(SEVERAL, len(tree.query(outline, "dwithin", width)) // 2)
+    return len(scene.spills[0][along_the_rim(scene, scene.spills[1])]) >= several
 
 
 def along_the_rim(scene: Scene, pieces: Geometries) -> Bools:

@@ -147,13 +147,13 @@ def _astray(
     astray[order] = ~_in_order(serials[order].tolist())
     if not astray.any():
         return astray
-    height, start = float(np.sqrt(areas.mean())), 0.0
+    height = float(np.sqrt(areas.mean()))
     if 2 * astray.sum() < len(serials):  # else it is another order, or none
         trials = [(height * scale, start) for scale in ROW_HEIGHTS for start in ROW_STARTS]
         outcomes = [_out_of_rows(serials, at, *trial) for trial in trials]
         best = min(range(len(trials)), key=lambda k: int(outcomes[k].sum()))
-        astray, (height, start) = outcomes[best], trials[best]
-    return astray & _clearly_inverted(serials, at, height, start)
+        astray, height = outcomes[best], trials[best][0]
+    return astray & _clearly_inverted(serials, at, height)
 
 
 def _out_of_rows(
@@ -189,18 +189,15 @@ def _in_order(values: list[int]) -> NDArray[np.bool_]:
 
 
 def _clearly_inverted(
-    serials: NDArray[np.int64], at: NDArray[np.float64], height: float, start: float
+    serials: NDArray[np.int64], at: NDArray[np.float64], height: float
 ) -> NDArray[np.bool_]:
     """Mark zones with a serial on the wrong side of another's, wherever the rows begin."""
-    x, y = at[:, 0], at[:, 1]
-    depth = (y.max() - y) / height + start
-    row = np.floor(depth)
-    inside = np.abs(depth - np.rint(depth)) > ROW_LINE
-    # place a before place b: clearly farther north, or west of it within a row
+    x, depth = at[:, 0], (at[:, 1].max() - at[:, 1]) / height
+    # place a before place b: farther north by more than a row, or north-west of it, which stands
+    # first whether the line between two rows runs between them or not
     north = depth[:, None] + 1 + ROW_LINE < depth[None, :]
-    level = (row[:, None] == row[None, :]) & inside[:, None] & inside[None, :]
-    west = level & (x[:, None] + ROW_LINE * height < x[None, :])
-    inverted = (north | west) & (serials[:, None] > serials[None, :])
+    corner = (depth[:, None] <= depth[None, :]) & (x[:, None] < x[None, :])
+    inverted = (north | corner) & (serials[:, None] > serials[None, :])
     marked: NDArray[np.bool_] = inverted.any(axis=0) | inverted.any(axis=1)
     return marked
 
