@@ -192,7 +192,7 @@ def build_communities(
             )
         )  # fmt: skip
     if together is not None:
-        communities = [_linked(community, together[community.members]) for community in communities]
+        communities = [linked(community, together[community.members]) for community in communities]
     if rules.enclaves == "attach":
         shapes = units.geometry.to_numpy()
         communities = [_bridged(community, shapes, rules) for community in communities]
@@ -289,7 +289,7 @@ def _in_either(first: Ints, second: Ints) -> Ints:
     return np.where((first >= 0) | (second >= 0), number, -1)
 
 
-def _linked(community: Community, together: Ints) -> Community:
+def linked(community: Community, together: Ints) -> Community:
     """The community with a made-up border between the parts of what stays together."""
     part, _ = community.parts(together)
     first = np.unique(part, return_index=True)[1]

@@ -1,0 +1,1 @@
+"""Plans that change: redrawn with few households moved, edited by hand, compared."""
