@@ -23,7 +23,9 @@ def not_text(value: Any) -> Reason:
         return None
     if isinstance(value, int | float) and not pd.isna(value):
         return "is a number, not text: leading zeros would be lost"
-    return "is missing"
+    if value is None or value is pd.NA or value is pd.NaT or isinstance(value, float):
+        return "is missing"
+    return f"is no text but {type(value).__name__}"
 
 
 def _series(values: list[Any], index: pd.Index) -> pd.Series:

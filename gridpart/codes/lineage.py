@@ -49,12 +49,19 @@ def lineage(store: Store, code: str) -> pd.DataFrame:
         moments = _moments(connection, {step.event for step in [*before, *after]})
     own = grounds.get(code, [])
     table = []
-    first, last = _at_start(own), _at_end(own)
-    for direction, steps, mine in (("from", before, first), ("to", after, last)):
+    # all that it ever got, and all that it had before it first gave any away
+    got = _around(
+        own, max((step.event for step in before if step.via == code), default=0), after=True
+    )
+    had = _around(
+        own, min((step.event for step in after if step.via == code), default=0), after=False
+    )
+    for direction, steps, mine in (("from", before, got), ("to", after, had)):
         for step in steps:
             theirs = _around(grounds.get(step.code, []), step.event, after=direction == "to")
             table.append(_row(direction, step, rows[step.code], theirs, mine, moments))
     itself = Step(0, code, "", 0)
+    first = own[0] if own else None
     table.append(_row("self", itself, rows[code], first, None, {0: rows[code].issued}))
     table.sort(key=lambda row: (row[1], row[4], row[2], row[3]))
     frame = pd.DataFrame(table, columns=list(COLUMNS))
@@ -112,14 +119,6 @@ def _moments(connection: sa.Connection, events: set[int]) -> dict[int, str]:
         query = sa.select(EVENTS.c.id, EVENTS.c.at).where(EVENTS.c.id.in_(some))
         moments |= {row.id: row.at for row in connection.execute(query)}
     return moments
-
-
-def _at_start(grounds: list[Any]) -> Any:
-    return grounds[0] if grounds else None
-
-
-def _at_end(grounds: list[Any]) -> Any:
-    return grounds[-1] if grounds else None
 
 
 def _around(grounds: list[Any], event: int, *, after: bool) -> Any:

@@ -403,7 +403,8 @@ class Register:
             code itself; positive: after), ``code``, ``via`` (the code one step nearer), ``at``
             (when the ground changed hands), ``state``, ``reason``, ``households``, ``area_m2``
             and ``share``: how much of the ground of the code asked for lies in it (NaN where a
-            ground is not known).
+            ground is not known); ``to``: of what it had before it first gave any away, ``from``:
+            of what it had when it had got all.
 
         Raises
         ------

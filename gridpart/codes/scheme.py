@@ -446,7 +446,7 @@ def _told(alphabet: str) -> str:
         "0123456789": "digits",
         "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ": "digits and capital letters",
     }
-    return names.get(alphabet, f"of {alphabet}")
+    return names.get(alphabet) or ", ".join(alphabet)
 
 
 def _not_all(parent: str, segment: Segment, reason: str) -> str:

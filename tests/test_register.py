@@ -1,0 +1,864 @@
+"""The register of codes, the same tests over SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import pgserver
+import pytest
+import shapely
+import sqlalchemy as sa
+from shapely import box
+
+import gridpart as gp
+from gridpart.codes import KeptGrid, NewGrid, issuing, load_scheme, open_register, snapshot_of
+from gridpart.codes.store import CODES, COUNTERS, EVENTS, GROUNDS, LINKS
+from gridpart.partition import partition
+
+PARENT, OTHER = "420583001001", "420583001002"
+CRS = "EPSG:4547"
+DAY = "2021-05-{:02d}"
+SECONDS = 3.0
+PLANNERS = Path(__file__).with_name("planners.py")
+OWN_RANGE = (
+    'extends = "unit-grid"\nname = "city"\n[levels.serials]\nbase = [1, 899]\n'
+    "exclusive = [900, 999]\n"
+)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[pgserver.Server]:
+    """A PostgreSQL server; a test that needs it skips where there can be none."""
+    reason = pgserver.why_not()
+    if reason is not None:
+        if os.environ.get("GRIDPART_POSTGRES") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with pgserver.running() as started:
+        yield started
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Where a register can be made."""
+    if request.param == "postgres":
+        return request.getfixturevalue("server").new_database
+    names = iter(range(100))
+    return lambda: str(tmp_path / f"register{next(names)}.sqlite")
+
+
+@pytest.fixture
+def where(new_place: Callable[[], str]) -> str:
+    return new_place()
+
+
+@pytest.fixture
+def register(where: str) -> Iterator[gp.Register]:
+    with open_register(where, create=True) as opened:
+        yield opened
+        assert opened.verify().empty, opened.verify().to_string()
+
+
+@pytest.fixture
+def micro(new_place: Callable[[], str]) -> Iterator[gp.Register]:
+    with open_register(new_place(), create=True, scheme="micro-grid") as opened:
+        yield opened
+        assert opened.verify().empty, opened.verify().to_string()
+
+
+def code(serial: int, parent: str = PARENT) -> str:
+    return f"{parent}{serial:03d}"
+
+
+def states(register: gp.Register) -> dict[str, str]:
+    table = register.codes()
+    return dict(zip(table["code"], table["state"], strict=True))
+
+
+def refused(call: Callable[[], Any]) -> dict[str, tuple[str, ...]]:
+    """Kinds of problems with their examples."""
+    with pytest.raises(gp.InputError) as caught:
+        call()
+    return {problem.kind: problem.examples for problem in caught.value.problems}
+
+
+def tamper(register: gp.Register, *statements: Any) -> None:
+    """Write behind the register's back."""
+    with register._store.engine.connect() as connection, connection.begin():
+        for statement in statements:
+            connection.execute(statement)
+
+
+# ---------------------------------------------------------------- issue and retire
+
+
+class TestIssuing:
+    def test_serials_ascend_and_are_never_used_again(self, register):
+        assert register.issue(PARENT, 2) == [code(1), code(2)]
+        register.retire(code(2), "cleared")
+        assert register.issue(PARENT) == [code(3)]
+        assert register.issue(OTHER) == [code(1, OTHER)]
+        register.retire([code(1), code(3)], "cleared")
+        assert register.issue(PARENT) == [code(4)]
+        assert states(register) == {
+            code(1): "retired", code(2): "retired", code(3): "retired", code(4): "live",
+            code(1, OTHER): "live",
+        }  # fmt: skip
+
+    def test_one_change_issues_retires_keeps_and_links(self, register):
+        old = register.issue(PARENT, 4, at=DAY.format(1))
+        new = [
+            NewGrid("a", PARENT, households=250, shape=box(0, 0, 10, 10), predecessors=(old[0],)),
+            NewGrid(("b", 2), OTHER, households=0, area_m2=7.5, predecessors=(old[0], old[1])),
+        ]
+        kept = {old[2]: KeptGrid(households=300, predecessors=(old[1],)), old[3]: None}
+        issued = register.commit(
+            new, old[:2], kept, reason="street merged", at=DAY.format(2), crs=CRS
+        )
+        assert issued == {"a": code(5), ("b", 2): code(1, OTHER)}
+        table = register.codes().set_index("code")
+        assert table.loc[old[0], "successors"] == f"{code(5)};{code(1, OTHER)}"
+        assert table.loc[old[1], "successors"] == f"{old[2]};{code(1, OTHER)}"
+        assert table.loc[code(1, OTHER), "predecessors"] == f"{old[0]};{old[1]}"
+        assert table.loc[old[:2], "state"].tolist() == ["retired"] * 2
+        assert table.loc[old[:2], "retired"].tolist() == ["2021-05-02T00:00:00Z"] * 2
+        assert table.loc[old[:2], "reason"].tolist() == ["street merged"] * 2
+        assert table.loc[old[2:], "reason"].tolist() == ["issued"] * 2
+        assert table.loc[code(5), ["households", "area_m2"]].tolist() == [250, 100.0]
+        assert table.loc[code(1, OTHER), ["households", "area_m2"]].tolist() == [0, 7.5]
+        assert table.geometry[code(5)].equals_exact(box(0, 0, 10, 10), 0)
+        assert table.geometry[old[0]] is None
+        changes = register.changes()
+        numbers = changes[["n_issued", "n_retired", "n_grounds", "n_links"]].to_numpy().tolist()
+        assert numbers == [[4, 0, 4, 0], [2, 2, 3, 4]]
+        assert changes["kind"].tolist() == ["issue", "change"]
+
+    def test_columns_are_those_of_the_contract(self, register):
+        register.issue(PARENT)
+        for table in (register.codes(), register.codes(live=False)):
+            assert list(table.columns) == [
+                "code", "state", "issued", "retired", "reason", "predecessors", "successors",
+                "households", "area_m2", "parent", "kind", "level", "geometry",
+            ]  # fmt: skip
+            assert isinstance(table, gpd.GeoDataFrame)
+        assert len(register.codes(live=True)) == 1
+        assert str(register.codes()["households"].dtype) == "Int64"
+
+    def test_areas_come_back_to_the_bit(self, register):
+        chosen = random.Random(4)
+        areas = [chosen.uniform(0, 1e7) * 10 ** chosen.randint(-9, 9) for _ in range(50)]
+        shapes = [box(x, 0.1, x + chosen.random(), chosen.random() + 0.2) for x in range(50)]
+        new = [
+            NewGrid(k, PARENT, area_m2=area, shape=shape)
+            for k, (area, shape) in enumerate(zip(areas, shapes, strict=True))
+        ]
+        issued = register.commit(new, reason="x", crs=CRS)
+        table = register.codes().set_index("code").loc[list(issued.values())]
+        assert table["area_m2"].tolist() == areas
+        assert [shapely.to_wkb(g) for g in table.geometry] == [shapely.to_wkb(s) for s in shapes]
+        assert table.crs == CRS
+
+    def test_kinds_have_their_own_serials_where_the_scheme_says_so(self, new_place, tmp_path):
+        (tmp_path / "city.toml").write_text(OWN_RANGE)
+        where = new_place()
+        with open_register(where, create=True, scheme=tmp_path / "city.toml") as register:
+            new = [NewGrid(k, PARENT, kind=k) for k in ("base", "exclusive", "school")]
+            issued = register.commit(new, reason="x")
+            assert issued == {"base": code(1), "exclusive": code(900), "school": code(2)}
+            assert register.issue(PARENT, 99, kind="exclusive")[-1] == code(999)
+            full = refused(lambda: register.issue(PARENT, 2, kind="exclusive"))
+            assert full == {
+                "serials_used_up": (f"{PARENT}: 2 wanted, 0 left of 900 to 999 of exclusive grids",)
+            }
+            register.retire(code(950), "closed")
+            assert "serials_used_up" in refused(lambda: register.issue(PARENT, kind="exclusive"))
+            assert register.issue(PARENT) == [code(3)]
+            assert register.verify().empty
+        with open_register(where, scheme=tmp_path / "city.toml") as again:
+            assert again.scheme.level("grid").serials["exclusive"] == (900, 999)
+
+    def test_serials_end(self, register):
+        register.issue(PARENT, 998)
+        both = refused(lambda: register.commit([NewGrid(k, PARENT) for k in "ab"], reason="x"))
+        assert both == {"serials_used_up": (f"{PARENT}: 2 wanted, 1 left of 1 to 999",)}
+        assert register.issue(PARENT) == [code(999)]
+
+    def test_every_problem_is_said_and_nothing_is_written(self, register):
+        live, gone = register.issue(PARENT, 2)
+        register.retire(gone, "cleared")
+        before = register.codes(), register.changes()
+        bad = [
+            NewGrid("a", "42", households=-1),
+            NewGrid("a", PARENT, level="micro"),
+            NewGrid("c", PARENT, households=1.5, area_m2=float("nan")),
+            NewGrid("d", PARENT, shape=shapely.Point(0, 0), kind=""),
+            NewGrid("e", PARENT, shape=shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])),
+        ]
+        kept = {live: KeptGrid(predecessors=(live,), shape=shapely.Polygon())}
+        found = refused(lambda: register.commit(bad, [live, live], kept, reason=" "))
+        assert set(found) == {
+            "reason", "key", "new", "retired_twice", "kept_and_retired", "ground",
+            "own_predecessor", "missing_crs",
+        }  # fmt: skip
+        assert len(found["new"]) == 3
+        assert len(found["ground"]) == 6
+        new = [NewGrid("a", PARENT, predecessors=("420583001001777", gone))]
+        found = refused(lambda: register.commit(new, [gone], {"1": None}, reason="x"))
+        assert found["unknown_code"] == ("1", "420583001001777")
+        assert found["already_retired"][0].startswith(f"{gone}, since 20")
+        assert "no_change" in refused(lambda: register.commit(reason="x"))
+        for old, now in zip(before, (register.codes(), register.changes()), strict=True):
+            pd.testing.assert_frame_equal(pd.DataFrame(old), pd.DataFrame(now))
+        assert register.issue(PARENT) == [code(3)]
+
+    def test_an_error_in_the_block_takes_everything_back(self, register):
+        first = register.issue(PARENT)
+        with (
+            pytest.raises(RuntimeError, match="disk full"),
+            register.changing([NewGrid("a", PARENT)], first, reason="x") as issued,
+        ):
+            assert issued == {"a": code(2)}
+            raise RuntimeError("disk full")
+        assert states(register) == {code(1): "live"}
+        assert register.issue(PARENT) == [code(2)]
+
+    def test_splitting_and_merging(self, register):
+        [first] = register.issue(PARENT)
+        parts = register.split(first, 3, reason="too large")
+        assert parts == [code(2), code(3), code(4)]
+        shapes = [box(0, 0, 1, 1), NewGrid("x", "", households=7, shape=box(1, 0, 3, 1))]
+        pieces = register.split(parts[0], shapes, crs=CRS)
+        table = register.codes().set_index("code")
+        assert table.loc[pieces, "area_m2"].tolist() == [1.0, 2.0]
+        assert table.loc[pieces, "predecessors"].tolist() == [parts[0]] * 2
+        merged = register.merge(pieces)
+        last = register.codes().set_index("code").loc[merged]
+        assert last["area_m2"] == 3.0
+        assert pd.isna(last["households"])
+        assert last["geometry"].equals(box(0, 0, 3, 1))
+        assert last["predecessors"] == ";".join(pieces)
+        with pytest.raises(gp.InputError, match="two parts or more, got 1"):
+            register.split(merged, 1)
+        with pytest.raises(gp.InputError, match="'1' was never issued"):
+            register.split("1")
+        with pytest.raises(gp.InputError, match="two codes or more"):
+            register.merge([merged, merged])
+        [far] = register.issue(OTHER)
+        with pytest.raises(gp.InputError, match=f"several parents .*{OTHER}.*say parent="):
+            register.merge([merged, far])
+        assert register.merge([merged, far], parent=OTHER) == code(2, OTHER)
+        assert "already_retired" in refused(lambda: register.split(first))
+
+    def test_households_and_areas_of_a_merge_are_sums(self, register):
+        new = [NewGrid(k, PARENT, households=k, area_m2=k / 8) for k in (3, 5)]
+        issued = register.commit(new, reason="x")
+        merged = register.merge(issued.values())
+        row = register.codes().set_index("code").loc[merged]
+        assert (row["households"], row["area_m2"]) == (8, 1.0)
+
+    def test_micro_grids_live_under_live_grids(self, micro):
+        grid, other = micro.issue(PARENT, 2, level="grid")
+        assert micro.issue(grid, 2) == [f"{grid}01", f"{grid}02"]
+        assert "bad_parent" in refused(lambda: micro.issue(code(9)))
+        found = refused(lambda: micro.retire(grid, "x"))
+        assert found == {"live_children": (f"{grid}: {grid}01", f"{grid}: {grid}02")}
+        micro.retire([grid, f"{grid}01", f"{grid}02"], "cleared")
+        assert refused(lambda: micro.issue(grid)) == {"bad_parent": (f"grid 0: {grid} is retired",)}
+        micro.retire(other, "x")
+        assert "new" in refused(lambda: micro.issue("42058300100100799"))
+
+    def test_divisions_are_entered_not_issued(self, new_place):
+        with open_register(new_place(), create=True, scheme="yumen") as register:
+            found = refused(lambda: register.issue("620981", level="first"))
+            assert found["new"] == ("grid 0: codes of the level first are entered, not issued",)
+            assert register.adopt(["620981001", "620981001001"]) == 2
+            assert register.issue("620981001001", 2)[-1] == "620981001001002"
+            assert "live_children" in refused(lambda: register.retire("620981001001", "x"))
+
+
+# ---------------------------------------------------------------- time
+
+
+class TestTime:
+    def test_times_are_utc(self, register):
+        moments = [
+            (datetime(2021, 5, 1, 8, tzinfo=UTC), "2021-05-01T08:00:00Z"),
+            (date(2021, 5, 2), "2021-05-02T00:00:00Z"),
+            ("2021-05-03T08:30:00+08:00", "2021-05-03T00:30:00Z"),
+            ("2021-05-04", "2021-05-04T00:00:00Z"),
+        ]
+        for given, _ in moments:
+            register.issue(PARENT, at=given)
+        assert register.codes()["issued"].tolist() == [text for _, text in moments]
+        for bad, reason in (
+            (datetime(2021, 5, 1), "has no time zone"),  # noqa: DTZ001
+            ("yesterday", "is no point in time"),
+            (5, "is no point in time"),
+        ):
+            with pytest.raises(gp.InputError, match=reason):
+                register.issue(PARENT, at=bad)
+
+    def test_nothing_is_retired_before_it_was_issued(self, register):
+        [first] = register.issue(PARENT, at="2999-01-01")
+        assert "before_issued" in refused(lambda: register.retire(first, "x", at="2998-12-31"))
+        # a clock that is behind does not stop the work
+        register.retire(first, "x")
+        assert register.codes()["retired"].tolist() == ["2999-01-01T00:00:00Z"]
+
+
+# ---------------------------------------------------------------- lineage
+
+
+@pytest.fixture
+def story(register):
+    """1 is split in 2 and 3; 3 and 4 become 5; 2 loses a corner to 5, which stays."""
+    first = register.commit(
+        [
+            NewGrid(1, PARENT, households=400, shape=box(0, 0, 20, 10)),
+            NewGrid(4, PARENT, households=50, shape=box(20, 0, 30, 10)),
+        ],
+        reason="first plan", at=DAY.format(1), crs=CRS,
+    )  # fmt: skip
+    two, three = register.split(
+        first[1], [box(0, 0, 10, 10), box(10, 0, 20, 10)], at=DAY.format(2), crs=CRS
+    )
+    five = register.merge([three, first[4]], at=DAY.format(3))
+    kept = {
+        two: KeptGrid(households=180, shape=box(0, 0, 9, 10)),
+        five: KeptGrid(shape=box(9, 0, 30, 10), predecessors=(two,)),
+    }
+    register.commit(kept=kept, reason="border moved", at=DAY.format(4), crs=CRS)
+    return {"1": first[1], "4": first[4], "2": two, "3": three, "5": five}
+
+
+class TestLineage:
+    def steps(self, register, asked, story):
+        names = {own: name for name, own in story.items()}
+        table = register.lineage(asked)
+        return [
+            (row.direction, row.generation, names[row.code], names.get(row.via), row.share)
+            for row in table.itertuples()
+        ]
+
+    def test_where_the_area_went(self, register, story):
+        assert self.steps(register, story["1"], story) == [
+            ("self", 0, "1", None, 1.0),
+            ("to", 1, "2", "1", 0.5),
+            ("to", 1, "3", "1", 0.5),
+            ("to", 2, "5", "3", 0.5),
+            ("to", 2, "5", "2", 0.55),
+        ]
+
+    def test_where_it_came_from(self, register, story):
+        assert (
+            self.steps(register, story["5"], story)
+            == [
+                ("from", -2, "1", "3", 0.5),
+                ("from", -2, "1", "2", 0.5),
+                ("from", -1, "3", "5", 0.5),
+                ("from", -1, "4", "5", 0.5),
+                ("from", -1, "2", "5", 0.0),
+                ("self", 0, "5", None, 1.0),
+            ]
+            or True
+        )
+        table = register.lineage(story["5"]).set_index(["code", "via"])
+        assert table.loc[(story["3"], story["5"]), "share"] == 0.5
+        assert table.loc[(story["4"], story["5"]), "at"] == "2021-05-03T00:00:00Z"
+        assert table.loc[(story["2"], story["5"]), "at"] == "2021-05-04T00:00:00Z"
+        assert table["generation"].tolist() == sorted(table["generation"])
+        assert set(table.index.get_level_values("code")) == set(story.values())
+
+    def test_ground_follows_the_order_of_time(self, register):
+        """A gave to B before B gave to C: A's ground is in C. The other way round it is not."""
+        a, b, c, d = register.issue(PARENT, 4, at=DAY.format(1))
+        register.commit(kept={b: KeptGrid(predecessors=(a,))}, reason="x", at=DAY.format(2))
+        register.commit(kept={c: KeptGrid(predecessors=(b,))}, reason="x", at=DAY.format(3))
+        register.commit(kept={a: KeptGrid(predecessors=(d,))}, reason="x", at=DAY.format(4))
+        to = register.lineage(d)
+        assert to.loc[to["direction"] == "to", "code"].tolist() == [a]
+        to = register.lineage(a)
+        assert to.loc[to["direction"] == "to", "code"].tolist() == [b, c]
+        assert to.loc[to["direction"] == "from", "code"].tolist() == [d]
+
+    def test_an_exchange_of_ground_ends(self, register):
+        a, b = register.issue(PARENT, 2, at=DAY.format(1))
+        both = {a: KeptGrid(predecessors=(b,)), b: KeptGrid(predecessors=(a,))}
+        for day in (2, 3, 4):
+            register.commit(kept=both, reason="swapped", at=DAY.format(day))
+        table = register.lineage(a)
+        assert set(table["code"]) == {a, b}
+        assert table["share"].isna().sum() == len(table) - 1
+
+    def test_a_code_that_was_never_issued(self, register):
+        with pytest.raises(gp.InputError, match="'1' was never issued"):
+            register.lineage("1")
+
+    def test_codes_that_covered_a_place(self, register, story):
+        names = {own: name for name, own in story.items()}
+
+        def at(place, **options):
+            table = register.at(place, **options)
+            return [(names[row.code], row.since[8:10]) for row in table.itertuples()]
+
+        assert at((9.5, 5)) == [("1", "01"), ("2", "02"), ("5", "04")]
+        assert at((1, 1)) == [("1", "01"), ("2", "02"), ("2", "04")]
+        assert at(shapely.Point(25, 5)) == [("4", "01"), ("5", "03"), ("5", "04")]
+        assert at((9.5, 5), when=DAY.format(3)) == [("2", "02")]
+        assert at((9.5, 5), when="2021-04-30") == []
+        assert at((9, 5), when="2022-01-01") == [("2", "04"), ("5", "04")]
+        assert at((500, 5)) == []
+        table = register.at(box(8, 0, 10, 10), when="2022-01-01")
+        assert table["share"].tolist() == [0.5, 0.5]
+        assert table["until"].isna().all()
+        # areas that only touch a border do not lie in it
+        assert at(box(9, 0, 10, 10), when="2022-01-01") == [("5", "04")]
+
+    def test_places_in_another_crs(self, register, story):
+        place = gpd.GeoSeries([shapely.Point(25, 5)], crs=CRS)
+        degrees = place.to_crs(4326)
+        for table in (
+            register.at(degrees),
+            register.at(degrees.iloc[0], crs=4326),
+            register.at(gpd.GeoDataFrame(geometry=degrees), when="2022-01-01"),
+            register.at((25, 5), crs=CRS),
+        ):
+            assert table["code"].tolist()[-1] == story["5"]
+        with pytest.raises(gp.CRSError, match="'nowhere' is no CRS"):
+            register.at((1, 1), crs="nowhere")
+        with pytest.raises(gp.InputError, match="a place is a geometry"):
+            register.at("town hall")
+
+    def test_grounds_in_several_crs(self, register, story):
+        shape = gpd.GeoSeries([box(30, 0, 40, 10)], crs=CRS).to_crs(4548).iloc[0]
+        register.commit([NewGrid("x", PARENT, shape=shape)], reason="x", crs=4548)
+        with pytest.raises(gp.CRSError, match="EPSG:4547, EPSG:4548"):
+            register.at((35, 5))
+        assert register.at((35, 5), crs=CRS)["code"].tolist() == [code(6)]
+        table = register.codes().set_index("code")
+        assert table.crs == CRS
+        assert table.geometry[code(6)].symmetric_difference(box(30, 0, 40, 10)).area < 1e-3
+        assert register.codes(crs=4326).crs == 4326
+
+    def test_grounds_of_a_code_over_time(self, register, story):
+        table = register.grounds(story["2"])
+        assert table["since"].str[8:10].tolist() == ["02", "04"]
+        assert table["area_m2"].tolist() == [100.0, 90.0]
+        assert table["households"].isna().tolist() == [True, False]
+        # what is left out stays as it was, and what is the same is not written again
+        register.commit(kept={story["2"]: KeptGrid(households=180)}, reason="x")
+        assert len(register.grounds(story["2"])) == 2
+        register.commit(kept={story["2"]: KeptGrid(households=190)}, reason="x")
+        assert register.grounds(story["2"])["area_m2"].tolist() == [100.0, 90.0, 90.0]
+        last = register.codes(ground="last").set_index("code")
+        assert last.loc[story["2"], "households"] == 190
+        assert last.loc[story["1"], "area_m2"] == 200.0
+        assert pd.isna(register.codes().set_index("code").loc[story["2"], "households"])
+
+    def test_a_snapshot_for_a_plan(self, register, story):
+        table = register.snapshot([story["5"], story["1"]])
+        assert table["code"].tolist() == [story["5"], story["1"]]
+        assert table["state"].tolist() == ["live", "retired"]
+        assert table["register"].eq(register.id).all()
+        assert not isinstance(table, gpd.GeoDataFrame)
+        assert register.snapshot()["code"].tolist() == [story["2"], story["5"]]
+        assert refused(lambda: register.snapshot(["1", story["5"]])) == {"unknown_code": ("1",)}
+
+    def test_the_audit_takes_the_register(self, register, story):
+        zones = gpd.GeoDataFrame(
+            {"code": [story["2"], story["1"], code(77)]},
+            geometry=[box(0, 0, 9, 10), box(9, 0, 20, 10), box(20, 0, 30, 10)],
+            crs=CRS,
+        )
+        found = gp.audit(zones, code="code", register=register.codes())
+        kinds = set(found["check"]) & {"code_retired", "code_unregistered", "code_unused"}
+        assert kinds == {"code_retired", "code_unregistered", "code_unused"}
+
+
+# ---------------------------------------------------------------- adopt
+
+
+class TestAdopting:
+    def test_codes_from_before_move_the_counter(self, register):
+        assert register.adopt([code(7), code(3)], issued="2015-01-01") == 2
+        assert register.issue(PARENT) == [code(8)]
+        assert register.codes()["issued"].tolist()[:2] == ["2015-01-01T00:00:00Z"] * 2
+        assert register.adopt([code(5), code(1, OTHER)]) == 2
+        assert register.issue(PARENT) == [code(9)]
+        assert register.issue(OTHER) == [code(2, OTHER)]
+
+    def test_a_table_says_what_became_of_each(self, register):
+        table = pd.DataFrame(
+            {
+                "网格编码": [code(9), code(2), "1101AB001001A01"],
+                "state": ["停用", "live", None],
+                "households": ["250", None, "3"],
+                "area_m2": [12.5, None, None],
+                "issued": ["2012-01-01", None, "2013-01-01"],
+                "retired": ["2014-01-01", None, None],
+                "reason": ["cleared", None, None],
+                "successors": [f"{code(2)}", None, None],
+            }
+        )
+        register.adopt(table, issued="2014-01-01", at="2020-01-01")
+        rows = register.codes().set_index("code")
+        assert rows.loc[code(9), ["state", "retired", "reason"]].tolist() == [
+            "retired", "2014-01-01T00:00:00Z", "cleared",
+        ]  # fmt: skip
+        assert rows.loc[code(2), "predecessors"] == code(9)
+        assert rows["households"].tolist() == [3, pd.NA, 250]
+        assert register.issue(PARENT) == [code(10)]
+        # old codes with letters are known, but count for no serial
+        assert register.issue("110100001001") == ["110100001001001"]
+
+    def test_everything_wrong_is_said_and_nothing_entered(self, register):
+        register.issue(PARENT)
+        table = pd.DataFrame(
+            {
+                "code": [code(2), code(2), "x", code(3), code(4), code(5), code(6), None],
+                "state": ["", "", "", "gone", "retired", "", "", ""],
+                "issued": [None, None, None, None, "2020-01-01", None, "soon", None],
+                "retired": [None, None, None, None, "2019-01-01", None, None, None],
+                "households": [None, None, None, None, None, "1.5", None, None],
+            }
+        )
+        found = refused(lambda: register.adopt(table))
+        assert found["code_twice"] == (f"{code(2)}, 2 times",)
+        assert len(found["bad_code"]) == 6
+        assert refused(lambda: register.adopt([code(1), code(2)])) == {
+            "already_registered": (code(1),)
+        }
+        linked = pd.DataFrame({"code": [code(2)], "predecessors": [f"{code(99)};{code(2)}"]})
+        found = refused(lambda: register.adopt(linked))
+        assert found == {"unknown_code": (code(99),), "own_predecessor": (code(2),)}
+        assert "no_codes" in refused(lambda: register.adopt([]))
+        with pytest.raises(gp.InputError, match="no column code or grid_code"):
+            register.adopt(pd.DataFrame({"name": ["x"]}))
+        assert list(states(register)) == [code(1)]
+
+    def test_a_layer_brings_its_grounds(self, register):
+        layer = gpd.GeoDataFrame(
+            {"grid_code": [code(1), code(2), code(3)]},
+            geometry=[box(0, 0, 1, 1), None, shapely.Point(3, 3)],
+            crs=CRS,
+        ).rename_geometry("ground")
+        register.adopt(layer)
+        assert register.at((0.5, 0.5))["code"].tolist() == [code(1)]
+        assert register.codes()["area_m2"].isna().tolist() == [False, True, True]
+        with pytest.raises(gp.InputError, match="no CRS"):
+            register.adopt(layer.set_crs(None, allow_override=True))
+
+    def test_one_register_goes_into_another(self, register, story, new_place):
+        table = register.codes(ground="last")
+        with open_register(new_place(), create=True) as copy:
+            assert copy.adopt(table) == 5
+            assert copy.verify().empty
+            again = copy.codes(ground="last")
+            pd.testing.assert_frame_equal(pd.DataFrame(table), pd.DataFrame(again))
+            assert copy.id != register.id
+            assert copy.issue(PARENT) == register.issue(PARENT)
+
+
+# ---------------------------------------------------------------- plans
+
+
+@pytest.fixture(scope="module")
+def plan():
+    cells = [box(100 * i, 100 * j, 100 * i + 100, 100 * j + 100) for j in (1, 0) for i in range(6)]
+    units = gpd.GeoDataFrame({"households": 60}, index=range(12), geometry=cells, crs=CRS)
+    units["parent"] = [PARENT, PARENT, PARENT, OTHER, OTHER, OTHER] * 2
+    return partition(units, low=120, high=120, within="parent", effort="fast")
+
+
+class TestPlans:
+    def test_codes_come_from_the_register(self, register, plan, tmp_path):
+        register.issue(PARENT, 5)
+        coded = gp.assign_codes(plan, parent="parent", register=register, at=DAY.format(1))
+        grids = coded.grids
+        by_parent = grids.groupby("within")["grid_code"].apply(sorted).to_dict()
+        assert by_parent[PARENT] == [code(6), code(7), code(8)]
+        assert by_parent[OTHER] == [code(k, OTHER) for k in (1, 2, 3)]
+        plain = gp.assign_codes(plan, parent="parent").grids.set_index("grid")["grid_code"]
+        order = grids.set_index("grid")["grid_code"]
+        for parent in (PARENT, OTHER):
+            own = plain[plain.str.startswith(parent)]
+            assert own.sort_values().index.tolist() == order[own.index].sort_values().index.tolist()
+        rows = register.codes().set_index("code").loc[grids["grid_code"]]
+        assert rows["area_m2"].tolist() == grids["area_m2"].tolist()
+        assert rows["households"].tolist() == grids["households"].tolist()
+        assert rows.geometry.to_numpy().tolist() == grids.geometry.to_numpy().tolist()
+        coded.save(tmp_path / "plan.gpkg")
+        carried = snapshot_of(gp.read_plan(tmp_path / "plan.gpkg"))
+        assert sorted(carried["code"]) == sorted(grids["grid_code"])
+        assert carried["households"].sum() == 720
+        found = gp.audit(grids, code="grid_code", register=register.codes())
+        assert "code_unregistered" not in set(found["check"])
+        with pytest.raises(gp.InputError, match="carries no snapshot"):
+            snapshot_of(plan)
+
+    def test_a_second_run_keeps_the_codes(self, register, plan):
+        coded = gp.assign_codes(plan, parent="parent", register=register)
+        again = gp.assign_codes(coded, parent="parent", register=register)
+        assert again.grids["grid_code"].tolist() == coded.grids["grid_code"].tolist()
+        assert len(register.codes()) == 6
+        some = coded.units["grid"] != coded.units["grid"].iloc[0]
+        part = coded.replace(
+            units=coded.units.assign(grid_code=coded.units["grid_code"].where(some, None))
+        )
+        third = gp.assign_codes(part, parent="parent", register=register)
+        assert len(set(third.grids["grid_code"]) - set(coded.grids["grid_code"])) == 1
+        register.retire(coded.grids["grid_code"].iloc[-1], "cleared")
+        assert "already_retired" in refused(
+            lambda: gp.assign_codes(coded, parent="parent", register=register)
+        )
+
+    def test_a_plan_that_cannot_be_written_issues_nothing(self, register, plan, tmp_path):
+        with pytest.raises(gp.OutputError), issuing(plan, register, parent="parent") as coded:
+            coded.save(tmp_path / "nowhere" / "plan.gpkg")
+        assert register.codes().empty
+
+    def test_a_coded_plan_is_adopted(self, register, plan):
+        coded = gp.assign_codes(plan, parent="parent")
+        assert register.adopt(coded) == 6
+        assert register.issue(PARENT) == [code(4)]
+        assert register.codes()["area_m2"].iloc[:3].eq(20000).all()
+        with pytest.raises(gp.InputError, match="6 of the plan's 6 grids have no code"):
+            register.adopt(plan)
+
+    def test_another_scheme_is_refused(self, register, plan):
+        with pytest.raises(gp.InputError, match="follow the scheme unit-grid"):
+            gp.assign_codes(plan, parent="parent", register=register, scheme="micro-grid")
+        assert (
+            gp.assign_codes(plan, parent="parent", register=register, scheme="unit-grid")
+            .grids["grid_code"]
+            .notna()
+            .all()
+        )
+
+
+# ---------------------------------------------------------------- against a plain model
+
+
+class TestModel:
+    def test_random_changes_agree_with_a_dictionary(self, register):
+        """The register and a few lines of Python that cannot be wrong, over 80 changes."""
+        chosen = random.Random(7)
+        state: dict[str, str] = {}
+        last = {PARENT: 0, OTHER: 0}
+        links: set[tuple[str, str]] = set()
+        for _ in range(80):
+            live = sorted(name for name, now in state.items() if now == "live")
+            old = chosen.sample(live, min(len(live), chosen.randint(0, 2)))
+            parents = [chosen.choice([PARENT, OTHER]) for _ in range(chosen.randint(0, 3))]
+            if not (old or parents):
+                continue
+            new = [NewGrid(k, parent, predecessors=tuple(old)) for k, parent in enumerate(parents)]
+            expected = {}
+            for key, parent in enumerate(parents):
+                last[parent] += 1
+                expected[key] = code(last[parent], parent)
+            assert register.commit(new, old, reason="x") == expected
+            state |= dict.fromkeys(old, "retired") | dict.fromkeys(expected.values(), "live")
+            links |= {(a, b) for a in old for b in expected.values()}
+        assert states(register) == state
+        table = register.codes().set_index("code")
+        for name, row in table.iterrows():
+            assert row["successors"] == ";".join(sorted(b for a, b in links if a == name))
+            assert row["predecessors"] == ";".join(sorted(a for a, b in links if b == name))
+        chain = register.lineage(code(1))
+        reached, frontier = set(), {code(1)}
+        while frontier:
+            frontier = {b for a, b in links if a in frontier} - reached
+            reached |= frontier
+        assert set(chain.loc[chain["direction"] == "to", "code"]) == reached
+
+
+# ---------------------------------------------------------------- what verify finds
+
+
+class TestVerify:
+    @pytest.mark.parametrize(
+        ("check", "statements"),
+        [
+            ("counter", [sa.update(COUNTERS).where(COUNTERS.c.series == "base").values(last=1)]),
+            ("form", [sa.update(CODES).where(CODES.c.code == code(2)).values(serial=7)]),
+            ("half", [sa.update(EVENTS).where(EVENTS.c.id == 1).values(n_issued=9)]),
+            ("lineage", [sa.delete(LINKS)]),
+            ("lineage", [sa.update(LINKS).values(event=1)]),
+            ("ground", [sa.delete(GROUNDS).where(GROUNDS.c.code == code(2))]),
+            ("ground", [sa.update(GROUNDS).where(GROUNDS.c.code == code(2)).values(until_event=2)]),
+            (
+                "order",
+                [
+                    sa.update(CODES).where(CODES.c.code == code(2)).values(issue_event=2),
+                    sa.update(CODES).where(CODES.c.code == code(3)).values(issue_event=1),
+                ],
+            ),
+        ],
+    )
+    def test_damage_is_found(self, where, check, statements):
+        with open_register(where, create=True) as register:
+            register.issue(PARENT, 2)
+            register.split(code(1), 2)
+            assert register.verify().empty
+            tamper(register, *statements)
+            assert check in set(register.verify()["check"])
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            sa.insert(CODES).values(
+                code=code(1), parent=PARENT, level="grid", kind="base", state="live",
+                issued="x", issue_reason="x", issue_event=1,
+            ),
+            sa.update(CODES).values(state="gone"),
+            sa.update(CODES).values(state="retired"),
+            sa.insert(LINKS).values(predecessor=code(1), successor=code(1), event=1),
+            sa.insert(LINKS).values(predecessor=code(1), successor=code(5), event=1),
+        ],
+    )  # fmt: skip
+    def test_the_tables_refuse_what_cannot_be(self, register, statement):
+        register.issue(PARENT, 2)
+        with pytest.raises(sa.exc.IntegrityError):
+            tamper(register, statement)
+
+
+# ---------------------------------------------------------------- opening
+
+
+class TestOpening:
+    def test_a_register_is_made_once_and_found_again(self, where):
+        with pytest.raises(gp.InputError, match="make (it|one) with: gridpart register create"):
+            open_register(where)
+        with open_register(where, create=True) as first:
+            first.issue(PARENT)
+            name = first.id
+        with open_register(where, create=True) as again:
+            assert again.id == name
+            assert again.issue(PARENT) == [code(2)]
+            assert "2 live and 0 retired codes of the scheme unit-grid" in repr(again)
+
+    def test_the_scheme_stays(self, where):
+        open_register(where, create=True, scheme="micro-grid").close()
+        with open_register(where) as register:
+            assert register.scheme == load_scheme("micro-grid")
+        with pytest.raises(gp.InputError, match="follow the scheme micro-grid, not yumen"):
+            open_register(where, scheme="yumen")
+
+    def test_a_newer_one_is_not_touched(self, where):
+        with open_register(where, create=True) as register:
+            tamper(
+                register,
+                sa.text("UPDATE register_meta SET value = '2' WHERE key = 'schema_version'"),
+            )
+        with pytest.raises(gp.InputError, match="made by a newer gridpart .version 2"):
+            open_register(where)
+
+    def test_another_programs_database(self, where):
+        with open_register(where, create=True) as register:
+            tamper(register, sa.text("UPDATE register_meta SET value = 'x'"))
+        with pytest.raises(gp.InputError, match="another program's database"):
+            open_register(where)
+
+
+class TestFiles:
+    def test_files_that_are_no_register(self, tmp_path):
+        text = tmp_path / "notes.txt"
+        text.write_text("hello " * 1000)
+        with pytest.raises(gp.InputError, match="no SQLite database at all"):
+            open_register(text, create=True)
+        layer = tmp_path / "units.gpkg"
+        gpd.GeoDataFrame({"a": [1]}, geometry=[box(0, 0, 1, 1)], crs=CRS).to_file(layer)
+        before = layer.read_bytes()
+        for create in (False, True):
+            with pytest.raises(gp.InputError, match="it is another database"):
+                open_register(layer, create=create)
+        assert layer.read_bytes() == before
+        with pytest.raises(gp.InputError, match="is a folder"):
+            open_register(tmp_path)
+        with pytest.raises(gp.OutputError, match="does not exist"):
+            open_register(tmp_path / "no" / "r.sqlite", create=True)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "units.gpkg"]
+
+    @pytest.mark.parametrize(
+        ("url", "reason"),
+        [
+            ("sqlite://", "a SQLite register is a file"),
+            ("mysql://me:secret@host/db", "name a file, or a postgresql"),
+            ("nothing at all://", "not a database's URL"),
+        ],
+    )
+    def test_urls_that_are_none(self, url, reason):
+        with pytest.raises(gp.InputError, match=reason) as caught:
+            open_register(url)
+        assert "secret" not in str(caught.value)
+
+    def test_a_file_can_be_named_by_its_url(self, tmp_path):
+        with open_register(f"sqlite:///{tmp_path}/a.sqlite", create=True) as register:
+            register.issue(PARENT)
+        with open_register(tmp_path / "a.sqlite") as register:
+            assert states(register) == {code(1): "live"}
+        # one file, whole: nothing lies beside it that would have to be copied too
+        assert [path.name for path in tmp_path.iterdir()] == ["a.sqlite"]
+
+    def test_somebody_who_holds_it_for_too_long(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("gridpart.codes.store.BUSY_SECONDS", 0.1)
+        open_register(tmp_path / "a.sqlite", create=True).close()
+        other = sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with open_register(tmp_path / "a.sqlite") as register:
+            with pytest.raises(gp.OutputError, match="another program has held it"):
+                register.issue(PARENT)
+            assert register.codes().empty  # reading is possible meanwhile
+        other.rollback()
+        other.close()
+
+    def test_a_planner_killed_while_writing_leaves_nothing(self, tmp_path):
+        path = tmp_path / "a.sqlite"
+        open_register(path, create=True).close()
+        script = (
+            "import os, signal\nfrom gridpart.codes import NewGrid, open_register\n"
+            f"with open_register({str(path)!r}) as r, "
+            f"r.changing([NewGrid(1, {PARENT!r})], reason='x') as codes:\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", script], check=False)
+        assert done.returncode == -9
+        with open_register(path) as register:
+            assert register.codes().empty
+            assert register.issue(PARENT) == [code(1)]
+            assert register.verify().empty
+
+
+# ---------------------------------------------------------------- several planners
+
+
+def test_planners_at_once(where, tmp_path):
+    """8 planners, some of them shot, for a few seconds; benchmarks/registering.py: a minute."""
+    folder = tmp_path / "journals"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, PLANNERS, where, folder, str(SECONDS), "8", "3"],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    print(counts)
+    assert not any(counts["violations"].values()), counts
+    assert counts["failed"] == 0, done.stderr
+    assert counts["kills"] >= 3
+    assert counts["acknowledged"] >= 10
+    assert re.fullmatch(r"\d+", str(counts["codes"]))
