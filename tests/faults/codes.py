@@ -26,6 +26,8 @@ def code_taken_twice(case: Case, rng: Rng, site: Site) -> Expected | None:
     if other is None:
         return None
     code = case.zones.loc[site.hit, "grid_code"]
+    if abs(int(code[12:]) - int(case.zones.loc[other, "grid_code"][12:])) == 2:
+        return None  # of the order it may be the one between that is told
     case.zones.loc[other, "grid_code"] = code
     names = frozenset([case.name_of(site.hit), case.name_of(other)])
     place = shapely.union(case.shapes[site.hit], case.shapes[other])
