@@ -29,7 +29,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from gridpart._geometry.align import Misaligned, find_misaligned
-from gridpart._geometry.segments import MICRO, Ints, Objects, shared_borders
+from gridpart._geometry.segments import MICRO, Ints, Objects, finite, shared_borders
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
 
 if TYPE_CHECKING:
@@ -406,13 +406,13 @@ def _check_crs(units: gpd.GeoDataFrame) -> None:
 def _check_polygons(geometries: Objects, index: pd.Index) -> None:
     missing = shapely.is_missing(geometries) | shapely.is_empty(geometries)
     other = ~missing & ~np.isin(shapely.get_type_id(geometries), POLYGONAL)
-    infinite = ~missing & ~np.isfinite(shapely.bounds(geometries)).all(axis=1)
+    infinite = ~missing & ~finite(geometries)
     problems = [
         Problem(kind, message, tuple(f"unit {name}" for name in index[bad]))
         for kind, message, bad in (
             ("no_geometry", "units without geometry have no neighbours; remove them", missing),
             ("not_polygon", "every unit must be a Polygon or MultiPolygon", other),
-            ("not_finite", "coordinates must be finite numbers", infinite),
+            ("not_finite", "coordinates must be finite numbers, up to 1e9", infinite),
         )
         if bad.any()
     ]

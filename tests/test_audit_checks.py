@@ -461,3 +461,22 @@ def test_the_list_of_checks_says_what_the_catalogue_says() -> None:
             check.severity, size.replace("m2", "m²"), check.english, check.chinese, check.advice,
             check.advice_chinese,
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("far", [1e300, -1e160, 2e9])
+def test_coordinates_of_no_place_on_earth_are_no_shape(zones, units, far) -> None:
+    shapes = units.geometry.tolist()
+    shapes[0] = shapely.Polygon([(0, 0), (far, 0), (10, 10)])
+    units = units.set_geometry(shapes, crs=CRS)
+    broken = zones.set_geometry([*zones.geometry[:-1], shapes[0]], crs=CRS)
+    findings = audit(broken, units=units, boundary=broken, excluded=broken)
+    assert told(findings)["invalid_geometry"] == 1
+    assert only(findings, "invalid_geometry")["ids"] == "Z23"
+    fixed, changes = gp.fix_zones(broken, units=units)
+    assert changes.empty
+    assert fixed.geometry.geom_equals_exact(broken.geometry, 0).all()
+    assert only(gp.audit_assignment(units, "home"), "unit_without_geometry")["ids"] == "0"
+    with pytest.raises(InputError, match="up to 1e9"):
+        gp.check_units(units)
+    with pytest.raises(InputError, match="up to 1e9"):
+        gp.build_contiguity(units)

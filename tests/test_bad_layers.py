@@ -223,6 +223,8 @@ SHAPES = {
         "invalid_geometry",
     ),
     "infinite": (lambda: Polygon([(100, 100), (np.inf, 100), (200, 200)]), "invalid_geometry"),
+    "overflowing": (lambda: Polygon([(100, 100), (1e300, 100), (200, 200)]), "invalid_geometry"),
+    "off the earth": (lambda: Polygon([(100, 100), (2e9, 100), (200, 200)]), "invalid_geometry"),
     "point": (lambda: Point(150, 150), "invalid_geometry"),
     "line": (lambda: LineString([(100, 100), (200, 200)]), "invalid_geometry"),
     "collection": (

@@ -24,6 +24,9 @@ CELL_BITS = 6  # 64 x 64 cells
 BLOCK = 1 << 13  # segments, or units, that are worked on at a time
 POLYGON = 3  # shapely's type id
 MICRO = 1e6  # coordinates and lengths are whole micrometres while borders are matched
+# No CRS puts a place on earth farther from its origin: the girth of the earth is 4e7 m, a zone
+# number in front of an easting makes it 1.2e8. From 1e150 on, squares of distances overflow.
+FARTHEST = 1e9
 
 
 class Segments(NamedTuple):
@@ -119,11 +122,16 @@ def corners_of(geometries: Objects) -> Corners:
 
 
 def finite(geometries: Objects) -> Bools:
-    """Whether all x and y of each geometry are finite; NaN hides from the bounds."""
+    """Whether all x and y of each geometry are numbers that a place on earth can have.
+
+    Neither NaN, which hides from the bounds, nor infinite, nor farther than `FARTHEST` from the
+    origin, whatever the unit: such numbers are garbage, and distances between them overflow.
+    """
     result = np.ones(len(geometries), dtype=bool)
     for block in blocks(len(geometries)):
         xy, owner = shapely.get_coordinates(geometries[block], return_index=True)
-        result[block.start + owner[~np.isfinite(xy).all(axis=1)]] = False
+        near = np.abs(xy) <= FARTHEST  # false for NaN
+        result[block.start + owner[~near.all(axis=1)]] = False
     return result
 
 

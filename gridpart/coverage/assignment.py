@@ -18,6 +18,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from gridpart._geometry.segments import finite
 from gridpart.barriers import Barriers, gather_lines
 from gridpart.codes import check_code, check_parent
 from gridpart.contiguity import Contiguity, is_metric
@@ -302,10 +303,8 @@ def _measured(units: pd.DataFrame, crs: Any) -> tuple[NDArray[np.object_], Any]:
 
 
 def _usable(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Valid shapes; empty where there is none, or a coordinate is no number."""
-    coords, rows = shapely.get_coordinates(shapes, return_index=True)
-    shapes[rows[~np.isfinite(coords).all(axis=1)]] = None
-    shapes[shapely.is_missing(shapes)] = EMPTY
+    """Valid shapes; empty where there is none, or a coordinate is no number of a place on earth."""
+    shapes[~finite(shapes) | shapely.is_missing(shapes)] = EMPTY
     broken = ~shapely.is_valid(shapes)
     shapes[broken] = shapely.make_valid(shapes[broken])
     return shapes

@@ -58,7 +58,7 @@ class Zones:
     raw : (n,) array of geometry or None
         Shapes as drawn, 2-D, in the measuring CRS.
     finite : (n,) array of bool
-        Whether every coordinate is a number.
+        Whether every coordinate is a number that a place on earth can have.
     polygons : (n,) array
         Valid polygons: `raw` mended where broken, empty where nothing can be used.
     """

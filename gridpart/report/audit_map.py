@@ -9,6 +9,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from gridpart._geometry.segments import finite
+
 if TYPE_CHECKING:
     import geopandas as gpd
 
@@ -205,16 +207,14 @@ def _crossings(frame: _Frame, layer: Any, crs: Any, view: Any, barriers: list[An
 
 
 def _shapes(layer: Any, crs: Any) -> NDArray[np.object_]:
-    """Shapes of a layer in a CRS, empty where there is none or a coordinate is no number."""
+    """Shapes of a layer in a CRS, empty where there is none or a coordinate is no place's."""
     if layer is None:
         return np.empty(0, dtype=object)
     series = layer.geometry
     if crs is not None and series.crs is not None and series.crs != crs:
         series = series.to_crs(crs)
     shapes = np.asarray(series, dtype=object).copy()
-    coords, rows = shapely.get_coordinates(shapes, return_index=True)
-    shapes[rows[~np.isfinite(coords).all(axis=1)]] = None
-    shapes[shapely.is_missing(shapes)] = shapely.Point()
+    shapes[~finite(shapes) | shapely.is_missing(shapes)] = shapely.Point()
     return shapes
 
 

@@ -58,7 +58,7 @@ def check_shapes(geometries: Objects, names: Objects) -> tuple[Bools, list[Probl
             other,
             [geometry.geom_type for geometry in geometries[other]],
         ),
-        ("not_finite", "coordinates must be finite numbers", infinite, None),
+        ("not_finite", "coordinates must be finite numbers, up to 1e9", infinite, None),
         (
             "invalid_geometry",
             f"polygons are invalid; {repair}",
