@@ -381,6 +381,48 @@ def test_a_layer_without_crs_is_told_by_another_in_the_same_place(zones, units) 
         gp.fix_zones(bare, boundary=boundary)
 
 
+@pytest.mark.parametrize("without", ["zones", "boundary", "units"])
+def test_degrees_without_crs_are_told_by_degrees(zones, units, without) -> None:
+    layers = {"zones": zones, "boundary": extent(zones), "units": units}
+    layers = {name: layer.to_crs(4490) for name, layer in layers.items()}
+    layers[without] = layers[without].set_crs(None, allow_override=True)
+    with pytest.warns(GridpartWarning, match="projected"):
+        findings = audit(**layers, crs=CRS)
+    assert only(findings, "crs_missing")["ids"] == without
+    assert told(findings) == {"crs_missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("side", "degrees"),
+    [
+        (100, (0, 0, 300, 85)),  # over more degrees than there are
+        (1e4, (27, 27, 33, 33)),
+        (25, (70, 25, 80, 35)),  # touches it, and is no place there
+        (25, (110, 0, 110.01, 0.01)),
+    ],
+)
+def test_metres_near_0_are_no_degrees(side, degrees) -> None:
+    bare = lattice(3, 3, side).set_crs(None, allow_override=True)
+    boundary = gpd.GeoSeries([box(*degrees)], crs=4490)
+    with pytest.raises(CRSError, match=r"zones: no coord.* 0 to .* boundary \(.*2000\).*set_crs"):
+        audit(bare, boundary=boundary)
+    with pytest.raises(CRSError, match="boundary: no coordinate reference system"):
+        audit(lattice(3, 3).to_crs(4490), boundary=bare.geometry)
+
+
+def test_metres_that_are_called_degrees_are_a_crs_error(zones, units) -> None:
+    wrong = zones.set_crs(4490, allow_override=True)
+    with pytest.raises(CRSError, match=r"zones: no UTM zone .* 0 to 600 and 0 to 400 .*set_crs"):
+        audit(wrong)
+    with pytest.raises(CRSError, match="units: no UTM zone"):
+        gp.audit_assignment(units.set_crs(4490, allow_override=True), "home")
+    astray = zones.to_crs(4490)
+    astray = astray.set_geometry([*astray.geometry[:-1], box(600, 700, 601, 701)], crs=4490)
+    with pytest.warns(GridpartWarning, match="UTM zone 49N"):
+        findings = audit(astray)
+    assert only(findings, "invalid_geometry")["ids"] == "Z23"
+
+
 def test_layers_in_other_crs_are_a_note(zones) -> None:
     with pytest.warns(GridpartWarning, match="boundary: projected"):
         findings = audit(zones, boundary=extent(zones).to_crs(4490))

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
 from gridpart._geometry.segments import finite
 from gridpart.barriers import Barriers, gather_lines
 from gridpart.codes import check_code, check_parent
-from gridpart.contiguity import Contiguity, is_metric
+from gridpart.contiguity import Contiguity
 from gridpart.coverage.coding import check_codes, check_register, zone_codes
 from gridpart.coverage.communities import check_barriers, check_communities
-from gridpart.coverage.crs import in_one_crs
+from gridpart.coverage.crs import in_one_crs, lacks_crs, metric_crs
 from gridpart.coverage.door import check_request
 from gridpart.coverage.exceptions import check_exceptions
 from gridpart.coverage.findings import findings_frame
@@ -37,7 +36,7 @@ from gridpart.coverage.sites import check_order
 from gridpart.coverage.staff import check_staff
 from gridpart.coverage.territory import EMPTY, Cover, polygonal
 from gridpart.coverage.texts import Texts
-from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
+from gridpart.errors import GridpartWarning, InputError, Problem
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -283,19 +282,8 @@ def _measured(units: pd.DataFrame, crs: Any) -> tuple[NDArray[np.object_], Any]:
     if not isinstance(units, gpd.GeoDataFrame) or units.geometry.isna().all():
         return np.full(len(units), EMPTY, dtype=object), None
     if units.crs is None:
-        raise CRSError(
-            "units: no coordinate reference system; set it, for instance with "
-            "units.set_crs('EPSG:4547')"
-        )
-    target = units.crs
-    if crs is not None:
-        target = pyproj.CRS.from_user_input(crs)
-        if not is_metric(target):
-            raise CRSError(f"crs: {target.name} is not a projected CRS in metres")
-    elif not is_metric(target):
-        usable = units.geometry[~shapely.is_empty(_usable(np.array(units.geometry, dtype=object)))]
-        if len(usable):
-            target = usable.estimate_utm_crs()
+        lacks_crs("units")
+    target = metric_crs(units.geometry, crs, "units")
     if target != units.crs:
         message = f"units were projected from {units.crs.name} to {target.name} to be measured"
         warnings.warn(message, GridpartWarning, stacklevel=3)

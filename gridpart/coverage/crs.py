@@ -18,7 +18,7 @@ from gridpart.errors import CRSError, GridpartWarning
 if TYPE_CHECKING:
     import geopandas as gpd
 
-__all__ = ["in_one_crs", "lacks_crs", "located_layers", "measuring_crs", "say"]
+__all__ = ["in_one_crs", "lacks_crs", "located_layers", "measuring_crs", "metric_crs", "say"]
 
 Geometries = NDArray[np.object_]
 # A check, the layer it is about, and what was found.
@@ -30,6 +30,8 @@ ON_EDGE_M = 1e-7
 # Vertices this near to the end of a long edge (share of its length) are that end.
 END_SHARE = 1e-5
 METRES_PER_DEGREE = 111_320.0
+# Farthest west, south, east and north that degrees go.
+MOST_DEGREES = (180.0, 90.0, 180.0, 90.0)
 
 
 def located_layers(
@@ -37,39 +39,78 @@ def located_layers(
 ) -> tuple[dict[str, gpd.GeoSeries], list[Remark]]:
     """Geometry of the layers that were given, and remarks on those without a CRS.
 
-    A layer that does not say its CRS is taken to be in that of one that does, if the two lie in
-    the same place; where nothing tells, it is an error.
+    A layer that does not say its CRS is taken to be in that of one that does, if its coordinates
+    are plausible there; where nothing tells, it is an error.
     """
     layers = {what: layer.geometry for what, layer in given.items()}
     remarks: list[Remark] = []
-    known = [layer for layer in layers.values() if layer.crs is not None]
+    known = {what: layer for what, layer in layers.items() if layer.crs is not None}
     for what, layer in layers.items():
         if layer.crs is not None:
             continue
-        alike = next((other for other in known if _in_one_place(layer, other)), None)
+        alike = next((other for other in known.values() if _is_at_home(layer, other)), None)
         if alike is None:
-            lacks_crs(what)
+            lacks_crs(what, _elsewhere(layer, known))
         layers[what] = layer.set_crs(alike.crs)
         said = f"{what}: no coordinate reference system; taken to be in {alike.crs.name}"
         remarks.append(("crs_missing", what, said))
     return layers, remarks
 
 
-def _in_one_place(layer: gpd.GeoSeries, other: gpd.GeoSeries) -> bool:
-    """Whether the coordinates of two layers overlap."""
-    boxes = []
-    for series in (layer, other):
-        usable = series[finite(np.array(series, dtype=object)) & ~(series.isna() | series.is_empty)]
-        if not len(usable):
-            return False
-        boxes.append(shapely.box(*usable.total_bounds))
-    return bool(shapely.intersects(*boxes))
+def _is_at_home(layer: gpd.GeoSeries, other: gpd.GeoSeries) -> bool:
+    """Whether coordinates without a CRS are plausible in that of another layer.
+
+    They are if they lie where the other's do: inside its bounds, enlarged by its own extent on
+    every side. Metres counted from a corner of the town would overlap degrees near 0, too.
+    """
+    bounds, home = _bounds(layer), _bounds(other)
+    if bounds is None or home is None:
+        return False
+    if other.crs.is_geographic and not bool(_in_degrees(bounds[None])[0]):
+        return False
+    margin = (home[2:] - home[:2]).max()
+    low, high = home[:2] - margin, home[2:] + margin
+    return bool((bounds[:2] >= low).all() and (bounds[2:] <= high).all())
 
 
-def lacks_crs(what: str) -> NoReturn:
+def _bounds(layer: gpd.GeoSeries) -> NDArray[np.float64] | None:
+    """West, south, east and north of the shapes that can be used; None without any."""
+    usable = _usable(layer)
+    return np.asarray(shapely.total_bounds(usable)) if len(usable) else None
+
+
+def _usable(layer: gpd.GeoSeries) -> Geometries:
+    """Shapes of a layer that have coordinates."""
+    shapes = np.asarray(layer, dtype=object)
+    kept: Geometries = shapes[
+        finite(shapes) & ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    ]
+    return kept
+
+
+def _in_degrees(bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each box (rows of west, south, east, north) is one of longitudes and latitudes."""
+    return np.all(np.abs(bounds) <= MOST_DEGREES, axis=1)
+
+
+def _elsewhere(layer: gpd.GeoSeries, known: dict[str, gpd.GeoSeries]) -> str:
+    """Why the CRS of no other layer was taken."""
+    if not known or _bounds(layer) is None:
+        return ""
+    others = ", ".join(f"{what} ({other.crs.name})" for what, other in known.items())
+    return f"; its coordinates, {_extent(layer)}, do not lie where those of {others} do"
+
+
+def _extent(layer: gpd.GeoSeries) -> str:
+    """Bounds in words, of a layer that has any."""
+    west, south, east, north = shapely.bounds(_usable(layer)).T
+    return f"{west.min():g} to {east.max():g} and {south.min():g} to {north.max():g}"
+
+
+def lacks_crs(what: str, why: str = "") -> NoReturn:
     """Say what to do about a layer without a CRS."""
     raise CRSError(
-        f"{what}: no coordinate reference system; set it, for instance with "
+        f"{what}: no coordinate reference system{why}; set it, for instance with "
         f"{what}.set_crs('EPSG:4547')"
     )
 
@@ -77,21 +118,46 @@ def lacks_crs(what: str) -> NoReturn:
 def measuring_crs(zones: gpd.GeoSeries, crs: Any) -> pyproj.CRS:
     """Choose the CRS to measure in and say so where it is not that of the zones."""
     own = zones.crs
+    target = metric_crs(zones, crs, "zones")
+    if target != own:
+        say(f"zones were projected from {own.name} to {target.name} to measure in metres")
+    return target
+
+
+def metric_crs(layer: gpd.GeoSeries, crs: Any, what: str) -> pyproj.CRS:
+    """CRS to measure a layer in: the one asked for, else its own, else its UTM zone.
+
+    Raises
+    ------
+    CRSError
+        If the one asked for is not projected in metres, or no UTM zone has such coordinates.
+    """
+    import geopandas as gpd
+
     if crs is not None:
         target = pyproj.CRS.from_user_input(crs)
         if not is_metric(target):
             raise CRSError(f"crs: {target.name} is not a projected CRS in metres")
-    elif is_metric(own):
-        return own
-    else:
-        usable = zones[finite(np.asarray(zones, dtype=object))]
-        usable = usable[~(usable.isna() | usable.is_empty)]
-        if not len(usable):
-            return own
-        target = usable.estimate_utm_crs()
-    if target != own:
-        say(f"zones were projected from {own.name} to {target.name} to measure in metres")
-    return target
+        return target
+    if is_metric(layer.crs):
+        return layer.crs
+    shapes = _usable(layer)
+    if not len(shapes):
+        return layer.crs
+    if layer.crs.is_geographic:
+        # rows that are nowhere on earth, which the audit lists, have no say in it
+        shapes = shapes[_in_degrees(shapely.bounds(shapes))]
+    wrong = CRSError(
+        f"{what}: no UTM zone has coordinates such as {_extent(layer)} in {layer.crs.name}; is "
+        f"this their CRS? Set the right one, for instance with {what}.set_crs('EPSG:4547', "
+        "allow_override=True), or name one to measure in with crs="
+    )
+    if not len(shapes):
+        raise wrong
+    try:
+        return gpd.GeoSeries(shapes, crs=layer.crs).estimate_utm_crs()
+    except (RuntimeError, ValueError) as error:
+        raise wrong from error
 
 
 def say(message: str) -> None:

@@ -44,7 +44,7 @@ def _invalid_geometry(scene: Scene) -> Iterator[Finding]:
     for row in np.flatnonzero(present & ~zones.sound):
         name, shape = zones.ids[row], zones.raw[row]
         if not zones.finite[row]:
-            reason, place = "a coordinate is no number, or no place on earth has it", None
+            reason, place = "a coordinate is not a number that a place on earth can have", None
         elif not polygon[row]:
             reason, place = f"it is a {shape.geom_type}, not a polygon", shape
         else:
