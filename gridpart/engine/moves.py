@@ -120,13 +120,16 @@ class Moved:
         That changed their group; units without a home do not count.
     bound : int
         Fewest households that any method has to move.
+    broken : int
+        Groups that were outside their bounds or in several parts: so many have to be touched.
     outside : ndarray of int64
-        Groups that are still outside their bounds.
+        Groups that still are.
     """
 
     labels: Ints
     households: int
     bound: int
+    broken: int
     outside: Ints
 
 
@@ -149,6 +152,7 @@ def least_moves(task: Task) -> Moved:
     """
     state = _State(task, task.exempt.tolist())
     state.set_apart_what_is_too_large()
+    broken = sum(g >= 0 for g in state.trouble())
     given_up: set[int] = set()
     while True:
         trouble = [g for g in state.trouble() if g not in given_up]
@@ -158,7 +162,7 @@ def least_moves(task: Task) -> Moved:
             given_up.add(trouble[0])
     state.improve()
     return Moved(
-        state.labels, state.moved(), moves_bound(task), np.array(state.trouble(), np.int64)
+        state.labels, state.moved(), moves_bound(task), broken, np.array(state.trouble(), np.int64)
     )
 
 
@@ -647,21 +651,27 @@ def moves_bound(task: Task) -> int:
     two totals counts. New units cost nothing.
     """
     count, exempt = task.exempt.size, task.exempt
-    sums = task.sums(task.home, count)[:, 0]
+    here = np.where(task.start == task.home, task.home, NO_HOME)
+    sums = task.sums(here, count)[:, 0]
     low, high = int(task.low[0]), int(task.high[0])
     loads = task.loads[:, 0]
-    new = int(loads[task.home == NO_HOME].sum())
+    free = int(loads[here < 0].sum())  # it may fill what lacks households at no cost
     gives = takes = 0
     for g in np.flatnonzero(~exempt):
-        own = loads[task.home == g]
-        if sums[g] > high and own.max(initial=0) <= high:
+        own = loads[here == g]
+        largest = int(own.max(initial=0))
+        if largest > high:
+            gives += min(largest, int(sums[g]) - largest)
+        elif sums[g] > high:
             gives += _least_sum(own, int(sums[g]) - high)
-        elif 0 < sums[g] < low and not new:
-            others = loads[(task.home >= 0) & (task.home != g) & (loads > 0)]
+        elif 0 < sums[g] < low and not free:
+            others = loads[(here >= 0) & (here != g) & (loads > 0)]
             lacking = low - int(sums[g])
             least = _least_sum(others, lacking)
             takes += min(int(sums[g]), least)
-    return max(gives, takes)
+    # what has lost its group, or has one of its own from now on, moves in any case
+    sure = (task.home != NO_HOME) & (task.start != task.home)
+    return int(loads[sure].sum()) + max(gives, takes)
 
 
 def _least_sum(loads: Ints, wanted: int) -> int:

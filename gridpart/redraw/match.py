@@ -36,12 +36,15 @@ class Matched:
         Whether a unit with the same id has other households.
     vanished : list
         Ids of old units that are no more.
+    areas : dict of str to Series
+        Old area of every unit at the plan's other levels, by level.
     """
 
     home: pd.Series
     how: pd.Series
     recounted: pd.Series
     vanished: list[Any]
+    areas: dict[str, pd.Series]
 
     def __repr__(self) -> str:
         counts = self.how.value_counts()
@@ -77,23 +80,26 @@ def match_units(plan: Plan, units: gpd.GeoDataFrame) -> Matched:
     place = pd.Series(np.arange(len(old)), index=names)
     row = place.reindex(_ids(units, plan.rules.id)).to_numpy(np.float64)
     known = ~np.isnan(row)
-    home = np.full(len(units), None, dtype=object)
-    grids = old["grid"].to_numpy(object)
-    home[known] = grids[row[known].astype(np.int64)]
-    how = np.where(known, "id", "new").astype(object)
     rest = np.flatnonzero(~known)
-    by_ground = _by_ground(old.geometry.to_numpy(), grids, units.geometry.to_numpy()[rest])
-    home[rest] = by_ground
-    how[rest[by_ground != None]] = "ground"  # noqa: E711 - elementwise
+    homes: dict[str, pd.Series] = {}
+    for level in ("grid", *(plan.rules.levels or ())):
+        home = np.full(len(units), None, dtype=object)
+        areas = old[level].to_numpy(object)
+        home[known] = areas[row[known].astype(np.int64)]
+        home[rest] = _by_ground(old.geometry.to_numpy(), areas, units.geometry.to_numpy()[rest])
+        homes[level] = pd.Series(home, index=units.index, dtype=object)
+    how = np.where(known, "id", "new").astype(object)
+    how[~known & homes["grid"].notna().to_numpy()] = "ground"
     recounted = np.zeros(len(units), bool)
     before = old[plan.rules.households].to_numpy()[row[known].astype(np.int64)]
     recounted[known] = units[plan.rules.households].to_numpy()[known] != before
     gone = np.setdiff1d(np.arange(len(old)), row[known].astype(np.int64))
     return Matched(
-        pd.Series(home, index=units.index, dtype=object),
+        homes.pop("grid"),
         pd.Series(how, index=units.index, dtype=object),
         pd.Series(recounted, index=units.index),
         names[gone].tolist(),
+        homes,
     )
 
 

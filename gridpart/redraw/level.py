@@ -1,0 +1,344 @@
+"""One level of a plan put back in order: labels of the old areas in, names of the new ones out."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import csr_array
+
+from gridpart.engine.moves import EVICTED, NO_HOME, Task, least_moves
+from gridpart.engine.pieces import PROVEN
+from gridpart.engine.search import Effort
+from gridpart.explain import Divided, explain
+from gridpart.problem import (
+    Community,
+    Failure,
+    Measured,
+    attach_enclaves,
+    build_communities,
+    linked,
+    solve_one,
+    widest_mm,
+)
+from gridpart.rules import Rules, lock_names
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from gridpart.contiguity import Contiguity
+
+__all__ = ["Level", "redraw_level"]
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Objects = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """What is asked of one level, and what is known of it.
+
+    Parameters
+    ----------
+    name : str
+        ``grid``, or that of another level.
+    rules : Rules
+        Of this level.
+    home : ndarray of object, shape (n,)
+        Old area of every unit, None for none.
+    pinned : ndarray of bool, shape (n,)
+        Units that stay in their area.
+    kept : frozenset of str
+        Areas that stay as they are: locked ones, and exceptions that nothing has happened to.
+    parted : frozenset of str
+        Old areas that were in several parts already.
+    together : ndarray of int64, shape (n,), optional
+        Units with the same number >= 0 stay together, even where they do not touch.
+    """
+
+    name: str
+    rules: Rules
+    home: Objects
+    pinned: Flags
+    kept: frozenset[str]
+    parted: frozenset[str]
+    together: Ints | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One level as it is now: names by unit, exceptions, and what had to change at least."""
+
+    names: Objects
+    exceptions: pd.DataFrame
+    households_bound: int
+    areas_bound: int
+
+
+def redraw_level(
+    units: gpd.GeoDataFrame, borders: Contiguity, measured: Measured, level: Level
+) -> Drawn:
+    """Put the areas of one level back inside their bounds.
+
+    Parameters
+    ----------
+    units : GeoDataFrame of n units
+        With the columns that the rules of the level name.
+    borders : Contiguity
+        Of the units.
+    measured : Measured
+        Of the units.
+    level : Level
+
+    Returns
+    -------
+    Drawn
+    """
+    rules = level.rules
+    communities = build_communities(units, borders, rules, measured, level.together)
+    owner = _owners(units, level)
+    divided = Divided(np.full(len(units), -1, np.int64))
+    names: list[str | None] = []
+    bound, broken, sites = 0, 0, []
+    for community in communities:
+        desk = _Desk(community, level, owner)
+        households, areas = desk.solve()
+        bound, broken = bound + households, broken + areas
+        first = len(names)
+        names += desk.names
+        found = np.where(desk.labels < 0, -1, desk.labels + first)
+        divided.labels[community.members] = found
+        sites.append(np.unique(found[community.sites >= 0]))
+        divided.reasons += desk.reasons
+        divided.relaxations += [()] * len(desk.names)
+        divided.causes += [community.members[desk.labels == g] for g in range(len(desk.names))]
+        divided.pieces += [first] * len(desk.names)
+    divided.sites = np.concatenate(sites) if sites else np.zeros(0, np.int64)
+    attach_enclaves(units, communities, divided.labels, divided.sites)
+    names += [None] * (int(divided.labels.max(initial=-1)) + 1 - len(names))
+    called = _named(units, divided, names, level)
+    locked = np.full(len(units), "", dtype=object)
+    if rules.locked is not None:
+        locked = lock_names(units[rules.locked])
+    table = explain(units, divided, called, rules, level.name, locked)
+    return Drawn(called[divided.labels], table, bound, broken)
+
+
+def _owners(units: gpd.GeoDataFrame, level: Level) -> dict[str, str]:
+    """Community in which each old area goes on: that of most of its households now."""
+    rules = level.rules
+    keys = pd.Series("", index=units.index) if rules.parent is None else units[rules.parent]
+    table = pd.DataFrame(
+        {
+            "home": level.home,
+            "key": keys.astype(str).to_numpy(),
+            "weight": units[rules.households].to_numpy(np.float64) + 1e-3,
+        }
+    )
+    sums = table.groupby(["home", "key"], sort=True)["weight"].sum().reset_index()
+    best = sums.sort_values(["home", "weight"], ascending=[True, False], kind="stable")
+    best = best.drop_duplicates("home")
+    return dict(zip(best["home"], best["key"], strict=True))
+
+
+# ---------------------------------------------------------------- one community
+
+
+class _Desk:
+    """One community: the old areas in it, and the task that puts them in order."""
+
+    def __init__(self, community: Community, level: Level, owner: dict[str, str]) -> None:
+        self.community, self.level, self.rules = community, level, level.rules
+        home = level.home[community.members]
+        own = np.array([name is not None and owner[name] == community.key for name in home], bool)
+        found, labels = np.unique(home[own].astype(str), return_inverse=True)
+        self.names: list[str | None] = found.tolist()
+        self.home = np.full(home.size, NO_HOME, np.int64)
+        self.home[own] = labels.reshape(-1)
+        self.home[[not mine and name is not None for mine, name in zip(own, home, strict=True)]] = (
+            EVICTED
+        )
+        self.start = np.where(self.home == EVICTED, NO_HOME, self.home)
+        self.exempt = [name in level.kept for name in self.names]
+        self._give_sites_their_own()
+        self.reasons: list[str] = []
+        self.labels = self.start.copy()
+        parted = np.array([name in level.parted for name in self.names] + [False], bool)
+        self.community = linked(community, np.where(parted[self.home], self.home, NO_HOME))
+
+    def _give_sites_their_own(self) -> None:
+        """Exclusive and locked sites are groups: the one they were in, if it held nothing else."""
+        sites = self.community.sites
+        for number in np.unique(sites[sites >= 0]):
+            members = sites == number
+            homes = np.unique(self.home[members])
+            group = int(homes[0])
+            alone = homes.size == 1 and group >= 0 and not (~members & (self.home == group)).any()
+            if not alone:
+                group = len(self.names)
+                self.names.append(None)
+                self.exempt.append(False)
+            self.exempt[group] = True
+            self.start[members] = group
+
+    def solve(self) -> tuple[int, int]:
+        """Find the labels, and why what is outside is; what had to move and be touched at least."""
+        community, rules = self.community, self.rules
+        bands = [(rules.low, rules.high), *(rules.bounds or {}).values()]
+        open_ = ~community.closed
+        node, count = self._nodes()
+        rows, columns = node[community.rows[open_]], node[community.indices[open_]]
+        different = rows != columns
+        graph = csr_array(
+            (np.ones(different.sum()), (rows[different], columns[different])), shape=(count, count)
+        )
+        graph.sum_duplicates()
+        graph.sort_indices()
+        first = np.unique(node, return_index=True)[1]
+        loads = np.zeros((count, community.loads.shape[1]), np.int64)
+        np.add.at(loads, node, community.loads)
+        pinned = self.level.pinned[community.members] | (community.sites >= 0)
+        pinned |= np.array([*self.exempt, False])[self.start]
+        held = np.zeros(count, np.bool_)
+        np.logical_or.at(held, node, pinned)
+        reach = np.full((count, community.reach.shape[1]), np.iinfo(np.int64).min // 2)
+        np.maximum.at(reach, node, community.reach)
+        task = Task(
+            graph.indptr.astype(np.int64), graph.indices.astype(np.int64), loads,
+            self.home[first], self.start[first],
+            np.array([low for low, _ in bands]), np.array([high for _, high in bands]),
+            held, np.array(self.exempt, bool), reach, widest_mm(rules.max_diameter_m) or 0,
+        )  # fmt: skip
+        moved = least_moves(task)
+        self.labels = moved.labels[node]
+        self._close_up(int(moved.labels.max(initial=-1)))
+        self._explain()
+        return moved.bound, moved.broken
+
+    def _nodes(self) -> tuple[Ints, int]:
+        """Number the units; those of a compound that were in one area, and still are, are one."""
+        tied, start = self.community.tied, self.start
+        node = np.arange(tied.size)
+        for number in np.unique(tied[tied >= 0]):
+            members = np.flatnonzero(tied == number)
+            one_home = (start[members] == start[members[0]]).all() and start[members[0]] >= 0
+            fits = (self.community.loads[members].sum(axis=0) <= self._high()).all()
+            if one_home and fits:
+                node[members] = members[0]
+        names, node = np.unique(node, return_inverse=True)
+        return node.reshape(-1).astype(np.int64), int(names.size)
+
+    def _high(self) -> Ints:
+        bands = [(self.rules.low, self.rules.high), *(self.rules.bounds or {}).values()]
+        return np.array([high for _, high in bands])
+
+    def _close_up(self, most: int) -> None:
+        """Names for the groups that were added; groups that nobody is in any more go."""
+        self.names += [None] * (most + 1 - len(self.names))
+        used = np.unique(self.labels[self.labels >= 0])
+        number = np.full(len(self.names) + 1, -1, np.int64)
+        number[used] = np.arange(used.size)
+        self.labels = number[self.labels]  # the last stands for none
+        self.names = [self.names[g] for g in used]
+
+    def _explain(self) -> None:
+        """Reasons of the groups outside their bounds; what can be divided after all, is."""
+        self.reasons = [""] * len(self.names)
+        loads = self.community.loads
+        totals = np.zeros((len(self.names), loads.shape[1]), np.int64)
+        inside = self.labels >= 0
+        np.add.at(totals, self.labels[inside], loads[inside])
+        high = self._high()
+        low = np.array([self.rules.low, *(low for low, _ in (self.rules.bounds or {}).values())])
+        wrong = ((totals < low) | (totals > high)).any(axis=1)
+        sites = np.unique(self.labels[self.community.sites >= 0])
+        for g in np.setdiff1d(np.flatnonzero(wrong), sites):
+            members = np.flatnonzero(self.labels == g)
+            if (loads[members] > high).any():
+                self.reasons[g] = "unit_above_band"
+        rest = [int(g) for g in np.flatnonzero(wrong) if not self.reasons[g] and g not in sites]
+        if rest:
+            self._ask_the_engine(rest)
+
+    def _ask_the_engine(self, wrong: list[int]) -> None:
+        """Divide afresh the connected pieces that could not be put in order, if that can be done.
+
+        Where it cannot, the reason is that of the engine.
+        """
+        again = solve_one(
+            self.community, self.rules, None, Effort.of("default"), None, np.zeros(2, np.int64)
+        )
+        if isinstance(again, Failure):
+            for g in wrong:
+                self.reasons[g] = "not_found"
+            return
+        for piece in np.unique(again.pieces):
+            groups = np.flatnonzero(again.pieces == piece)
+            members = np.isin(again.labels, groups)
+            ours = [g for g in wrong if (members & (self.labels == g)).any()]
+            reasons = [again.reasons[g] for g in groups]
+            if ours and any(reasons):
+                proven = [reason for reason in reasons if reason in PROVEN]
+                for g in ours:
+                    self.reasons[g] = proven[0] if proven else "not_found"
+            elif ours:
+                self._adopt(members, again.labels)
+
+    def _adopt(self, members: Flags, found: Ints) -> None:
+        """Take a fresh division of a piece; who has most of an old area goes by its name."""
+        loads = self.community.loads[:, 0]
+        table = pd.DataFrame(
+            {"old": self.labels[members], "new": found[members], "load": loads[members]}
+        )
+        shared = table.groupby(["old", "new"])["load"].sum().reset_index()
+        shared = shared.sort_values(["load", "old", "new"], ascending=[False, True, True])
+        place: dict[int, int] = {}
+        for old, new, _ in shared.itertuples(index=False):
+            if new not in place and old not in place.values() and old >= 0:
+                place[new] = old
+        for new in np.unique(found[members]):
+            if new not in place:
+                place[int(new)] = len(self.names)
+                self.names.append(None)
+                self.reasons.append("")
+        self.labels[members] = [place[int(new)] for new in found[members]]
+        for g in np.unique(self.labels[members]):
+            self.reasons[g] = ""
+
+
+# ---------------------------------------------------------------- names
+
+
+def _named(
+    units: gpd.GeoDataFrame, divided: Divided, names: list[str | None], level: Level
+) -> Objects:
+    """Name of every area: its own, or the next that no area of its community ever had."""
+    called = np.array(names, dtype=object)
+    taken = {str(name) for name in level.home if name is not None}
+    keys = np.full(len(names), "", dtype=object)
+    if level.rules.parent is not None:
+        keys[divided.labels] = units[level.rules.parent].astype(str).to_numpy()
+    for g in np.flatnonzero(called == None):  # noqa: E711 - elementwise
+        start = f"{keys[g]}-" if keys[g] else level.name[:1].upper()
+        for name in _next_names(start, taken):
+            called[g] = name
+            taken.add(name)
+            break
+    return called
+
+
+def _next_names(start: str, taken: set[str]) -> Iterator[str]:
+    """Names with serials above those that are taken."""
+    pattern = re.compile(re.escape(start) + r"(\d+)")
+    found = [match[1] for name in taken if (match := pattern.fullmatch(name))]
+    width = max([3, *map(len, found)])
+    highest = max(map(int, found), default=0)
+    for serial in itertools.count(highest + 1):
+        yield f"{start}{serial:0{width}d}"
