@@ -20,14 +20,26 @@ def code_missing(case: Case, rng: Rng, site: Site) -> Expected | None:
     return of_zone(case, "code_missing", site.hit)
 
 
+def _of_parent(case: Case, zone: int) -> list[int]:
+    """Zones of the same community."""
+    within = case.zones["within"]
+    return [int(other) for other in case.zones.index[within == within[zone]]]
+
+
 @injector("code_duplicate", "coded")
 def code_taken_twice(case: Case, rng: Rng, site: Site) -> Expected | None:
     other = site.partner(rng, like="within")
     if other is None:
         return None
     code = case.zones.loc[site.hit, "grid_code"]
-    if abs(int(code[12:]) - int(case.zones.loc[other, "grid_code"][12:])) == 2:
-        return None  # of the order it may be the one between that is told
+    apart = abs(int(code[12:]) - int(case.zones.loc[other, "grid_code"][12:]))
+    if apart > 1:
+        # of the order, others than the two would be told if but one stood between them
+        group = _of_parent(case, site.hit)
+        if apart == 2 or not all(site.free(zone) for zone in group):
+            return None
+        for zone in group:
+            site.take(zone)
     case.zones.loc[other, "grid_code"] = code
     names = frozenset([case.name_of(site.hit), case.name_of(other)])
     place = shapely.union(case.shapes[site.hit], case.shapes[other])
@@ -71,7 +83,7 @@ def code_as_number(case: Case, rng: Rng, site: Site) -> Expected | None:
 def codes_exchanged(case: Case, rng: Rng, site: Site) -> Expected | None:
     """Two zones of a community, rows apart and with others in between, exchange their codes."""
     zones = case.zones
-    group = zones.index[zones["within"] == zones.loc[site.hit, "within"]].tolist()
+    group = _of_parent(case, site.hit)
     if not all(site.free(other) for other in group):
         return None
     shapes = np.array([case.shapes[zone] for zone in group], dtype=object)
