@@ -680,11 +680,10 @@ def anneal(
                 i = np.uint64(place)
                 g = np.uint64(labels[np.uint64(indices[start + i])])
                 length = borders[start + i]
-                if g == own:
-                    gain += length
-                    inside |= _ONE << i
-                elif g == target:
-                    gain -= length
+                # without branches, which no processor could foresee
+                stays, joins = g == own, g == target
+                gain += length * (np.int64(stays) - np.int64(joins))
+                inside |= np.uint64(stays) << i
             delta = gain
             load = loads[u]
             if load != 0:

@@ -79,12 +79,12 @@ class Effort:
         return cls(sweeps=FIRST_SWEEPS, starts=1, restarts=100_000, seconds=float(effort))
 
     def sweeps_of(self, n: int, balance: float) -> int:
-        """Passes over a part of n units; even groups come slowly, up to three times as many."""
+        """Passes over a part of n units; even groups come slowly, up to seven times as many."""
         if self.seconds is not None:
             return self.sweeps
         if n <= self.starts_up_to:
             return int((self.small_sweeps or self.sweeps) * max(8 * balance - 5, 1))
-        return int(self.sweeps * min(max(40 * balance - 19, 1), 3))
+        return int(self.sweeps * max(min(40 * balance - 19, 3), 20 * balance - 13, 1))
 
     def starts_of(self, n: int) -> int:
         """Runs of a part of n units."""
@@ -98,8 +98,8 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(sweeps=1400, starts=1, starts_up_to=0, restarts=40),
-    "default": Effort(small_sweeps=11_000),
+    "fast": Effort(sweeps=850, small_sweeps=1400, starts=1, starts_up_to=20_000, restarts=40),
+    "default": Effort(small_sweeps=11_000, more_starts=3),
     "best": Effort(sweeps=90_000, small_sweeps=30_000, more_starts=4, restarts=2000),
 }
 
@@ -464,7 +464,7 @@ class _Run:
         where lengths are alike, and less where a few long ones make up the mean.
         """
         balance = Fraction(min(max(self.balance, 0.0), 1.0)).limit_denominator(1000)
-        return int(self._even * 33 * balance / (30 - 27 * balance))
+        return int(self._even * 35 * balance / (32 - 29 * balance))
 
     @property
     def _even(self) -> int:
