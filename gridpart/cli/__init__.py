@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from gridpart._version import __version__
-from gridpart.cli import audit, partition, plans
+from gridpart.cli import audit, codes, partition, plans
 from gridpart.cli.options import EXIT_INPUT, say
 from gridpart.errors import GridpartError, GridpartWarning
 
@@ -74,7 +74,8 @@ def cli() -> None:
 
 
 for _command in (
-    partition.partition, plans.code, audit.audit, plans.staff, plans.map_, plans.demo, plans.warm
+    partition.partition, codes.code, codes.register, audit.audit, plans.staff, plans.map_,
+    plans.demo, plans.warm,
 ):  # fmt: skip
     cli.add_command(_command)
 

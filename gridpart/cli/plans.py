@@ -1,4 +1,4 @@
-"""The commands about plans that are there: code, staff, map; and demo, warm."""
+"""The commands about plans that are there: staff, map; and demo, warm."""
 
 from __future__ import annotations
 
@@ -8,41 +8,9 @@ from typing import Any
 import click
 
 from gridpart.cli.inputs import plan_at
-from gridpart.cli.options import FILE, MAP, PLAN, SHEET, output, read_one, say
-from gridpart.errors import InputError
+from gridpart.cli.options import FILE, MAP, SHEET, output, read_one, say
 
-__all__ = ["code", "demo", "map_", "staff", "warm"]
-
-
-@click.command()
-@click.argument("plan", type=FILE)
-@output("PLAN.gpkg")
-@click.option("--parent-code", metavar="CODE", help="12-digit code of the one community.")
-@click.option("--parent-col", metavar="COL", help="Units' column with the 12-digit codes.")
-def code(plan: Path, output: Path, parent_code: str | None, parent_col: str | None) -> None:
-    """Give every grid of PLAN a 15-character code: its parent and a serial."""
-    import gridpart as gp
-    from gridpart import _io
-
-    if (parent_code is None) == (parent_col is None):
-        raise click.UsageError("give either --parent-code or --parent-col")
-    _io.check_output(output, PLAN)
-    uncoded = gp.read_plan(plan)
-    if parent_col is not None and parent_col not in uncoded.units.columns:
-        columns = ", ".join(map(str, uncoded.units.columns.drop("geometry")))
-        raise InputError(f"{plan}: the units have no column {parent_col!r}; they have: {columns}")
-    communities = uncoded.grids["within"].nunique()
-    if parent_code is not None and communities > 1:
-        say(
-            f"note: {communities} communities share the parent {parent_code}; a column of codes "
-            "(--parent-col) gives each its own",
-            err=True,
-        )
-    coded = gp.assign_codes(uncoded, parent=parent_col or str(parent_code))
-    coded.save(output)
-    codes = coded.grids["grid_code"]
-    say(f"{len(codes)} grids coded, {codes.min()} to {codes.max()}")
-    say(f"plan written to {output}")
+__all__ = ["demo", "map_", "staff", "warm"]
 
 
 @click.command()

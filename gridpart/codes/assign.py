@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ def assign_codes(
     *,
     parent: str,
     scheme: str | os.PathLike[str] | Scheme | None = None,
+    divisions: Collection[str] | None = None,
     register: Register | None = None,
     reason: str = "issued for a new plan",
     at: Any = None,
@@ -47,6 +48,8 @@ def assign_codes(
     scheme : str, path or Scheme, optional
         What codes are made of; see :func:`load_scheme`. By default that of the register, or
         ``"unit-grid"``.
+    divisions : collection of str, optional
+        Division codes that the parents must be among; see :func:`gridpart.codes.read_divisions`.
     register : Register, optional
         Issue the codes there, above every serial it has ever issued; grids that have a code
         already keep it, and it must be live there.
@@ -77,17 +80,19 @@ def assign_codes(
     scheme has a range for them.
     """
     if register is None:
-        return _numbered(plan, parent, load_scheme(scheme or "unit-grid"))
-    with issuing(plan, register, parent=parent, scheme=scheme, reason=reason, at=at) as coded:
+        return _numbered(plan, parent, load_scheme(scheme or "unit-grid"), divisions)
+    with issuing(
+        plan, register, parent=parent, scheme=scheme, divisions=divisions, reason=reason, at=at
+    ) as coded:
         return coded
 
 
 # --------------------------------------------------------------------------- without a register
 
 
-def _numbered(plan: Plan, parent: str, scheme: Scheme) -> Plan:
+def _numbered(plan: Plan, parent: str, scheme: Scheme, divisions: Collection[str] | None) -> Plan:
     level = _grid_level(plan, scheme)
-    parents = _parents(plan, parent, scheme, level)
+    parents = _parents(plan, parent, scheme, level, divisions)
     codes = _serials(plan.grids, parents, scheme, level)
     coded = _with_codes(plan, codes, scheme)
     for name in _lower_levels(plan, scheme):
@@ -160,7 +165,9 @@ def _with_level(plan: Plan, name: str, scheme: Scheme) -> Plan:
     return coded
 
 
-def _parents(plan: Plan, parent: str, scheme: Scheme, level: str) -> pd.Series:
+def _parents(
+    plan: Plan, parent: str, scheme: Scheme, level: str, divisions: Collection[str] | None
+) -> pd.Series:
     """Parent code of every grid."""
     units = plan.units
     if parent in units.columns:
@@ -169,7 +176,7 @@ def _parents(plan: Plan, parent: str, scheme: Scheme, level: str) -> pd.Series:
         given = pd.Series(parent, index=units.index, dtype=object)
     problems = []
     for value in pd.unique(given):
-        wrong = scheme.check_parent(value, level=level)
+        wrong = scheme.check_parent(value, level=level, divisions=divisions)
         if wrong:
             number = int((given.isna() if pd.isna(value) else given == value).sum())
             problems.append(f"{value!r} ({number} units): {wrong}")
@@ -199,16 +206,18 @@ def issuing(
     *,
     parent: str,
     scheme: str | os.PathLike[str] | Scheme | None = None,
+    divisions: Collection[str] | None = None,
     reason: str = "issued for a new plan",
     at: Any = None,
 ) -> Iterator[Plan]:
     """Issue codes for the grids of a plan that have none, if the ``with`` block ends well.
 
-    Save the plan in the block: if that fails, no code was issued.
+    Save the plan in the block, under another name, which it changes after the block: if saving
+    fails no code was issued, and no plan is there whose codes were not.
 
     Parameters
     ----------
-    plan, register, parent, scheme, reason, at
+    plan, register, parent, scheme, divisions, reason, at
         See :func:`assign_codes`.
 
     Yields
@@ -230,7 +239,7 @@ def issuing(
             "that was given"
         )
     level = _grid_level(plan, rules)
-    parents = _parents(plan, parent, rules, level)
+    parents = _parents(plan, parent, rules, level, divisions)
     grids = plan.grids
     ordered = grids.loc[_plan_order(grids, parents)]
     bare = ordered["grid_code"].isna()

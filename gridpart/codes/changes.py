@@ -347,6 +347,8 @@ def _write(
 ) -> None:
     changed = _changed_grounds(connection, change)
     links = _links(change, issued)
+    if not (issued or change.retired or changed or links):
+        return  # all that was to be kept is as it was
     event = insert_event(
         connection, at=at, kind=change.kind, reason=change.reason, n_issued=len(issued),
         n_retired=len(change.retired), n_grounds=len(issued) + len(changed), n_links=len(links),

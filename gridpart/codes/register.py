@@ -130,9 +130,10 @@ class Register:
     ) -> Iterator[dict[Hashable, str]]:
         """Make a change that is written when the ``with`` block ends well, and else not at all.
 
-        Within the block the codes are known and nobody else can touch these communities: write the
-        plan there, and register and plan agree whatever happens. Parameters and errors are those
-        of :meth:`commit`.
+        Within the block the codes are known and nobody else can touch these communities. Write the
+        plan there under another name, and let it take its own after the block: then no plan is
+        there whose codes were not issued, and a plan that cannot be written has used none up.
+        Parameters and errors are those of :meth:`commit`.
 
         Yields
         ------

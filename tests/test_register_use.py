@@ -1,0 +1,174 @@
+"""The register from the command line, and by several planners at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+import sqlalchemy as sa
+from registers import CRS, OTHER, OWN_RANGE, PARENT, code, tamper
+from shapely import box
+
+from gridpart.cli import main
+from gridpart.codes import open_register
+from gridpart.codes.store import COUNTERS
+
+pytest_plugins = ["register_fixtures"]
+
+SECONDS = 3.0
+PLANNERS = Path(__file__).with_name("planners.py")
+
+
+# ---------------------------------------------------------------- command line
+
+
+@pytest.fixture
+def saved(plan, tmp_path) -> Path:
+    path = tmp_path / "plan.gpkg"
+    plan.save(path)
+    return path
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+class TestCommands:
+    def test_from_a_plan_to_its_lineage(self, where, saved, capsys):
+        at = ("--register", where)
+        assert run("register", "create", *at) == 0
+        assert "0 live and 0 retired codes of the scheme unit-grid" in capsys.readouterr().out
+        coding = ("code", saved, "-o", saved, "--parent-col", "parent", *at)
+        assert run(*coding, "--reason", "plan of 2021", "--at", "2021-05-01") == 0
+        assert "6 codes issued in" in capsys.readouterr().out
+        assert run(*coding) == 0
+        assert "0 codes issued in" in capsys.readouterr().out
+        with open_register(where) as register:
+            table = register.codes()
+            assert table["reason"].tolist() == ["plan of 2021"] * 6
+            register.split(code(1), 2, reason="tower finished", at="2022-01-01")
+        assert run("register", "show", code(1), *at) == 0
+        out = capsys.readouterr().out
+        assert "tower finished" in out
+        assert re.search(rf"went to\n.*\n.*1 {code(4)}", out)
+        assert run("register", "at", 50, 50, *at, "--when", "2021-06-01") == 0
+        assert len(capsys.readouterr().out.strip().splitlines()) == 2
+        assert run("register", "at", 500000, 50, *at) == 0
+        assert capsys.readouterr().out.strip() == "none"
+        assert run("register", "retire", code(2), *at, "--reason", "cleared") == 0
+        assert run("register", "retire", code(2), code(99), *at, "--reason", "cleared") == 2
+        err = capsys.readouterr().err
+        assert "codes are retired already" in err
+        assert "codes are not in the register" in err
+        assert run("register", "log", *at) == 0
+        assert len(capsys.readouterr().out.strip().splitlines()) == 4
+        assert run("register", "check", *at) == 0
+        assert "no faults" in capsys.readouterr().out
+
+    def test_lists_are_what_the_audit_takes(self, where, saved, tmp_path, capsys):
+        at = ("--register", where)
+        assert run("register", "create", *at) == 0
+        assert run("code", saved, "-o", saved, "--parent-col", "parent", *at) == 0
+        for name in ("list.csv", "list.xlsx", "list.gpkg"):
+            assert run("register", "list", *at, "--parent", PARENT, "-o", tmp_path / name) == 0
+        assert "3 codes written" in capsys.readouterr().out
+        assert len(gpd.read_file(tmp_path / "list.gpkg")) == 3
+        assert run("register", "list", *at, "--retired") == 0
+        assert capsys.readouterr().out.strip() == "none"
+        assert run("register", "list", *at, "--live") == 0
+        assert len(capsys.readouterr().out.strip().splitlines()) == 7
+        for name in ("list.csv", "list.xlsx"):
+            found = tmp_path / "found.json"
+            checked = ("audit", saved, "--register", tmp_path / name, "--json", found)
+            assert run(*checked) in (0, 1)
+            kinds = [row["check"] for row in json.loads(found.read_text())["findings"]]
+            assert kinds.count("code_unregistered") == 3
+
+    def test_adopting_files(self, where, saved, tmp_path, capsys):
+        at = ("--register", where)
+        assert run("register", "create", *at) == 0
+        assert run("code", saved, "-o", saved, "--parent-col", "parent") == 0
+        assert run("register", "adopt", saved, *at, "--issued", "2015-01-01") == 0
+        assert "6 codes adopted; 6 live and 0 retired" in capsys.readouterr().out
+        table = tmp_path / "old.csv"
+        table.write_text(f"kode,state\n{code(44)},retired\n", encoding="utf-8")
+        assert run("register", "adopt", table, *at) == 2
+        assert "no column code" in capsys.readouterr().err
+        assert run("register", "adopt", table, *at, "--code", "kode", "--at", "2020-01-01") == 0
+        layer = tmp_path / "old.gpkg"
+        gpd.GeoDataFrame({"grid_code": [code(45)]}, geometry=[box(0, 0, 1, 1)], crs=CRS).to_file(
+            layer
+        )
+        assert run("register", "adopt", layer, *at) == 0
+        with open_register(where) as register:
+            assert register.issue(PARENT) == [code(46)]
+            assert len(register.codes(live=False)) == 1
+
+    def test_a_register_that_is_not_there(self, where, saved, capsys):
+        at = ("--register", where)
+        assert run("code", saved, "-o", saved, "--parent-col", "parent", *at) == 2
+        assert "gridpart register create" in capsys.readouterr().err
+        assert run("register", "list", *at) == 2
+
+    def test_a_plan_that_cannot_be_written_uses_no_codes_up(self, where, saved, tmp_path):
+        at = ("--register", where)
+        assert run("register", "create", *at) == 0
+        before = saved.read_bytes()
+        assert (
+            run("code", saved, "-o", tmp_path / "no" / "p.gpkg", "--parent-col", "parent", *at) == 2
+        )
+        assert run("code", saved, "-o", saved, "--parent-code", "12", *at) == 2
+        with open_register(where) as register:
+            assert register.codes().empty
+        assert saved.read_bytes() == before
+
+    def test_damage_is_exit_code_one(self, where, capsys):
+        with open_register(where, create=True) as register:
+            register.issue(PARENT, 2)
+            tamper(register, sa.update(COUNTERS).values(last=1))
+        assert run("register", "check", "--register", where) == 1
+        assert "above the last serial" in capsys.readouterr().out
+
+
+def test_coding_with_a_scheme_of_ones_own(saved, tmp_path, capsys):
+    own = tmp_path / "city.toml"
+    own.write_text(OWN_RANGE)
+    coding = ("code", saved, "-o", saved, "--parent-col", "parent")
+    assert run(*coding, "--scheme", own) == 0
+    assert run(*coding, "--scheme", "nothing") == 2
+    assert "no code scheme 'nothing'" in capsys.readouterr().err
+    assert run(*coding, "--reason", "x") == 2
+    table = tmp_path / "divisions.csv"
+    table.write_text(f"code\n{PARENT}\n", encoding="utf-8")
+    assert run(*coding, "--divisions", table) == 2
+    assert f"{OTHER}, which is not in the list of divisions" in capsys.readouterr().err
+    table.write_text(f"code\n{PARENT}\n{OTHER}\n420583\n", encoding="utf-8")
+    assert run(*coding, "--divisions", table) == 0
+
+
+# ---------------------------------------------------------------- several planners
+
+
+def test_planners_at_once(where, tmp_path):
+    """8 planners, some of them shot, for a few seconds; benchmarks/registering.py: a minute."""
+    folder = tmp_path / "journals"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, PLANNERS, where, folder, str(SECONDS), "8", "3"],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    print(counts)
+    assert not any(counts["violations"].values()), counts
+    assert counts["failed"] == 0, done.stderr
+    assert counts["kills"] >= 3
+    assert counts["acknowledged"] >= 10
+    assert re.fullmatch(r"\d+", str(counts["codes"]))
