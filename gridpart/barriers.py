@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
+from gridpart._geometry.segments import finite
 from gridpart.errors import CRSError, GridpartWarning, InputError, Problem
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gridpart.contiguity import Contiguity
 
     Lines: TypeAlias = gpd.GeoDataFrame | gpd.GeoSeries
+    Ints = npt.NDArray[np.int64]
     Objects = npt.NDArray[np.object_]
     Flags = npt.NDArray[np.bool_]
 
@@ -64,6 +66,11 @@ def gather_lines(
         If a layer has no CRS.
     InputError
         If costs are missing or not in range, or crossings come without barriers.
+
+    Warns
+    -----
+    GridpartWarning
+        How many shapes were left out for coordinates that no place has.
     """
     import geopandas as gpd
 
@@ -76,12 +83,31 @@ def gather_lines(
             continue
         if layer.crs is None:
             raise CRSError(f"the {kind} layer has no CRS; say which with set_crs('EPSG:...')")
-        shapes = layer.geometry.to_crs(crs).force_2d()
-        shapes = shapes[~(shapes.isna() | shapes.is_empty)]
-        cost = _costs(layer).loc[shapes.index] if kind == "cost" else np.nan
-        columns = pd.DataFrame({"kind": kind, COST_COLUMN: cost}, index=shapes.index)
+        cost = _costs(layer).to_numpy() if kind == "cost" else np.full(len(layer), np.nan)
+        shapes, rows = _usable(layer.geometry, kind, crs)
+        columns = {"kind": np.full(len(rows), kind, dtype=object), COST_COLUMN: cost[rows]}
         parts.append(gpd.GeoDataFrame(columns, geometry=shapes, crs=crs))
     return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def _usable(layer: gpd.GeoSeries, kind: str, crs: Any) -> tuple[Objects, Ints]:
+    """Valid shapes in another CRS, without those that have no place there; and their rows."""
+    drawn = np.flatnonzero(~(layer.isna() | layer.is_empty))
+    rows = drawn[finite(layer.to_numpy()[drawn])]
+    shapes = layer.iloc[rows].to_crs(crs).force_2d().to_numpy()
+    known = finite(shapes)
+    lost = len(drawn) - int(known.sum())
+    if lost:
+        warnings.warn(
+            f"{lost} of {len(drawn)} shapes of the {kind} layer are left out: they have "
+            "coordinates that are not finite numbers, or lie where the CRS is not defined",
+            GridpartWarning,
+            stacklevel=4,
+        )
+    shapes, rows = shapes[known], rows[known]
+    broken = ~shapely.is_valid(shapes)  # an area, such as a lake
+    shapes[broken] = shapely.make_valid(shapes[broken])
+    return shapes, rows
 
 
 def _costs(layer: Lines) -> pd.Series:

@@ -23,6 +23,7 @@ from test_partition import assert_plan, own_graph, row_of
 import gridpart as gp
 from gridpart.barriers import gather_lines, mark_borders
 from gridpart.cli import main
+from gridpart.errors import GridpartWarning
 from gridpart.samples import sample_path
 
 CRS = "EPSG:4547"
@@ -441,3 +442,59 @@ def test_the_sample_town_through_the_command_line(tmp_path, capsys):
     capsys.readouterr()
     assert main([*call[:-2]]) == 2
     assert "choose a layer with --barriers-layer" in capsys.readouterr().err
+
+
+NOWHERE = {
+    "NaN": "LINESTRING (0 50, nan 50, 300 50)",
+    "infinite": "LINESTRING (0 50, inf 50)",
+    "overflowing": "LINESTRING (0 50, 1e300 50)",
+    "one of two parts": "MULTILINESTRING ((0 50, nan 50), (0 50, 9 50))",
+    "area": "POLYGON ((0 0, 200 nan, 200 0, 0 0))",
+}
+
+
+def nowhere(name: str) -> Any:
+    with np.errstate(invalid="ignore"):
+        return shapely.from_wkt(NOWHERE[name])
+
+
+@pytest.mark.parametrize("kind", NOWHERE)
+def test_lines_that_are_nowhere_are_left_out_and_said(kind) -> None:
+    shape = nowhere(kind)
+    units = lattice(4, 2, 100).assign(home=["a", "a", "a", "b"] * 2)
+    wall = line((200, -50), (200, 350))
+    said = r"1 of 2 shapes of the barrier layer are left out"
+    with pytest.warns(GridpartWarning, match=said):
+        layer = gather_lines(lines(shape, wall), None, None, CRS)
+    assert layer.geometry.tolist() == [wall]
+    with pytest.warns(GridpartWarning, match=said) as caught:
+        plan = gp.partition(units, low=350, high=450, barriers=lines(shape, wall), effort=QUICK)
+    assert caught[0].filename == __file__
+    assert not plan.grids.crosses(wall).any()
+    tall = units.dissolve("home")
+    with pytest.warns(GridpartWarning, match=said) as caught:
+        found = gp.audit(tall, barriers=lines(shape, wall))
+    assert caught[0].filename == __file__
+    assert gp.audit_counts(found)["across_barrier"] == 1
+    with pytest.warns(GridpartWarning, match=said):
+        found = gp.audit_assignment(units, "home", barriers=lines(shape, wall))
+    assert gp.audit_counts(found)["across_barrier"] == 1
+    with pytest.warns(GridpartWarning, match="1 of 1 shapes of the barrier layer"):
+        assert "across_barrier" not in gp.audit_counts(gp.audit(tall, barriers=lines(shape)))
+
+
+def test_costs_follow_their_lines_where_one_is_left_out() -> None:
+    shapes = [None, nowhere("infinite"), line((0, 0), (9, 0)), line((1, 1), (2, 2))]
+    costs = gpd.GeoDataFrame({"cost": [1, 2, 3, 4]}, geometry=shapes, crs=CRS, index=[0, 0, 1, 1])
+    with pytest.warns(GridpartWarning, match="1 of 3 shapes of the cost layer"):
+        layer = gather_lines(None, None, costs, CRS)
+    assert layer["cost"].tolist() == [3, 4]
+    assert layer.index.tolist() == [0, 1]
+
+
+def test_a_lake_that_is_drawn_wrong_is_a_barrier_all_the_same() -> None:
+    tall = lattice(4, 2).assign(grid=["a", "b", "b", "b"] * 2).dissolve("grid")
+    bow_tie = shapely.Polygon([(90, 20), (110, 180), (90, 180), (110, 20)])
+    wet = shapely.Polygon([(190, -20), (210, 220), (210, -20), (190, 220)])
+    found = gp.audit(tall, barriers=lines(bow_tie, wet))
+    assert gp.audit_counts(found)["across_barrier"] == 1
