@@ -522,3 +522,28 @@ def test_coordinates_of_no_place_on_earth_are_no_shape(zones, units, far) -> Non
         gp.check_units(units)
     with pytest.raises(InputError, match="up to 1e9"):
         gp.build_contiguity(units)
+
+
+def test_units_without_rows_and_counts_beyond_counting_are_refused(zones, units) -> None:
+    for call in (
+        lambda u: audit(zones, units=u),
+        lambda u: gp.fix_zones(zones, units=u),
+        lambda u: gp.audit_assignment(u, "home"),
+    ):
+        with pytest.raises(InputError, match="there are no units"):
+            call(units.iloc[:0])
+        counts = [10**9, 10**9 + 1, *[150] * (len(units) - 2)]
+        with pytest.raises(InputError, match=r"(?s)at most 1,000,000,000 .*row 1: 1000000001$"):
+            call(units.assign(households=counts))
+    counts[1] = 10**9
+    findings = audit(zones, units=units.assign(households=counts))
+    assert findings.attrs["scope"]["households"] == sum(counts)
+    with pytest.raises(InputError, match=r"(?s)row 1: 10000"):
+        audit(zones, units=units.assign(households=pd.array([1, 10**400, *counts[2:]], object)))
+    both = units.assign(households=[-1, 2**62, *counts[2:]])
+    with pytest.raises(InputError) as caught:
+        audit(zones, units=both)
+    assert [p.kind for p in caught.value.problems] == ["bad_households", "huge_households"]
+    # a column that merely has the usual name is left out, and that is said
+    with pytest.warns(GridpartWarning, match="(?s)own households were left out.*row 0"):
+        audit(zones.assign(households=2**62))

@@ -297,6 +297,10 @@ def test_layers_without_rows(zones, tmp_path, audited) -> None:
     assert (ran.code, "the zone layer has no rows" in ran.err) == (2, True)
     ran = audited(tmp_path / "zones.gpkg", "--boundary", tmp_path / "none.gpkg")
     assert (ran.code, "boundary: there is no polygon in it" in ran.err) == (2, True)
+    ran = audited(tmp_path / "zones.gpkg", "--units", tmp_path / "none.gpkg", write=ALL)
+    assert (ran.code, "there are no units" in ran.err) == (2, True)
+    ran = audited("--units", tmp_path / "none.gpkg", "--assignment", "zone")
+    assert (ran.code, "there are no units" in ran.err) == (2, True)
 
 
 def test_heights_and_other_coordinate_systems(zones, tmp_path, audited) -> None:
@@ -480,10 +484,19 @@ def test_names_of_columns_are_only_names(zones, tmp_path, audited, column) -> No
     assert "no column 'nowhere'" in ran.err
 
 
-@pytest.mark.parametrize("values", [["a"], [1.0, np.nan], [1.0, np.inf], [-1], [1.5]])
+@pytest.mark.parametrize(
+    "values", [["a"], [1.0, np.nan], [1.0, np.inf], [-1], [1.5], [2**62], [10**9 + 1, 1], [1e300]]
+)
 def test_households_that_are_no_numbers(zones, tmp_path, audited, values) -> None:
     zones["households"] = (values * 9)[:9]
     zones.to_file(tmp_path / "zones.gpkg")
+    too_many = isinstance(values[0], float | int) and values[0] > 1e9
+    said = "at most 1,000,000,000 households" if too_many else "whole numbers of households"
     ran = audited(tmp_path / "zones.gpkg", "--zone-households", "households", "--low", 5)
     assert ran.code == 2
-    assert "whole numbers of households" in ran.err
+    assert said in ran.err
+    assert "row " in ran.err
+    ran = audited(tmp_path / "zones.gpkg", "--units", tmp_path / "zones.gpkg")
+    assert (ran.code, f"units: 'households' must hold {said}" in ran.err) == (2, True)
+    ran = audited("--units", tmp_path / "zones.gpkg", "--assignment", "zone")
+    assert (ran.code, said in ran.err) == (2, True)

@@ -119,9 +119,9 @@ def audit_assignment(
     CRSError
         If units with shapes have no CRS, or `crs` is no projected CRS in metres.
     InputError
-        If there are no units, a named column is missing, households are not whole numbers, the
-        band has nothing to count, `parent` is neither a column nor a code, or `graph` is of other
-        units.
+        If there are no units, a named column is missing, households are not whole numbers up to
+        1,000,000,000, the band has nothing to count, `parent` is neither a column nor a code, or
+        `graph` is of other units.
 
     Warns
     -----
@@ -260,8 +260,6 @@ def _check_table(
     units: pd.DataFrame, parent: str | None, graph: Contiguity | None, tolerance: float
 ) -> None:
     problems = []
-    if not len(units):
-        problems.append(Problem("no_units", "there are no units: there is nothing to audit"))
     if not tolerance > 0:
         problems.append(Problem("tolerance", "tolerance must be above 0 m"))
     if parent is not None and parent not in units.columns:

@@ -153,9 +153,9 @@ def audit(
         If a layer has no CRS and none in the same place tells it, or `crs` is no projected CRS in
         metres.
     InputError
-        If there are no zones, a named column is missing, households are not whole numbers, or
-        what was given is not enough for a check that was asked for: a band without households, a
-        column of units without units.
+        If there are no zones or no rows of units, a named column is missing, households are not
+        whole numbers up to 1,000,000,000, or what was given is not enough for a check that was
+        asked for: a band without households, a column of units without units.
 
     Warns
     -----

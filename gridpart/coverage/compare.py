@@ -46,8 +46,8 @@ class Comparison:
         Those of the old audit that the new one did not look for; ``change`` is ``unknown``.
     counts : dict of str to int
         Defects: ``cured``, ``new``, ``stays``, ``unknown``, and ``reopened``, the findings among
-        those that stay that were said to be done. Where a group of defects shrank or grew, the difference is
-        cured or new.
+        those that stay that were said to be done. Where a group of defects shrank or grew, the
+        difference is cured or new.
     """
 
     findings: gpd.GeoDataFrame

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
-__all__ = ["check_request"]
+__all__ = ["NO_UNITS", "check_request"]
+
+NO_UNITS = "there are no units: the layer has no rows"
 
 
 def check_request(
@@ -46,6 +48,8 @@ def check_request(
         problems += _without_units(unit_columns)
     else:
         problems += _missing(units, unit_columns, "units")
+        if not len(units):
+            problems.append(Problem("no_units", NO_UNITS))
     problems += _band(zones, units, band, {**zone_columns, **unit_columns})
     if problems:
         raise InputError(problems)

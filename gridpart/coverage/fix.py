@@ -18,9 +18,10 @@ import shapely
 from numpy.typing import NDArray
 
 from gridpart.coverage.crs import lacks_crs
+from gridpart.coverage.door import NO_UNITS
 from gridpart.coverage.mend import CHANGES, Bench, Change, make_valid, one_round
 from gridpart.coverage.scene import build_scene
-from gridpart.errors import GridpartWarning, InputError
+from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.units.repair import with_geometries
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def fix_zones(
     CRSError
         If a layer has no CRS, or `crs` is no projected CRS in metres.
     InputError
-        If there are no zones, a named column is missing, or a column of units is named without
-        units.
+        If there are no zones or no rows of units, a named column is missing, or a column of units
+        is named without units.
 
     Warns
     -----
@@ -132,6 +133,8 @@ def fix_zones(
     """
     if units is None and (unit_id is not None or households is not None):
         raise InputError("unit_id and households name columns of units, but none were given")
+    if units is not None and not len(units):
+        raise InputError(Problem("no_units", NO_UNITS))
     if not sliver_width >= 0:
         raise InputError(f"sliver_width must not be below 0 m, got {sliver_width!r}")
     if zones.crs is None:

@@ -26,6 +26,7 @@ from gridpart.coverage.people import Located, locate
 from gridpart.coverage.territory import EMPTY, Cover, polygonal
 from gridpart.coverage.texts import Names, Texts, as_text
 from gridpart.errors import InputError, Problem
+from gridpart.units.columns import MOST_HOUSEHOLDS
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -225,12 +226,25 @@ def default_column(frame: pd.DataFrame, name: str) -> str | None:
 def household_counts(frame: pd.DataFrame, name: str, what: str) -> NDArray[np.int64]:
     """Return a column of whole numbers, not negative; anything else is an error that lists it."""
     column = column_of(frame, name, what)
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    try:
+        numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    except OverflowError:  # an integer of Python's may have any number of digits
+        short = column.map(lambda v: 1e300 if isinstance(v, int) and v > MOST_HOUSEHOLDS else v)
+        numbers = pd.to_numeric(short, errors="coerce").astype("float64")
     bad = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)))
-    if bad.any():
-        rows = [f"row {index}: {value}" for index, value in column[bad].items()]
-        message = f"{what}: {name!r} must hold whole numbers of households, none missing"
-        raise InputError(Problem("bad_households", message, tuple(rows)))
+    # so many that sums would overflow, too
+    huge = ~bad & (numbers > MOST_HOUSEHOLDS)
+    said = {
+        "bad_households": (f"{name!r} must hold whole numbers of households, none missing", bad),
+        "huge_households": (f"{name!r} must hold at most {MOST_HOUSEHOLDS:,} households", huge),
+    }
+    problems = [
+        Problem(kind, f"{what}: {text}", tuple(f"row {i}: {v}" for i, v in column[rows].items()))
+        for kind, (text, rows) in said.items()
+        if rows.any()
+    ]
+    if problems:
+        raise InputError(problems)
     return numbers.to_numpy().astype(np.int64)
 
 
