@@ -12,6 +12,7 @@ import shapely
 from shapely import box
 
 import gridpart as gp
+from gridpart import report
 from gridpart.coverage import CATALOGUE, audit, audit_counts, audit_inputs, audit_ok
 from gridpart.errors import CRSError, GridpartWarning, InputError
 
@@ -547,3 +548,24 @@ def test_units_without_rows_and_counts_beyond_counting_are_refused(zones, units)
     # a column that merely has the usual name is left out, and that is said
     with pytest.warns(GridpartWarning, match="(?s)own households were left out.*row 0"):
         audit(zones.assign(households=2**62))
+
+
+def test_the_mark_between_ids_is_another_inside_them(tmp_path) -> None:
+    names = ["a;b", "a", "b", "；"]
+    cells = [box(60 * k, 0, 60 * k + 100, 50) for k in range(4)]
+    zones = gpd.GeoDataFrame({"name": names}, geometry=cells, crs=CRS)
+    old = audit(zones, id="name")
+    split = sorted(row.split(";") for row in old["ids"])
+    assert split == [["a", "b"], ["a；b", "a"], ["b", "；"]]
+    report.write_audit_json(old, tmp_path / "old.json")
+    report.write_audit_excel(old, tmp_path / "old.xlsx")
+    read = report.read_audit_json(tmp_path / "old.json")
+    ticked = report.read_statuses(tmp_path / "old.xlsx", read)
+    assert (ticked.taken, len(ticked.problems)) == (3, 0)
+    assert gp.compare_audits(ticked.findings, old).counts["stays"] == 3
+    # what is now wrong with a and b is not what was wrong with a;b and a
+    new = audit(zones.iloc[1:3], id="name")
+    assert gp.compare_audits(read, new).cured["ids"].tolist() == ["a；b;a", "b;；"]
+    near = zones.set_geometry([box(60 * k, 0, 60 * k + 60.001, 50) for k in range(4)], crs=CRS)
+    _, changes = gp.fix_zones(near, id="name", tolerance=1e-5)
+    assert {"a；b", "a"} in [set(row.split(";")) for row in changes["ids"]]

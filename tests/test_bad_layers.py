@@ -394,7 +394,7 @@ def test_names_are_only_names(zones, tmp_path, audited, kind) -> None:
     listed = [row["ids"] for row in json.loads(ran.written["o.json"].read_text())["findings"]]
     layer = gpd.read_file(ran.written["o.gpkg"], layer="findings_polygons")
     if kind in ("markup", "formulas", "paths"):
-        stripped = {name.strip() for name in names}
+        stripped = {name.strip().replace(";", "；") for name in names}
         assert stripped <= {name.strip() for name in listed}
         assert stripped <= {name.strip() for name in layer["ids"]}
     if kind == "markup":

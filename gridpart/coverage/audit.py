@@ -140,12 +140,13 @@ def audit(
     GeoDataFrame
         One row a finding, in the CRS it was measured in, by severity; within one, first what is
         wrong with the zones themselves, then what they hold, by households at stake: ``check``,
-        ``severity`` (error, warning, note), ``ids`` (text, parted by ``;``), ``area_m2`` and
-        ``length_m`` (outline) of the geometry, ``households``, ``n`` (defects in the row),
-        ``bbox`` (text: west south east north), ``message``, ``advice``, ``status``,
-        ``advice_chinese``, geometry. ``attrs["scope"]`` is a dict of plain values that says what
-        was checked (``checked``, ``topics``) and what was not, and why (``not_checked``), with
-        the ``band`` and the numbers of ``zones``, ``units`` and ``households``.
+        ``severity`` (error, warning, note), ``ids`` (text, parted by ``;``; one inside an id is
+        written ``；``), ``area_m2`` and ``length_m`` (outline) of the geometry, ``households``,
+        ``n`` (defects in the row), ``bbox`` (text: west south east north), ``message``,
+        ``advice``, ``status``, ``advice_chinese``, geometry. ``attrs["scope"]`` is a dict of
+        plain values that says what was checked (``checked``, ``topics``) and what was not, and
+        why (``not_checked``), with the ``band`` and the numbers of ``zones``, ``units`` and
+        ``households``.
 
     Raises
     ------

@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 
 from gridpart.coverage.catalogue import CATALOGUE, COLUMNS, OF_THE_GROUND, SEVERITIES
+from gridpart.coverage.texts import joined
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -55,7 +56,7 @@ class Finding:
         return {
             "check": self.check,
             "severity": self.severity or check.severity,
-            "ids": ";".join(self.ids),
+            "ids": joined(self.ids),
             "area_m2": float(shapely.area(shape)) if dimension == 2 else math.nan,
             "length_m": float(shapely.length(shape)) if dimension >= 1 else math.nan,
             "households": self.households,

@@ -21,6 +21,7 @@ from gridpart.coverage.crs import lacks_crs
 from gridpart.coverage.door import NO_UNITS
 from gridpart.coverage.mend import CHANGES, Bench, Change, make_valid, one_round
 from gridpart.coverage.scene import build_scene
+from gridpart.coverage.texts import joined
 from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.units.repair import with_geometries
 
@@ -87,10 +88,10 @@ def fix_zones(
         Same index, columns, order and CRS. Zones without a change keep their shapes bit by bit.
     changes : GeoDataFrame
         One row a change, in the CRS it was measured in: ``change`` (made_valid, snapped,
-        overlap_trimmed, gap_closed), ``status`` (made, refused), ``ids`` (text, parted by ``;``,
-        first the zone whose shape changed), ``n`` (vertices snapped, else 1), ``area_m2`` of the
-        ground that changed hands, ``length_m`` (its outline), ``households`` that would have
-        changed hands, ``message``, geometry.
+        overlap_trimmed, gap_closed), ``status`` (made, refused), ``ids`` (text, parted as those
+        of :func:`gridpart.audit`, first the zone whose shape changed), ``n`` (vertices snapped,
+        else 1), ``area_m2`` of the ground that changed hands, ``length_m`` (its outline),
+        ``households`` that would have changed hands, ``message``, geometry.
 
     Raises
     ------
@@ -244,7 +245,7 @@ def _changes_frame(bench: Bench) -> gpd.GeoDataFrame:
         {
             "change": item.change,
             "status": item.status,
-            "ids": ";".join(ids[row] for row in item.rows),
+            "ids": joined(ids[row] for row in item.rows),
             "n": item.n,
             "area_m2": float(item.area_m2),
             "length_m": float(shapely.length(item.geometry)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Names", "Texts", "as_text"]
+__all__ = ["Names", "Texts", "as_text", "joined"]
 
 
 def as_text(value: Any) -> str:
@@ -19,6 +20,17 @@ def as_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
+
+
+def joined(ids: Iterable[str]) -> str:
+    """Ids in one text, parted by ``;``. One inside an id becomes the full-width ``；``.
+
+    Examples
+    --------
+    >>> joined(["a;b", "c"])
+    'a；b;c'
+    """
+    return ";".join(name.replace(";", "；") for name in ids)
 
 
 class Names:
