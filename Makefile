@@ -1,6 +1,7 @@
 # make demo         plan the bundled sample and say where the results lie
 # make test         lint, types, doctests, tests, notebooks
 # make test-lowest  the tests with the lowest versions that pyproject.toml promises
+# make test-postgres  install PostgreSQL if need be (Debian, as root), and test the register on it
 # make test-wheel   build the wheel, install it elsewhere, run its demo
 # Each sets up what it needs. PYTHON=python3.12 chooses another Python.
 
@@ -8,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint types tests test-lowest test-wheel constraints clean
+.PHONY: demo test lint types tests test-lowest test-postgres postgres test-wheel constraints clean
 
 PYTHON ?= python3
 # The oldest releases have wheels up to Python 3.12 only.
@@ -37,6 +38,17 @@ tests: $(VENV)/.installed-dev
 test-lowest: $(LOWEST)/.installed
 	NUMBA_CACHE_DIR=$(CURDIR)/$(LOWEST)/kernels \
 	$(LOWEST)/bin/python -m pytest -p no:cacheprovider -W default --disable-warnings
+
+# The tests that need a PostgreSQL server, which they start themselves; none of them may skip.
+test-postgres: $(VENV)/.installed-dev postgres
+	GRIDPART_POSTGRES=required $(VENV)/bin/python -m pytest tests/test_postgres.py tests/test_register*.py -k postgres
+
+postgres:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; } || \
+	  { echo "no PostgreSQL server is installed, and none can be:" \
+	         "on Debian or Ubuntu, as root: apt install postgresql" >&2; exit 1; }
 
 # The wheel is proven where nothing of this folder can be imported.
 test-wheel: $(VENV)/.installed-dev

@@ -167,9 +167,19 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        try:
+            connection = self.engine.connect()
+        except OperationalError as error:
+            text = " ".join(str(error.orig).split())
+            raise OutputError(f"register {self.name}: cannot be reached ({text})") from error
+        with connection:
+            yield connection
+
+    @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state throughout."""
-        with self.told(), self.engine.connect() as connection:
+        with self.told(), self._connected() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -181,7 +191,7 @@ class Store:
 
         What PostgreSQL calls off because of another writer is applied again, from the start.
         """
-        with self.told(), self.engine.connect() as connection:
+        with self.told(), self._connected() as connection:
             connection = connection.execution_options(register_writes=True)
             transaction, result = self._applied(connection, apply)
             try:
@@ -249,13 +259,13 @@ def open_store(where: Any, *, create: bool, scheme: Any) -> Store:
     try:
         tables = _tables(store)
         if META.name not in tables:
+            if tables and engine.dialect.name == "sqlite":
+                raise InputError(f"register {name}: it is another database; choose another file")
             if not create:
-                told = "is empty" if not tables else "is another database"
+                told = "has other tables, but no register" if tables else "is empty"
                 raise InputError(
                     f"register {name}: it {told}; make one with: gridpart register create"
                 )
-            if tables and engine.dialect.name == "sqlite":
-                raise InputError(f"register {name}: it is another database; choose another file")
             _create(store, load_scheme(scheme or "unit-grid"))
         _read_facts(store)
         _same_scheme(store, scheme)
