@@ -13,6 +13,7 @@ from shapely import box
 
 import gridpart as gp
 from gridpart import report
+from gridpart.codes.adopting import STATES
 from gridpart.coverage import CATALOGUE, audit, audit_counts, audit_inputs, audit_ok
 from gridpart.errors import CRSError, GridpartWarning, InputError
 
@@ -254,6 +255,15 @@ def test_codes_against_a_register(zones) -> None:
     assert only(findings, "code_unregistered")["ids"] == "Z00"
     # codes of other communities are not missed
     assert only(findings, "code_unused")["ids"] == f"{PARENT}900"
+    # the words of the register itself, each of which it adopts
+    register["state"] = [*STATES][: len(register)] + ["live"] * (len(register) - len(STATES))
+    assert STATES.keys() == set(register["state"])
+    listed = audit(zones, register=register)
+    retired = [k for k, word in enumerate(register["state"]) if STATES[word] == "retired"]
+    assert audit_counts(listed)["code_retired"] == len(retired) == 6
+    assert set(listed[listed["check"] == "code_retired"]["ids"]) == {
+        f"Z{k + 1:02d}" for k in retired
+    }
     register.loc[2, "state"] = "perhaps"
     with pytest.raises(InputError, match=r"(?s)a state must be one of.*'perhaps'"):
         audit(zones, register=register)
