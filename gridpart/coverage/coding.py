@@ -204,7 +204,7 @@ def _clearly_inverted(
     north = depth[:, None] + 1 + ROW_LINE < depth[None, :]
     corner = (depth[:, None] <= depth[None, :]) & (x[:, None] < x[None, :])
     inverted = (north | corner) & (serials[:, None] > serials[None, :])
-    marked: NDArray[np.bool_] = inverted.any(axis=0) | inverted.any(axis=1)
+    marked: NDArray[np.bool_] = np.asarray(inverted.any(axis=0) | inverted.any(axis=1))
     return marked
 
 

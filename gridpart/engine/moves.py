@@ -32,6 +32,7 @@ MOST_BINARIES = 6000
 EXACT_BINARIES = 300
 IMPROVED_BINARIES = 1500
 FEW_ROUNDS, FEW_NODES = 30, 300  # for what is in order already, and might be cheaper
+NEAR = 1.02  # so near to what has to be given, nothing is tried again
 GAP = 0.01  # of larger programs: not worth the time to close
 REACH = 3  # units that a unit may be away from a group it moves to
 RINGS = (1, 2, 3, 5, 8, 1000)
@@ -318,7 +319,7 @@ class _State:
             spent = int(self.task.loads[inside & away, 0].sum())
             program = _Program(self, self.around(own, self._none(), 1), own[0], self._none())
             small = 0 < program.binaries <= IMPROVED_BINARIES
-            if not small or spent <= self._surely(own):
+            if not small or spent <= NEAR * self._surely(own):
                 continue
             before = self.labels.copy(), len(self.exempt), self.moved(), len(self.trouble())
             found = program.solve(rounds=FEW_ROUNDS, nodes=FEW_NODES)
@@ -647,8 +648,8 @@ def moves_bound(task: Task) -> int:
     -----
     A group above the band has to give away units that hold at least what it has too much; one
     below it has to take in what it lacks, or to vanish. Of every group the least sum of units that
-    does is found exactly; what one group gives may be what another takes, so the larger of the
-    two totals counts. New units cost nothing.
+    does is found exactly. What moves leaves one group and comes to one: it can serve two of them,
+    so half of all that is needed counts, or what is given. New units cost nothing.
     """
     count, exempt = task.exempt.size, task.exempt
     here = np.where(task.start == task.home, task.home, NO_HOME)
@@ -671,7 +672,7 @@ def moves_bound(task: Task) -> int:
             takes += min(int(sums[g]), least)
     # what has lost its group, or has one of its own from now on, moves in any case
     sure = (task.home != NO_HOME) & (task.start != task.home)
-    return int(loads[sure].sum()) + max(gives, takes)
+    return int(loads[sure].sum()) + max(gives, -(-(gives + takes) // 2))
 
 
 def _least_sum(loads: Ints, wanted: int) -> int:
