@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,8 @@ START_SECONDS = 60
 
 def why_not() -> str | None:
     """Why no server can be started here; None if one can."""
+    if not hasattr(os, "geteuid"):
+        return "the server is started by Unix means"
     try:
         import psycopg  # noqa: F401
     except ImportError:
@@ -40,6 +41,8 @@ def binaries() -> Path | None:
 
 def _someone() -> dict[str, Any]:
     """As whom the server runs: it refuses to run as root."""
+    import pwd
+
     if os.geteuid() != 0:
         return {}
     names = {entry.pw_name: entry for entry in pwd.getpwall()}

@@ -219,6 +219,17 @@ class TestAdopting:
             register.adopt(pd.DataFrame({"name": ["x"]}))
         assert list(states(register)) == [code(1)]
 
+    def test_micro_grids_are_adopted_with_their_grids(self, micro):
+        grid = code(1)
+        found = refused(lambda: micro.adopt([f"{grid}01"]))
+        assert found == {"bad_parent": (f"{grid}01: {grid} is not in the register",)}
+        table = pd.DataFrame({"code": [grid, f"{grid}01"], "state": ["retired", "live"]})
+        assert refused(lambda: micro.adopt(table)) == {
+            "bad_parent": (f"{grid}01: {grid} is retired",)
+        }
+        assert micro.adopt([f"{grid}04", grid]) == 2
+        assert micro.issue(grid) == [f"{grid}05"]
+
     def test_a_layer_brings_its_grounds(self, register):
         layer = gpd.GeoDataFrame(
             {"grid_code": [code(1), code(2), code(3)]},

@@ -155,6 +155,7 @@ def test_coding_with_a_scheme_of_ones_own(saved, tmp_path, capsys):
 # ---------------------------------------------------------------- several planners
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the planners are forked")
 def test_planners_at_once(where, tmp_path):
     """8 planners, some of them shot, for a few seconds; benchmarks/registering.py: a minute."""
     folder = tmp_path / "journals"

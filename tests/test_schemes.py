@@ -19,6 +19,7 @@ from gridpart.codes import (
     load_scheme,
     make_code,
     read_divisions,
+    scheme_of,
     shipped_schemes,
 )
 from gridpart.codes.scheme import Scheme
@@ -444,3 +445,9 @@ def test_a_scheme_with_a_check_character_fills_its_own_column(plan, tmp_path):
     for _, unit in coded.units.iterrows():
         assert unit["grid_check"] == scheme.check_characters(unit["grid_code"])
     assert coded.units["grid_code"].str.len().eq(15).all()
+    # the plan knows what its codes are made of, wherever the file has gone
+    path.unlink()
+    coded.save(tmp_path / "plan.gpkg")
+    assert scheme_of(gp.read_plan(tmp_path / "plan.gpkg")) == scheme
+    assert scheme_of(plan) == load_scheme(UNIT)
+    assert scheme_of(gp.assign_codes(coded, parent="420106005012")) == load_scheme(UNIT)

@@ -8,7 +8,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gridpart.codes.assign import assign_codes, issuing, snapshot_of
+from gridpart.codes.assign import (
+    assign_codes,
+    issuing,
+    scheme_of,
+    snapshot_of,
+    with_codes,
+    with_snapshot,
+)
 from gridpart.codes.divisions import divisions_from, read_divisions
 from gridpart.codes.forms import check_code, check_parent, make_code
 from gridpart.codes.reading import load_scheme, shipped_schemes
@@ -34,8 +41,11 @@ __all__ = [
     "make_code",
     "open_register",
     "read_divisions",
+    "scheme_of",
     "shipped_schemes",
     "snapshot_of",
+    "with_codes",
+    "with_snapshot",
 ]
 
 _LATER = {

@@ -240,6 +240,9 @@ def _enter(
         )
         if examples
     ]
+    orphans = _orphans(entries, load_codes(connection, _parents(entries, scheme)), scheme)
+    if orphans:
+        problems.append(Problem("bad_parent", "parents do not live", orphans))
     if problems:
         raise InputError(problems)
     event = insert_event(
@@ -253,6 +256,26 @@ def _enter(
         rows = [{"predecessor": a, "successor": b, "event": event} for a, b in links]
         connection.execute(sa.insert(LINKS), rows)
     save_counters(connection, _last_serials(entries, scheme))
+
+
+def _parents(entries: Iterable[Entry], scheme: Scheme) -> set[str]:
+    """Parents that are codes of the scheme themselves, at a level where codes are issued."""
+    issued = {scheme.width(level.name) for level in scheme.levels if level.serials}
+    widths = {level.name: scheme.parent_width(level.name) for level in scheme.levels}
+    return {e.code[: widths[e.level]] for e in entries if widths[e.level] in issued}
+
+
+def _orphans(entries: list[Entry], known: dict[str, Any], scheme: Scheme) -> tuple[str, ...]:
+    """Live codes whose parents should be codes too, and are none that live."""
+    states = {code: row.state for code, row in known.items()}
+    states |= {entry.code: entry.state for entry in entries}
+    wanted = _parents(entries, scheme)
+    found = []
+    for entry in entries:
+        parent = entry.code[: scheme.parent_width(entry.level)]
+        if entry.state == LIVE and parent in wanted and states.get(parent) != LIVE:
+            found.append(f"{entry.code}: {parent} is {states.get(parent, 'not in the register')}")
+    return tuple(sorted(found))
 
 
 def _pairs(entry: Entry) -> Iterator[tuple[str, str]]:

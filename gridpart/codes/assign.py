@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gridpart._geometry.order import in_rows
-from gridpart.codes.reading import load_scheme
+from gridpart.codes.reading import DEFAULT, load_scheme
+from gridpart.codes.scheme import Scheme
 from gridpart.errors import CodeError, InputError, Problem
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
     from gridpart.codes.register import Register
-    from gridpart.codes.scheme import Scheme
     from gridpart.plan import Plan
 
-__all__ = ["assign_codes", "issuing", "snapshot_of"]
+__all__ = ["assign_codes", "issuing", "scheme_of", "snapshot_of", "with_codes", "with_snapshot"]
 
 SNAPSHOT_KEY = "register_snapshot"
+SCHEME_KEY = "code_scheme"  # in the provenance of plans whose codes follow another than DEFAULT
 
 
 def assign_codes(
@@ -94,7 +95,7 @@ def _numbered(plan: Plan, parent: str, scheme: Scheme, divisions: Collection[str
     level = _grid_level(plan, scheme)
     parents = _parents(plan, parent, scheme, level, divisions)
     codes = _serials(plan.grids, parents, scheme, level)
-    coded = _with_codes(plan, codes, scheme)
+    coded = with_codes(plan, codes, scheme)
     for name in _lower_levels(plan, scheme):
         coded = _with_level(coded, name, scheme)
     return coded
@@ -139,15 +140,32 @@ def _in_order(rows: gpd.GeoDataFrame) -> Any:
     return in_rows(centre.x, centre.y, rows["area_m2"])
 
 
-def _with_codes(plan: Plan, codes: pd.Series, scheme: Scheme) -> Plan:
-    """Copy of a plan with the codes of its grids, on the index of `grids`."""
+def with_codes(plan: Plan, codes: pd.Series, scheme: Scheme) -> Plan:
+    """Copy of a plan with codes for its grids.
+
+    Parameters
+    ----------
+    plan : Plan
+    codes : Series
+        Code of each grid, on the index of the plan's ``grids``.
+    scheme : Scheme
+        What they are made of. The copy's provenance has it, if it is not ``unit-grid``.
+
+    Returns
+    -------
+    Plan
+        Its units have ``grid_code``, and ``grid_check`` where the scheme has a check character.
+    """
     grids = plan.grids
     by_grid = dict(zip(grids["grid"], codes, strict=True))
     units = plan.units.assign(grid_code=plan.units["grid"].map(by_grid))
     if scheme.check_character:
         marks = dict(zip(codes, scheme.check_characters(codes), strict=True))
         units = units.assign(grid_check=units["grid_code"].map(marks))
-    coded = plan.replace(units=units)
+    facts = {key: value for key, value in plan.provenance.items() if key != SCHEME_KEY}
+    if scheme != load_scheme(DEFAULT):
+        facts[SCHEME_KEY] = scheme.as_json()
+    coded = plan.replace(units=units, provenance=facts)
     # codes change no shape: what was dissolved once need not be dissolved again
     vars(coded)["grids"] = grids.assign(grid_code=codes.to_numpy(dtype=object))
     return coded
@@ -256,8 +274,8 @@ def issuing(
         new, kept=kept, reason=reason, at=at, crs=plan.units.crs, kind="plan"
     ) as issued:
         codes = grids["grid_code"].where(grids["grid_code"].notna(), grids["grid"].map(issued))
-        coded = _with_codes(plan, codes.astype(object), rules)
-        yield _with_snapshot(coded, register, reason)
+        coded = with_codes(plan, codes.astype(object), rules)
+        yield with_snapshot(coded, register, reason)
 
 
 def _plan_order(grids: gpd.GeoDataFrame, parents: pd.Series) -> list[Any]:
@@ -268,8 +286,22 @@ def _plan_order(grids: gpd.GeoDataFrame, parents: pd.Series) -> list[Any]:
     ]
 
 
-def _with_snapshot(plan: Plan, register: Register, reason: str) -> Plan:
-    """Copy whose provenance says which register its codes are of, and what they stood for."""
+def with_snapshot(plan: Plan, register: Register, reason: str) -> Plan:
+    """Copy whose provenance says which register its codes are of, and what they stand for.
+
+    Parameters
+    ----------
+    plan : Plan
+        With codes of the register.
+    register : Register
+    reason : str
+        What the register says of the change that made the plan.
+
+    Returns
+    -------
+    Plan
+        See :func:`snapshot_of`.
+    """
     columns = ["grid_code", "kind", "households", "area_m2"]
     table = plan.grids[columns].rename(columns={"grid_code": "code"}).sort_values("code")
     facts = {
@@ -281,6 +313,22 @@ def _with_snapshot(plan: Plan, register: Register, reason: str) -> Plan:
     coded = plan.replace(provenance={**plan.provenance, **facts})
     vars(coded)["grids"] = plan.grids
     return coded
+
+
+def scheme_of(plan: Plan) -> Scheme:
+    """What the codes of a plan are made of.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Returns
+    -------
+    Scheme
+        The one that the plan's provenance has; ``unit-grid`` if it has none.
+    """
+    text = plan.provenance.get(SCHEME_KEY)
+    return Scheme.from_json(text) if text else load_scheme(DEFAULT)
 
 
 def snapshot_of(plan: Plan) -> pd.DataFrame:
@@ -306,3 +354,7 @@ def snapshot_of(plan: Plan) -> pd.DataFrame:
     if not text:
         raise InputError("the plan carries no snapshot of a register; its codes come from none")
     return pd.read_csv(io.StringIO(text), dtype={"code": str, "kind": str})
+
+
+# what the redrawing calls them
+_with_codes, _with_snapshot = with_codes, with_snapshot

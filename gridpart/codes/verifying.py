@@ -34,6 +34,7 @@ def verify(store: Store, scheme: Scheme) -> pd.DataFrame:
         *_serials(codes, counters, scheme, events),
         *_spans(codes, grounds),
         *_handovers(codes, links, events),
+        *_orphans(codes, scheme),
         *_halves(codes, events, links, grounds),
     ]
     return pd.DataFrame(sorted(faults), columns=["check", "code", "message"])
@@ -102,6 +103,17 @@ def _spans(codes: dict[str, Any], grounds: Any) -> Iterator[Fault]:
             yield "ground", code, "has no ground from its issue to its end"
         elif starts[1:] != ends[:-1]:
             yield "ground", code, "has a gap between its grounds"
+
+
+def _orphans(codes: dict[str, Any], scheme: Scheme) -> Iterator[Fault]:
+    """Live codes under a retired one, or under one that should have been issued and was not."""
+    issued = {scheme.width(level.name) for level in scheme.levels if level.serials}
+    for code, row in codes.items():
+        above = codes.get(row.parent)
+        if row.state == LIVE and above is not None and above.state == RETIRED:
+            yield "parent", code, f"lives under {row.parent}, which is retired"
+        elif row.state == LIVE and above is None and len(row.parent) in issued:
+            yield "parent", code, f"lives under {row.parent}, which was never issued"
 
 
 def _handovers(codes: dict[str, Any], links: Any, events: dict[int, Any]) -> Iterator[Fault]:
