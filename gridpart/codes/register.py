@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from gridpart.codes import adopting, history, lineage, verifying
@@ -63,10 +62,8 @@ def open_register(
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
     >>> with open_register(pathlib.Path(folder.name) / "codes.sqlite", create=True) as register:
-    ...     first, second = register.issue("420583001001", 2)
-    ...     merged = register.merge([first, second], reason="streets merged")
-    ...     print(first, second, merged, register.codes(live=True)["code"].tolist())
-    420583001001001 420583001001002 420583001001003 ['420583001001003']
+    ...     register.issue("420583001001", 2)
+    ['420583001001001', '420583001001002']
     >>> folder.cleanup()
     """
     return Register(open_store(where, create=create, scheme=scheme))
@@ -76,6 +73,30 @@ class Register:
     """An open register; see :func:`open_register`.
 
     Every method is one transaction. A code is never used again, and no row is ever deleted.
+
+    Examples
+    --------
+    >>> import pathlib, shapely, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> register = open_register(pathlib.Path(folder.name) / "codes.sqlite", create=True)
+    >>> west, east = shapely.box(0, 0, 50, 100), shapely.box(50, 0, 100, 100)
+    >>> old = register.commit(
+    ...     [NewGrid("all", "420583001001", households=400, shape=shapely.union(west, east))],
+    ...     reason="first plan", at="2021-05-01", crs="EPSG:4547",
+    ... )["all"]
+    >>> register.split(old, [west, east], reason="tower", at="2026-05-01", crs="EPSG:4547")
+    ['420583001001002', '420583001001003']
+    >>> register.lineage(old)[["direction", "code", "share"]].to_numpy().tolist()[1:]
+    [['to', '420583001001002', 0.5], ['to', '420583001001003', 0.5]]
+    >>> register.at((10, 10))[["code", "state"]].to_numpy().tolist()
+    [['420583001001001', 'retired'], ['420583001001002', 'live']]
+    >>> register.retire("420583001001001", "cleared")
+    Traceback (most recent call last):
+        ...
+    gridpart.errors.InputError: codes are retired already
+        420583001001001, since 2026-05-01T00:00:00Z
+    >>> register.close()
+    >>> folder.cleanup()
     """
 
     def __init__(self, store: Store) -> None:
@@ -99,12 +120,7 @@ class Register:
     def __enter__(self) -> Register:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -237,6 +237,14 @@ class Scheme:
         ------
         InputError
             If there is no such level, or `parent` is on another index.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gridpart.codes import load_scheme
+        >>> codes = pd.Series(["420583001001007", "420583001002000"], index=["a", "b"])
+        >>> load_scheme("unit-grid").check(codes)["b"]
+        'has the serial 000; serials run from 001 to 999'
         """
         known = None if divisions is None else frozenset(divisions)
         lengths = () if known is None else division_lengths(known)
@@ -331,6 +339,13 @@ class Scheme:
             If a single code is out of form.
         InputError
             If codes of a column are, with all of them.
+
+        Examples
+        --------
+        >>> from gridpart.codes import load_scheme
+        >>> parts = load_scheme("micro-grid").parse("42058320020000742")
+        >>> parts["serial"], parts["micro"], parts["street_class"], parts["community_class"]
+        ('007', '42', 'township', 'villagers')
         """
         return columns.parse(self, codes, level)
 
@@ -360,6 +375,14 @@ class Scheme:
             If a single code cannot be made.
         InputError
             If codes of a column cannot, with all of them; if a segment is missing.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gridpart.codes import load_scheme
+        >>> serials = pd.Series([7, 8], index=["a", "b"])
+        >>> load_scheme("unit-grid").format(parent="420583001001", serial=serials)["b"]
+        '420583001001008'
         """
         return columns.join(self, parts, level, given)
 
