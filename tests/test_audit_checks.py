@@ -13,6 +13,8 @@ from shapely import box
 
 import gridpart as gp
 from gridpart import report
+from gridpart._geometry.distinct import among, distinct, distinct_pairs
+from gridpart._geometry.segments import unique_points
 from gridpart.codes.adopting import STATES
 from gridpart.coverage import CATALOGUE, audit, audit_counts, audit_inputs, audit_ok
 from gridpart.errors import CRSError, GridpartWarning, InputError
@@ -579,3 +581,22 @@ def test_the_mark_between_ids_is_another_inside_them(tmp_path) -> None:
     near = zones.set_geometry([box(60 * k, 0, 60 * k + 60.001, 50) for k in range(4)], crs=CRS)
     _, changes = gp.fix_zones(near, id="name", tolerance=1e-5)
     assert {"a；b", "a"} in [set(row.split(";")) for row in changes["ids"]]
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 400])
+@pytest.mark.parametrize("most", [1, 30, 2**30])
+def test_sets_by_sorting_are_those_of_numpy(n, most) -> None:
+    rng = np.random.default_rng([n, most])
+    a, b, c = rng.integers(0, most, (3, n))
+    assert np.array_equal(distinct(a), np.unique(a))
+    assert np.array_equal(distinct(np.stack([a, b])), np.unique([a, b]))
+    pairs = distinct_pairs(a, b)
+    assert np.array_equal(pairs, np.unique(np.stack([a, b], axis=1), axis=0))
+    assert pairs.dtype == np.int64
+    for others in (b, c[: n // 3], a[::2]):
+        assert np.array_equal(among(a, others), np.isin(a, others))
+    x, y = rng.random((2, n)).round(1)
+    points, which = unique_points(x, y)
+    expected = np.unique(np.stack([x, y], axis=1), axis=0)
+    assert np.array_equal(points, expected)
+    assert np.array_equal(points[which], np.stack([x, y], axis=1))

@@ -14,6 +14,7 @@ import shapely
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
+from gridpart._geometry.distinct import among, distinct
 from gridpart._geometry.segments import (
     Bools,
     Corners,
@@ -148,7 +149,7 @@ def mend_junctions(geometries: Objects, tolerance: float) -> tuple[Objects, int,
         if not len(segment):
             break
         mended = insert(corners, loose, segment, point)
-        changed = np.unique(loose.unit[segment])
+        changed = distinct(loose.unit[segment])
         geometries = rebuild(geometries, mended, changed)
         total += len(segment)
     return geometries, total, loose
@@ -170,7 +171,7 @@ class Loose(NamedTuple):
         """Whether each unit has a corner at each point."""
         width = np.int64(self.owners.shape[1])
         rows = np.repeat(np.arange(len(self.xy)), np.diff(self.owners.indptr))
-        return np.isin(point * width + unit, rows * width + self.owners.indices)
+        return among(point * width + unit, rows * width + self.owners.indices)
 
 
 def loose_segments(corners: Corners) -> Loose:

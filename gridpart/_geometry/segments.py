@@ -7,7 +7,7 @@ Nothing here knows a frame or a CRS. Points are compared as integer keys, either
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,13 @@ import shapely
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
+from gridpart._geometry.distinct import distinct
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Objects = npt.NDArray[np.object_]
+Numbers = TypeVar("Numbers", Ints, Floats)
 
 CELL_BITS = 6  # 64 x 64 cells
 BLOCK = 1 << 13  # segments, or units, that are worked on at a time
@@ -344,7 +347,7 @@ def node(segments: Segments, tolerance: float) -> Segments:
     return Segments(x[start], y[start], x[stop], y[stop], unit[whole])
 
 
-def unique_points(x: Ints, y: Ints) -> tuple[Ints, Ints]:
+def unique_points(x: Numbers, y: Numbers) -> tuple[Numbers, Ints]:
     """Distinct points in lexicographic order, and which of them each given one is."""
     order = np.lexsort((y, x))
     x, y = x[order], y[order]
@@ -430,7 +433,7 @@ def points_on(xy: Floats, start: Ints, stop: Ints, tolerance: float) -> tuple[In
     -------
     segment, point : int64 arrays of equal length
     """
-    used = np.unique(np.concatenate([start, stop]))
+    used = distinct(np.concatenate([start, stop]))
     if not len(used):
         return used, used
     lines = shapely.linestrings(np.stack([xy[start], xy[stop]], axis=1))

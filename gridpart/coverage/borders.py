@@ -9,6 +9,8 @@ import shapely
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from gridpart._geometry.distinct import among, distinct
+from gridpart._geometry.segments import unique_points
 from gridpart.coverage.territory import Cover, groups_of
 
 __all__ = ["NearMisses", "near_misses"]
@@ -54,15 +56,15 @@ def near_misses(cover: Cover, width: float) -> NearMisses:
     coords, zone = shapely.get_coordinates(cover.polygons[rows], return_index=True)
     if not len(coords):
         return NearMisses(np.empty((0, 2)), np.empty(0, np.int64))
-    points, key = np.unique(coords, axis=0, return_inverse=True)
-    owned = np.unique(key.reshape(-1).astype(np.int64) * len(rows) + zone)  # vertex, zone
+    points, key = unique_points(*coords.T)
+    owned = distinct(key * len(rows) + zone)  # vertex, zone
     pairs, zones_a = _beside_vertices(points, owned, len(rows), width)
-    lone, zones_b = _beside_edges(cover, rows, points, owned, width, np.unique(pairs))
+    lone, zones_b = _beside_edges(cover, rows, points, owned, width, distinct(pairs))
     label = groups_of(len(points), pairs[:, 0], pairs[:, 1])
-    missed = np.unique(pairs)
+    missed = distinct(pairs)
     _, first = np.unique(label[missed], return_index=True)
     places = points[np.concatenate([missed[first], lone])]
-    return NearMisses(places, rows[np.unique(np.concatenate([zones_a, zones_b]))])
+    return NearMisses(places, rows[distinct(np.concatenate([zones_a, zones_b]))])
 
 
 def _beside_vertices(
@@ -80,8 +82,8 @@ def _beside_vertices(
     turn = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
     a = zone[start[first[pair]] + turn // count[second[pair]]]
     b = zone[start[second[pair]] + turn % count[second[pair]]]
-    apart = (a != b) & ~np.isin(second[pair] * n + a, owned) & ~np.isin(first[pair] * n + b, owned)
-    return pairs[np.unique(pair[apart])], np.unique(np.concatenate([a[apart], b[apart]]))
+    apart = (a != b) & ~among(second[pair] * n + a, owned) & ~among(first[pair] * n + b, owned)
+    return pairs[distinct(pair[apart])], distinct(np.concatenate([a[apart], b[apart]]))
 
 
 def _beside_edges(
@@ -89,7 +91,9 @@ def _beside_edges(
 ) -> tuple[Integers, Integers]:
     """Vertices beside an edge of another zone that has no vertex near; and the two zones."""
     n = len(rows)
-    rest = np.setdiff1d(np.arange(len(points)), told)
+    untold = np.ones(len(points), dtype=bool)
+    untold[told] = False
+    rest = np.flatnonzero(untold)
     rings = shapely.boundary(cover.polygons[rows])
     lines, of_zone = shapely.get_parts(rings, return_index=True)
     coords, of_line = shapely.get_coordinates(lines, return_index=True)
@@ -101,11 +105,11 @@ def _beside_edges(
     vertex = rest[spot]
     off = shapely.distance(spots[spot], edges[edge]) > ON_EDGE_M
     # another zone's edge; not one of which the zone has the vertex itself
-    lonely = off & ~np.isin(vertex * n + zone, owned)
+    lonely = off & ~among(vertex * n + zone, owned)
     # on one edge, beside the next: at a corner it is both
-    touching = np.unique(vertex[~off] * n + zone[~off])
-    lonely &= ~np.isin(vertex * n + zone, touching)
+    touching = vertex[~off] * n + zone[~off]
+    lonely &= ~among(vertex * n + zone, touching)
     vertex, zone = vertex[lonely], zone[lonely]
     owners, owner_zone = np.divmod(owned, n)
-    own = owner_zone[np.isin(owners, vertex)]
-    return np.unique(vertex), np.unique(np.concatenate([zone, own]))
+    own = owner_zone[among(owners, vertex)]
+    return distinct(vertex), distinct(np.concatenate([zone, own]))

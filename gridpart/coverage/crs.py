@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridpart._geometry.align import multipolygons
-from gridpart._geometry.segments import finite
+from gridpart._geometry.segments import finite, unique_points
 from gridpart.contiguity import is_metric
 from gridpart.errors import CRSError, GridpartWarning
 
@@ -220,7 +220,7 @@ def _noded(polygons: Geometries, long: float, on_edge: float) -> Geometries:
     start, step = start[far], step[far]
     if not len(start):
         return polygons
-    vertices = np.unique(coords, axis=0)
+    vertices, _ = unique_points(*coords.T)
     lines = shapely.linestrings(np.stack([coords[start], coords[start + 1]], axis=1))
     tree = shapely.STRtree(np.asarray(shapely.points(vertices)))
     edge, vertex = tree.query(lines, predicate="dwithin", distance=on_edge)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import shapely
 
+from gridpart._geometry.distinct import distinct
 from gridpart.coverage.borders import near_misses
 from gridpart.coverage.causes import (
     MANY,
@@ -224,7 +225,7 @@ def _overlap(scene: Scene) -> Iterator[Finding]:
         message = f"zones {names[0]} and {names[1]} overlap by {shapely.area(shape):,.2f} m²"
         yield Finding("overlap", message, names, shape)
     if small.any():
-        rows = np.unique([pairs.first[small], pairs.second[small]])
+        rows = distinct(np.concatenate([pairs.first[small], pairs.second[small]]))
         yield Finding(
             "overlap",
             f"overlaps of less than {scene.min_area:g} m² each; pairs of zones: {small.sum()}",
@@ -289,7 +290,7 @@ def _is_islet(scene: Scene, row: int, parts: Any) -> bool:
 def _point_contact(scene: Scene) -> Iterator[Finding]:
     pairs, points = scene.cover.point_contacts()
     if len(pairs):
-        rows = np.unique(pairs)
+        rows = distinct(pairs)
         yield Finding(
             "point_contact",
             f"pairs of zones that touch at a point only: {len(pairs)}",

@@ -11,6 +11,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from gridpart._geometry.distinct import distinct, distinct_pairs
 from gridpart.contiguity import Contiguity, build_contiguity
 from gridpart.coverage.findings import Finding
 from gridpart.coverage.rules import unit_without_geometry
@@ -70,7 +71,7 @@ class Parts:
             polygons = gpd.GeoDataFrame(geometry=list(shapes[rows]), crs=scene.crs)
             graph = build_contiguity(polygons, tolerance=scene.tolerance)
         first, second = graph.rows, graph.indices.astype(np.int64)
-        pieces = len(np.unique(groups_of(len(rows), first, second)))
+        pieces = len(distinct(groups_of(len(rows), first, second)))
         same = home[first] == home[second]
         label = groups_of(len(rows), first[same], second[same])
         told = given or pieces <= len(scene.zones) + SPARE_PIECES
@@ -101,7 +102,7 @@ class Parts:
 def check_connection(scene: Scene, parts: Parts) -> Iterator[Finding]:
     """Grids whose units hang together in several parts."""
     kept = parts.home >= 0
-    pairs = np.unique(np.column_stack([parts.home, parts.label])[kept], axis=0)
+    pairs = distinct_pairs(parts.home[kept], parts.label[kept])
     grids, counts = np.unique(pairs[:, 0], return_counts=True)
     area = np.bincount(parts.label, shapely.area(scene.unit_shapes[parts.rows]))
     for grid in grids[counts > 1]:
@@ -174,7 +175,7 @@ def _uncovered(scene: Scene, parts: Parts) -> Iterator[Finding]:
     """Units in no grid: those that hang together as one finding, with the grid beside them."""
     bare = np.flatnonzero(scene.home < 0)
     if parts.told:
-        for label in np.unique(parts.label[parts.home < 0]):
+        for label in distinct(parts.label[parts.home < 0]):
             shares, members = parts.around(int(label))
             best = next((grid for grid in shares if grid >= 0), None)
             yield _bare(scene, parts.rows[members], best, 0.0 if best is None else shares[best])

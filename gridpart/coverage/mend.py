@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridpart._geometry.align import rebuild
+from gridpart._geometry.distinct import distinct_pairs
 from gridpart._geometry.segments import corners_of
 from gridpart.coverage.people import locate
 from gridpart.coverage.scene import Scene
@@ -299,7 +300,7 @@ def _trim_overlaps(bench: Bench) -> None:
     # not the pairs of the audit: it overlooks the tiniest, whose borders would stay unmatched
     rows = np.flatnonzero(cover.suspect)
     left, right = cover.tree.query(bench.shapes[rows], predicate="intersects")
-    pairs = np.unique(np.sort(np.column_stack([rows[left], right]), axis=1), axis=0)
+    pairs = distinct_pairs(np.minimum(rows[left], right), np.maximum(rows[left], right))
     pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     shared = polygonal(shapely.intersection(*bench.shapes[pairs.T]))
     found = [

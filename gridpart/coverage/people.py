@@ -67,7 +67,9 @@ def locate(shapes: Geometries, cover: Cover) -> Located:
     points = np.flatnonzero(~areal & ~shapely.is_empty(shapes))
     polygons = np.flatnonzero(areal)
     unit_a, zone_a = _inside_one(shapes, polygons, cover)
-    rest = np.setdiff1d(polygons, unit_a)
+    cut = areal.copy()
+    cut[unit_a] = False
+    rest = np.flatnonzero(cut)
     unit_b, zone_b, share_b = _cut(shapes, rest, cover)
     unit_c, zone_c = _at_points(shapes, points, cover)
     unit = np.concatenate([unit_a, unit_b, unit_c])
@@ -126,7 +128,9 @@ def _at_points(shapes: Geometries, rows: Integers, cover: Cover) -> tuple[Intege
     """Units without area: every zone whose inside holds them, else one on whose border they lie."""
     spots = shapely.point_on_surface(shapes[rows])
     unit, zone = cover.tree.query(spots, predicate="within")
-    border = np.setdiff1d(np.arange(len(rows)), unit)
+    outside = np.ones(len(rows), dtype=bool)
+    outside[unit] = False
+    border = np.flatnonzero(outside)
     late, touched = cover.tree.query(spots[border], predicate="intersects")
     late, once = np.unique(late, return_index=True)
     unit = np.concatenate([unit, border[late]])

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from gridpart._geometry.distinct import distinct, distinct_pairs
 from gridpart.coverage.contacts import point_contacts
 
 __all__ = ["Cover", "Overlaps", "groups_of", "polygonal", "true_pieces", "united"]
@@ -175,7 +176,7 @@ class Cover:
         left = rows[left]
         keep = left != right
         low, high = np.minimum(left, right)[keep], np.maximum(left, right)[keep]
-        pairs = np.unique(np.stack([low, high], axis=1).astype(np.int64), axis=0)
+        pairs = distinct_pairs(low.astype(np.int64), high.astype(np.int64))
         first, second = pairs[:, 0], pairs[:, 1]
         shared = polygonal(shapely.intersection(self.polygons[first], self.polygons[second]))
         area = shapely.area(shared)
@@ -196,7 +197,7 @@ class Cover:
         slack = self.tolerance * shapely.length(pairs.shape)
         same = pairs.select(size - pairs.area <= slack)
         labels = groups_of(len(self.polygons), same.first, same.second)
-        rows = np.unique(np.concatenate([same.first, same.second]))
+        rows = distinct(np.concatenate([same.first, same.second]))
         return [rows[here] for here in _grouped(labels[rows])]
 
     def many(self, least: float) -> Iterator[tuple[Integers, Any]]:
@@ -237,7 +238,7 @@ class Cover:
         Now and then a difference in floating point returns ground that it should have taken away.
         """
         spots = shapely.point_on_surface(pieces)
-        wrong = np.unique(self.tree.query(spots, predicate="within")[0])
+        wrong = distinct(self.tree.query(spots, predicate="within")[0])
         if not len(wrong):
             return pieces
         kept = np.delete(pieces, wrong)
@@ -272,7 +273,7 @@ class Cover:
         outside = true_pieces(shapely.difference(self.union, boundary), self.tolerance)
         piece, zone = self.tree.query(outside, predicate="intersects")
         shapes = polygonal(shapely.intersection(outside[piece], self.polygons[zone]))
-        rows = np.unique(zone)
+        rows = distinct(zone)
         filled = np.isin(rows, zone[shapely.area(shapes) > 0])
         whole = [
             shapely.union_all(shapes[here])

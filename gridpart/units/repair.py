@@ -25,6 +25,7 @@ from gridpart._geometry.align import (
     loose_segments,
     rebuild,
 )
+from gridpart._geometry.distinct import distinct_pairs
 from gridpart._geometry.segments import (
     Corners,
     Floats,
@@ -270,8 +271,8 @@ def overlapping_pairs(geometries: Objects, candidates: Ints) -> tuple[Ints, Floa
     broken = ~shapely.is_valid(shapes)
     shapes[broken] = shapely.make_valid(shapes[broken])
     at, other = shapely.STRtree(shapes).query(shapes[candidates], predicate="intersects")
-    both = np.sort(np.column_stack([candidates[at], other]), axis=1)
-    one, other = np.unique(both[both[:, 0] < both[:, 1]], axis=0).T
+    low, high = np.minimum(candidates[at], other), np.maximum(candidates[at], other)
+    one, other = distinct_pairs(low[low < high], high[low < high]).T
     parts, pair = shapely.get_parts(
         shapely.intersection(shapes[one], shapes[other]), return_index=True
     )
