@@ -24,8 +24,15 @@ from gridpart.errors import OutputError as OutputError
 from gridpart.partition import partition as partition
 from gridpart.plan import Plan as Plan
 from gridpart.plan import read_plan as read_plan
+from gridpart.plots import plot_changes as plot_changes
 from gridpart.plots import plot_grids as plot_grids
 from gridpart.plots import plot_sizes as plot_sizes
+from gridpart.redraw import History as History
+from gridpart.redraw import change_table as change_table
+from gridpart.redraw import merge as merge
+from gridpart.redraw import move as move
+from gridpart.redraw import split as split
+from gridpart.redraw import swap as swap
 from gridpart.samples import county_town as county_town
 from gridpart.samples import load_sample as load_sample
 from gridpart.samples import sample_path as sample_path

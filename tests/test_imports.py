@@ -28,6 +28,7 @@ ROOMS = {
     "problem": ["problem"],
     "partition": ["partition", "explain"],
     "codes": ["codes"],
+    "redraw": ["redraw"],
     "coverage": ["coverage"],
     "staffing": ["staffing"],
     "plots": ["plots"],
@@ -50,8 +51,12 @@ ARROWS = {
     "partition": {"geometry", "units", "contiguity", "engine", "problem", "plan"},
     "codes": {"files", "geometry", "plan"},
     "coverage": {"geometry", "units", "contiguity", "codes", "plan"},
+    "redraw": {
+        "files", "excel", "geometry", "contiguity", "units", "engine", "problem", "partition",
+        "plan", "codes",
+    },  # fmt: skip
     "staffing": {"files", "excel"},
-    "plots": {"files", "plan"},
+    "plots": {"files", "plan", "redraw"},
     "report": set(ROOMS) - {"cli", "samples", "report"},
     "samples": {"files"},
     "cli": set(ROOMS) - {"cli"},
