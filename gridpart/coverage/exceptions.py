@@ -27,7 +27,10 @@ __all__ = ["check_exceptions"]
 Verdict = tuple[bool | None, str]
 ACCEPTED = "nothing to do", "已登记的例外，经核实成立，无需整改。"
 UNVERIFIED = "verify the recorded exception", "请核实已登记的例外。"
-OF_ANY_BOUND = ("unit_above_band", "no_count_fits", "pocket", "proven_by_search", "not_found")
+OF_ANY_BOUND = (
+    "unit_above_band", "no_count_fits", "pocket", "proven_by_search", "not_found", "by_hand",
+)  # fmt: skip
+OF_PARTS = ("enclave_attached", "by_hand")
 BAND_CHECKS = ("below_band", "above_band")
 
 
@@ -100,11 +103,13 @@ class _Judge:
             "proven_by_search": lambda _: (None, "an audit cannot repeat the proof"),
             "not_found": lambda _: (None, "no plan inside the band was found; nothing is proven"),
             "enclave_attached": self._enclave_attached,
+            "by_hand": lambda _: (None, "accepted by hand, not verified"),
         }
         self.checks = {
             "unit_above_band": ("above_band",),
             "component_below_band": ("below_band",),
             "enclave_attached": ("multipart",),
+            "by_hand": (*BAND_CHECKS, "multipart"),
         }
 
     def records_of(self, finding: Finding) -> list[int]:
@@ -113,7 +118,8 @@ class _Judge:
         return [
             k
             for k in self.by_grid.get(name, ())
-            if (finding.check == "multipart") == (self.reasons[k] == "enclave_attached")
+            if self.reasons[k] in OF_PARTS or finding.check != "multipart"
+            if self.reasons[k] != "enclave_attached" or finding.check == "multipart"
         ]
 
     def weigh(self, finding: Finding, record: int) -> Verdict:
