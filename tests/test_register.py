@@ -204,6 +204,19 @@ class TestIssuing:
         micro.retire(other, "x")
         assert "new" in refused(lambda: micro.issue("42058300100100799"))
 
+    def test_parents_may_be_new_themselves(self, micro):
+        new = [NewGrid("a1", "a"), NewGrid("a", PARENT, level="grid"), NewGrid("a2", "a")]
+        issued = micro.commit(new, reason="x")
+        assert issued == {"a1": f"{code(1)}01", "a": code(1), "a2": f"{code(1)}02"}
+        bad = refused(lambda: micro.commit([NewGrid("b1", "b")], reason="x"))
+        assert bad["new"][0].startswith("grid b1: parent code 'b' must be 15 digits")
+        many = [NewGrid(k, "c") for k in range(100)]
+        full = refused(
+            lambda: micro.commit([*many, NewGrid("c", PARENT, level="grid")], reason="x")
+        )
+        assert full == {"serials_used_up": (f"{code(2)}: 100 wanted, 99 left of 1 to 99",)}
+        assert len(micro.codes()) == 3
+
     def test_divisions_are_entered_not_issued(self, new_place):
         with open_register(new_place(), create=True, scheme="yumen") as register:
             found = refused(lambda: register.issue("620981", level="first"))
@@ -369,6 +382,15 @@ class TestOpening:
 
 
 class TestFiles:
+    def test_an_empty_file_becomes_one_only_when_told(self, tmp_path):
+        path = tmp_path / "empty.sqlite"
+        path.touch()
+        with pytest.raises(gp.InputError, match="it is empty; make one with"):
+            open_register(path)
+        open_register(path, create=True).close()
+        with open_register(path) as register:
+            assert register.issue(PARENT) == [code(1)]
+
     def test_files_that_are_no_register(self, tmp_path):
         text = tmp_path / "notes.txt"
         text.write_text("hello " * 1000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import geopandas as gpd
 import pandas as pd
 import pytest
@@ -303,6 +305,40 @@ class TestPlans:
         with pytest.raises(gp.OutputError), issuing(plan, register, parent="parent") as coded:
             coded.save(tmp_path / "nowhere" / "plan.gpkg")
         assert register.codes().empty
+
+    def test_micro_grids_are_issued_with_their_grids(self, micro, plan):
+        """In one change, though their parents have no codes before it."""
+        names = [f"m{number}" for number in range(12)]
+        nested = plan.replace(
+            units=plan.units.assign(micro=names),
+            rules=dataclasses.replace(plan.rules, levels={"micro": (60, 60)}),
+        )
+        coded = gp.assign_codes(nested, parent="parent", register=micro)
+        units = coded.units
+        assert (units["micro_code"].str[:15] == units["grid_code"]).all()
+        assert sorted(units["micro_code"].str[15:]) == ["01"] * 6 + ["02"] * 6
+        assert micro.changes()["n_issued"].tolist() == [18]
+        table = micro.codes().set_index("code")
+        assert table.loc[units["micro_code"], "parent"].tolist() == units["grid_code"].tolist()
+        assert table.loc[units["micro_code"], "area_m2"].eq(10000).all()
+        again = gp.assign_codes(coded, parent="parent", register=micro)
+        assert again.units["micro_code"].tolist() == units["micro_code"].tolist()
+        assert len(micro.codes()) == 18
+        bare = units.assign(micro_code=units["micro_code"].where(units["micro"] != "m3"))
+        third = gp.assign_codes(coded.replace(units=bare), parent="parent", register=micro)
+        own = third.units.set_index("micro").loc["m3"]
+        assert own["micro_code"] == f"{own['grid_code']}03"
+        # a grid that has lost its code, and its micro-grids theirs
+        lost = units["grid"] != units["grid"].iloc[0]
+        part = units.assign(
+            grid_code=units["grid_code"].where(lost), micro_code=units["micro_code"].where(lost)
+        )
+        fourth = gp.assign_codes(coded.replace(units=part), parent="parent", register=micro)
+        own = fourth.units[~lost]
+        assert own["micro_code"].tolist() == [
+            f"{own['grid_code'].iloc[0]}{k}" for k in ("01", "02")
+        ]
+        assert own["grid_code"].iloc[0] not in set(units["grid_code"])
 
     def test_a_coded_plan_is_adopted(self, register, plan):
         coded = gp.assign_codes(plan, parent="parent")

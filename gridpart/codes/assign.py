@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import geopandas as gpd
 
+    from gridpart.codes.changes import NewGrid
     from gridpart.codes.register import Register
     from gridpart.plan import Plan
 
@@ -176,8 +177,12 @@ def _with_level(plan: Plan, name: str, scheme: Scheme) -> Plan:
     areas = plan.at_level(name).grids
     pairs = plan.units.groupby(name)["grid_code"].first()
     codes = _serials(areas, pairs, scheme, name)
-    by_area = dict(zip(areas["grid"], codes, strict=True))
-    column = plan.units[name].map(by_area)
+    return _with_column(plan, name, dict(zip(areas["grid"], codes, strict=True)))
+
+
+def _with_column(plan: Plan, name: str, by_area: Mapping[str, str]) -> Plan:
+    """Copy whose units have the codes of a lower level's areas."""
+    column = plan.units[name].map(dict(by_area))
     coded = plan.replace(units=plan.units.assign(**{f"{name}_code": column}))
     vars(coded)["grids"] = plan.grids
     return coded
@@ -270,12 +275,43 @@ def issuing(
         for label, row in ordered[bare].iterrows()
     ]  # fmt: skip
     kept: dict[str, KeptGrid | None] = dict.fromkeys(ordered.loc[~bare, "grid_code"])
+    below = {name: _below_grids(plan, name) for name in _lower_levels(plan, rules)}
+    for areas, codes in below.values():
+        new += areas
+        kept |= dict.fromkeys(codes.values())
     with register.changing(
         new, kept=kept, reason=reason, at=at, crs=plan.units.crs, kind="plan"
     ) as issued:
         codes = grids["grid_code"].where(grids["grid_code"].notna(), grids["grid"].map(issued))
         coded = with_codes(plan, codes.astype(object), rules)
+        for name, (_, there) in below.items():
+            own = [key for key in issued if isinstance(key, tuple) and key[0] == name]
+            coded = _with_column(coded, name, there | {key[1]: issued[key] for key in own})
         yield with_snapshot(coded, register, reason)
+
+
+def _below_grids(plan: Plan, name: str) -> tuple[list[NewGrid], dict[str, str]]:
+    """Areas of a lower level that have no code yet, and the codes of those that have."""
+    from gridpart.codes.changes import NewGrid
+
+    units, column = plan.units, f"{name}_code"
+    first = units[~units[name].duplicated()].set_index(name)
+    codes = first[column].dropna().to_dict() if column in units.columns else {}
+    grids = plan.grids[plan.grids["grid_code"].notna()]
+    coded = dict(zip(grids["grid"], grids["grid_code"], strict=True))
+    areas = plan.at_level(name).grids
+    areas = areas[~areas["grid"].isin(list(codes))]
+    grid_of = areas["grid"].map(first["grid"])
+    rows = areas.loc[_plan_order(areas, pd.Series(grid_of.to_numpy(), index=areas["grid"]))]
+    new = [
+        NewGrid(
+            key=(name, row["grid"]), parent=coded.get(grid_of[label], grid_of[label]),
+            kind=row["kind"], households=int(row["households"]), area_m2=float(row["area_m2"]),
+            shape=rows.geometry[label], level=name,
+        )
+        for label, row in rows.iterrows()
+    ]  # fmt: skip
+    return new, codes
 
 
 def _plan_order(grids: gpd.GeoDataFrame, parents: pd.Series) -> list[Any]:

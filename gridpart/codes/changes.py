@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -32,7 +32,7 @@ class NewGrid:
     key : hashable
         What the caller calls it; the answer names its code by it.
     parent : str
-        Code of what it lies in.
+        Code of what it lies in; or the key of another new grid, if it lies in that.
     kind : str, default "base"
         ``"base"``, ``"exclusive"``, or another kind that the scheme has serials for.
     households : int, optional
@@ -123,6 +123,8 @@ def _grounds(change: Change) -> list[NewGrid | KeptGrid]:
 
 def _wrong_new(change: Change, scheme: Scheme) -> Iterator[str]:
     names = {level.name for level in scheme.levels}
+    above = {level.name: _above(level, scheme) for level in scheme.levels}
+    homes = {(scheme.level(g.level).name, g.key) for g in change.new if g.level in {None, *names}}
     for grid in change.new:
         if grid.level is not None and grid.level not in names:
             yield f"grid {grid.key}: no level {grid.level!r} in the scheme {scheme.name}"
@@ -132,10 +134,16 @@ def _wrong_new(change: Change, scheme: Scheme) -> Iterator[str]:
             yield f"grid {grid.key}: codes of the level {level.name} are entered, not issued"
             continue
         reason = scheme.check_parent(grid.parent, level=level.name)
-        if reason is not None:
+        if reason is not None and (above[level.name], grid.parent) not in homes:
             yield f"grid {grid.key}: parent code {grid.parent!r} {reason}"
         if not isinstance(grid.kind, str) or not grid.kind:
             yield f"grid {grid.key}: kind {grid.kind!r} is no word"
+
+
+def _above(level: Level, scheme: Scheme) -> str | None:
+    """Level in whose codes those of a level lie."""
+    width = scheme.parent_width(level.name)
+    return next((one.name for one in scheme.levels if scheme.width(one.name) == width), None)
 
 
 def _wrong_grounds(change: Change) -> Iterator[str]:
@@ -182,27 +190,46 @@ def write_change(
 ) -> dict[Hashable, str]:
     """Check a change against the register and write it; returns the codes by the grids' keys."""
     named = _named(change, scheme)
-    parents = [grid.parent for grid in change.new]
+    parents = [grid.parent for grid in change.new if _is_code(grid, scheme)]
     lock(connection, store, (root_of(code, scheme) for code in [*named, *parents]))
     known = load_codes(connection, named)
     at = change.at or max([as_utc(None), *(row.issued for row in known.values())])
     problems = list(_refused(connection, change, scheme, known, at))
-    serials, full = _serials(connection, change, scheme)
-    if problems or full:
-        raise InputError([*problems, *full])
-    issued = {
-        grid.key: scheme.join(grid.parent, serial, grid.level)
-        for grid, serial in zip(change.new, serials, strict=True)
-    }
-    _write(connection, change, scheme, issued, serials, at)
+    issued: dict[Hashable, str] = {}
+    serial_of: dict[Hashable, int] = {}
+    placed: dict[Hashable, NewGrid] = {}
+    # from the upper levels to the lower, so that the parents of the lower have their codes
+    for level in scheme.levels:
+        own = [grid for grid in change.new if scheme.level(grid.level) == level]
+        own = [
+            grid if _is_code(grid, scheme) else replace(grid, parent=issued[grid.parent])
+            for grid in own
+            if _is_code(grid, scheme) or grid.parent in issued
+        ]
+        serials, full = _serials(connection, own, scheme)
+        problems += full
+        for grid, serial in zip(own, serials, strict=True):
+            placed[grid.key], serial_of[grid.key] = grid, serial
+            issued[grid.key] = scheme.join(grid.parent, serial, level.name)
+    if problems:
+        raise InputError(problems)
+    change = replace(change, new=tuple(placed[grid.key] for grid in change.new))
+    issued = {grid.key: issued[grid.key] for grid in change.new}
+    _write(connection, change, scheme, issued, [serial_of[key] for key in issued], at)
     return issued
+
+
+def _is_code(grid: NewGrid, scheme: Scheme) -> bool:
+    """Whether the parent of a new grid is a code, not the key of another."""
+    return scheme.check_parent(grid.parent, level=grid.level) is None
 
 
 def _named(change: Change, scheme: Scheme) -> list[str]:
     """Codes of the register that a change names, parents that are themselves codes among them."""
     widths = {scheme.width(level.name) for level in scheme.levels}
     codes = {*change.retired, *change.kept}
-    codes |= {grid.parent for grid in change.new if len(grid.parent) in widths}
+    parents = (grid.parent for grid in change.new if _is_code(grid, scheme))
+    codes |= {parent for parent in parents if len(parent) in widths}
     for grid in _grounds(change):
         codes |= set(grid.predecessors)
     return sorted(codes)
@@ -249,6 +276,8 @@ def _bad_parents(change: Change, scheme: Scheme, known: Mapping[str, Any]) -> li
     issues = {scheme.width(level.name) for level in scheme.levels if level.serials}
     found = []
     for grid in change.new:
+        if not _is_code(grid, scheme):
+            continue
         row = known.get(grid.parent)
         if grid.parent in change.retired or (row is not None and row.state == RETIRED):
             found.append(f"grid {grid.key}: {grid.parent} is retired")
@@ -273,12 +302,12 @@ def _live_children(connection: sa.Connection, change: Change, scheme: Scheme) ->
 
 
 def _serials(
-    connection: sa.Connection, change: Change, scheme: Scheme
+    connection: sa.Connection, grids: list[NewGrid], scheme: Scheme
 ) -> tuple[list[int], list[Problem]]:
     """Next serials above every one that was ever issued, and ranges that are used up."""
     series = [
         (grid.parent, scheme.level(grid.level).series_of(grid.kind), scheme.level(grid.level))
-        for grid in change.new
+        for grid in grids
     ]
     wanted = Counter((parent, name) for parent, name, _ in series)
     last = load_counters(connection, {parent for parent, _ in wanted})
