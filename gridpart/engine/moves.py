@@ -2,110 +2,39 @@
 
 A division that was in order is no longer: loads have changed, units have come and gone. Around each
 group that is outside its bounds or broken, a mixed-integer program decides which units change
-their group. Groups stay connected by cuts that are added until no solution breaks one
-(compare Oehrlein and Haunert, *A cutting-plane method for contiguity-constrained spatial
-aggregation*, 2017). HiGHS solves the programs, through scipy.
+their group. What random spanning trees find first is what it has to beat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
+
+from gridpart.engine.program import Program
+from gridpart.engine.task import (
+    EVICTED,
+    NO_HOME,
+    Division,
+    Flags,
+    Ints,
+    Task,
+    least_sum,
+    moves_bound,
+)
 
 __all__ = ["EVICTED", "NO_HOME", "Moved", "Task", "least_moves", "moves_bound"]
 
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-# Columns and their values, the sum of which is at most a number.
-Row = tuple[Ints, npt.NDArray[np.float64], float]
-
-NO_HOME = -1  # of a unit that is new: it may go anywhere at no cost
-EVICTED = -2  # of a unit whose group is another's now: it moves, whatever happens
-MOST_ROUNDS = 80  # of cuts, for one program
 MOST_BINARIES = 6000
-EXACT_BINARIES = 300
 IMPROVED_BINARIES = 1500
-FEW_ROUNDS, FEW_NODES = 30, 300  # for what is in order already, and might be cheaper
+MOST_RESPLIT = 400  # units of two groups
+RANDOM_TREES = 40
+FEW_ROUNDS, FEW_NODES = 15, 300  # for what is in order already, and might be cheaper
 NEAR = 1.02  # so near to what has to be given, nothing is tried again
-GAP = 0.01  # of larger programs: not worth the time to close
-REACH = 3  # units that a unit may be away from a group it moves to
 RINGS = (1, 2, 3, 5, 8, 1000)
-NODE_LIMIT = 20_000
-# A household outside the band weighs more than any number of moved ones.
-PENALTY = 1e3
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What is to be put in order.
-
-    Parameters
-    ----------
-    indptr, indices : ndarray of int64
-        Graph over which groups hang together: open borders only.
-    loads : ndarray of int64, shape (n, q)
-        Households first, then other bounded quantities.
-    home : ndarray of int64, shape (n,)
-        Group of every unit so far, from 0; `NO_HOME` for none, `EVICTED` for one that is gone.
-    low, high : ndarray of int64, shape (q,)
-        Bounds of a group.
-    start : ndarray of int64, shape (n,)
-        Where every unit is to begin with: its home, but for what has a group of its own from now
-        on; `NO_HOME` for what has lost its place.
-    pinned : ndarray of bool, shape (n,)
-        Units that stay where they start.
-    exempt : ndarray of bool, shape (k,)
-        Groups to which no bound applies and which neither take nor give: exclusive or locked.
-    reach : ndarray of int64, shape (n, 2 d)
-        How far every unit reaches in d directions and their opposites; d may be 0.
-    widest : int
-        Greatest width of a group in any of these directions.
-    """
-
-    indptr: Ints
-    indices: Ints
-    loads: Ints
-    home: Ints
-    start: Ints
-    low: Ints
-    high: Ints
-    pinned: Flags
-    exempt: Flags
-    reach: Ints
-    widest: int
-
-    def __len__(self) -> int:
-        return int(self.home.size)
-
-    @property
-    def rows(self) -> Ints:
-        """Unit that each entry of `indices` belongs to."""
-        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
-
-    def neighbours(self, u: int) -> Ints:
-        """Units that border on one."""
-        return self.indices[self.indptr[u] : self.indptr[u + 1]]
-
-    def sums(self, labels: Ints, count: int) -> Ints:
-        """Loads of every group, shape (count, q)."""
-        total = np.zeros((count, self.loads.shape[1]), np.int64)
-        inside = labels >= 0
-        np.add.at(total, labels[inside], self.loads[inside])
-        return total
-
-    def parts(self, labels: Ints) -> Ints:
-        """Connected parts of the groups, numbered; of units in no group each its own."""
-        rows = self.rows
-        same = (labels[rows] == labels[self.indices]) & (labels[rows] >= 0)
-        n = len(self)
-        matrix = csr_array((np.ones(same.sum()), (rows[same], self.indices[same])), shape=(n, n))
-        return connected_components(matrix, directed=False)[1].astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,18 +99,8 @@ def least_moves(task: Task) -> Moved:
 # ---------------------------------------------------------------- the division at hand
 
 
-@dataclass(eq=False)
-class _State:
-    """Labels as they stand; groups are appended, never removed."""
-
-    task: Task
-    exempt: list[bool]
-    labels: Ints = field(init=False)
-    home: Ints = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.labels = self.task.start.copy()
-        self.home = self.task.home.copy()
+class _State(Division):
+    """A division that is put in order."""
 
     def moved(self) -> int:
         """Households away from home."""
@@ -211,13 +130,6 @@ class _State:
     def _new_group(self) -> int:
         self.exempt.append(False)
         return len(self.exempt) - 1
-
-    def outside(self) -> Flags:
-        """Whether each group that is in use is outside its bounds."""
-        sums = self.task.sums(self.labels, len(self.exempt))
-        used = np.bincount(self.labels[self.labels >= 0], minlength=len(self.exempt)) > 0
-        wrong = ((sums < self.task.low) | (sums > self.task.high)).any(axis=1)
-        return used & wrong & ~np.array(self.exempt)
 
     def trouble(self) -> list[int]:
         """Groups outside their bounds or in several parts, and, as -1 - u, units in none."""
@@ -271,27 +183,110 @@ class _State:
     def settle(self, trouble: int) -> bool:
         """Solve a program around one violation, with more groups until it is gone."""
         before: list[int] = []
+        known = self.resplit(trouble) if trouble >= 0 else None
         for rings in RINGS:
             loose = self._loose(trouble)
             groups = self.around([trouble], loose, rings)
             if groups == before:
                 break
             before = groups
-            program = _Program(self, groups, trouble, self._loose_within(groups, loose))
+            program = Program(self, groups, trouble, self._loose_within(groups, loose))
             if program.binaries > MOST_BINARIES and rings > 1:
                 break
-            found = program.solve()
+            if known is None:
+                found = program.solve()
+            else:
+                found = program.solve(FEW_ROUNDS, FEW_NODES, below=program.cost_of(known))
             if found is not None:
                 self._take(program, found)
                 return True
+            if known is not None:
+                self.labels = known
+                self.exempt += [False] * (int(known.max()) + 1 - len(self.exempt))
+                return True
         self._come_near(trouble)
         return False
+
+    def resplit(self, group: int) -> Ints | None:
+        """Labels with a group divided in two, or merged with a neighbour and divided again.
+
+        Of the cuts of random spanning trees that leave both sides inside their bounds, and of
+        plain mergers, the one that moves fewest households; None where there is none.
+        """
+        best: tuple[int, Ints] | None = None
+        for other in [None, *(h for h in self.around([group], self._none(), 1) if h != group)]:
+            names = [group, len(self.exempt) if other is None else other]
+            members = np.flatnonzero(np.isin(self.labels, names))
+            if self.task.pinned[members].any() or members.size > MOST_RESPLIT:
+                continue
+            for inside in self._cuts(members, seed=group):
+                labels = self.labels.copy()
+                labels[members] = np.where(inside, names[0], names[1])
+                swapped = self.labels.copy()
+                swapped[members] = np.where(inside, names[1], names[0])
+                for trial in (labels, swapped):
+                    cost = self._cost(trial, members)
+                    if (best is None or cost < best[0]) and self._fits(trial, members, names):
+                        best = cost, trial
+        return None if best is None else best[1]
+
+    def _cost(self, labels: Ints, members: Ints) -> int:
+        away = (self.home[members] != NO_HOME) & (self.home[members] != labels[members])
+        return int(self.task.loads[members[away], 0].sum())
+
+    def _fits(self, labels: Ints, members: Ints, names: list[int]) -> bool:
+        for name in names:
+            own = members[labels[members] == name]
+            sums = self.task.loads[own].sum(axis=0)
+            if own.size and ((sums < self.task.low) | (sums > self.task.high)).any():
+                return False
+            reach = self.task.reach[own]
+            half = reach.shape[1] // 2
+            if own.size and half:
+                far = reach.max(axis=0)
+                if (far[:half] + far[half:] > self.task.widest).any():
+                    return False
+        return True
+
+    def _cuts(self, members: Ints, seed: int) -> Iterator[Flags]:
+        """Sides of the edges of random spanning trees that may do; and everything on one side."""
+        task, size = self.task, members.size
+        place = np.full(len(task), -1, np.int64)
+        place[members] = np.arange(size)
+        rows, columns = place[task.rows], place[task.indices]
+        inner = (rows >= 0) & (columns > rows)
+        rows, columns = rows[inner], columns[inner]
+        generator = np.random.Generator(np.random.PCG64(seed))
+        loads = task.loads[members, 0]
+        low, high, total = int(task.low[0]), int(task.high[0]), int(loads.sum())
+        if (
+            connected_components(
+                csr_array((np.ones(rows.size), (rows, columns)), shape=(size, size)), directed=False
+            )[0]
+            > 1
+        ):
+            return
+        yield np.ones(size, np.bool_)
+        for _ in range(RANDOM_TREES):
+            weights = generator.permutation(rows.size) + 1.0
+            tree = minimum_spanning_tree(csr_array((weights, (rows, columns)), shape=(size, size)))
+            order, before = breadth_first_order(tree, int(loads.argmax()), directed=False)
+            sums = loads.copy()
+            for u in order[:0:-1]:
+                sums[before[u]] += sums[u]
+            good = (sums >= low) & (sums <= high) & (total - sums >= low) & (total - sums <= high)
+            for top in order[1:][good[order[1:]]]:
+                inside = np.zeros(size, np.bool_)
+                inside[top] = True
+                for u in order[1:]:
+                    inside[u] |= inside[before[u]]
+                yield inside
 
     def _come_near(self, trouble: int) -> None:
         """Miss the bounds by as little as the groups around allow."""
         loose = self._loose(trouble)
         groups = self.around([trouble], loose, 1)
-        program = _Program(self, groups, trouble, self._loose_within(groups, loose))
+        program = Program(self, groups, trouble, self._loose_within(groups, loose))
         found = program.solve(nodes=FEW_NODES, lenient=True)
         if found is not None:
             self._take(program, found)
@@ -317,18 +312,14 @@ class _State:
                 continue
             inside = np.isin(self.labels, own) | np.isin(self.task.home, own)
             spent = int(self.task.loads[inside & away, 0].sum())
-            program = _Program(self, self.around(own, self._none(), 1), own[0], self._none())
+            program = Program(self, self.around(own, self._none(), 1), own[0], self._none())
             small = 0 < program.binaries <= IMPROVED_BINARIES
             if not small or spent <= NEAR * self._surely(own):
                 continue
-            before = self.labels.copy(), len(self.exempt), self.moved(), len(self.trouble())
-            found = program.solve(rounds=FEW_ROUNDS, nodes=FEW_NODES)
-            if found is None:
-                continue
-            self._take(program, found)
-            if (len(self.trouble()), self.moved()) >= (before[3], before[2]):
-                self.labels = before[0]
-                del self.exempt[before[1] :]
+            below = program.cost_of(self.labels)
+            found = program.solve(FEW_ROUNDS, FEW_NODES, below=below)
+            if found is not None:
+                self._take(program, found)
 
     def _surely(self, groups: list[int]) -> int:
         """Households that the groups above the band give at least."""
@@ -336,7 +327,7 @@ class _State:
         total = 0
         for g in groups:
             own = loads[self.task.home == g]
-            total += _least_sum(own, int(own.sum()) - high) if own.sum() > high else 0
+            total += least_sum(own, int(own.sum()) - high) if own.sum() > high else 0
         return total
 
     @staticmethod
@@ -360,328 +351,9 @@ class _State:
         parts = np.union1d(part[rows[beside]], part[loose])
         return np.flatnonzero(free & np.isin(part, parts))
 
-    def _take(self, program: _Program, found: Ints) -> None:
+    def _take(self, program: Program, found: Ints) -> None:
         names = {g: g for g in program.groups}
         for number, label in zip(program.units, found, strict=True):
             if label not in names:
                 names[int(label)] = self._new_group()
             self.labels[number] = names[int(label)]
-
-
-# ---------------------------------------------------------------- one program
-
-
-class _Program:
-    """Units of some groups, and the groups each may be in: binaries of a program."""
-
-    def __init__(self, state: _State, groups: list[int], trouble: int, loose: Ints) -> None:
-        self.state, self.task, self.groups, self.trouble = state, state.task, groups, trouble
-        self.units = np.union1d(np.flatnonzero(np.isin(state.labels, groups)), loose)
-        self.place = np.full(len(self.task), -1, np.int64)
-        self.place[self.units] = np.arange(self.units.size)
-        rows, columns = self.place[self.task.rows], self.place[self.task.indices]
-        inner = (rows >= 0) & (columns >= 0)
-        n = self.units.size
-        self.graph = csr_array((np.ones(inner.sum()), (rows[inner], columns[inner])), shape=(n, n))
-        self.names = [*groups, *self._fresh(trouble, loose)]
-        self.allowed = self._allowed(trouble, loose)
-        self.unit_of, self.group_of = np.nonzero(self.allowed)
-        self.column = np.full(self.allowed.shape, -1, np.int64)
-        self.column[self.unit_of, self.group_of] = np.arange(self.unit_of.size)
-
-    @property
-    def binaries(self) -> int:
-        """Number of choices."""
-        return int(self.allowed.sum())
-
-    def _fresh(self, trouble: int, loose: Ints) -> list[int]:
-        """Numbers for groups that may be added: one, or as many as a load is too much for."""
-        members = loose if trouble < 0 else np.flatnonzero(self.state.labels == trouble)
-        load = int(self.task.loads[members, 0].sum())
-        first = len(self.state.exempt)
-        return list(range(first, first + max(1, -(-load // int(self.task.high[0])) - 1)))
-
-    def _allowed(self, trouble: int, loose: Ints) -> Flags:
-        """Groups that each unit may be in: where it is, its home, and what is near."""
-        labels, n, k = self.state.labels[self.units], self.units.size, len(self.groups)
-        allowed = np.zeros((n, len(self.names)), np.bool_)
-        for number, group in enumerate(self.groups):
-            near = labels == group
-            for _ in range(REACH):
-                near = near | (self.graph @ near > 0)
-            allowed[:, number] = near | (self.state.home[self.units] == group)
-        near = np.isin(self.units, loose) if trouble < 0 else labels == trouble
-        for _ in range(REACH):
-            near = near | (self.graph @ near > 0)
-        allowed[:, k:] = near[:, None]
-        free = labels < 0  # what is in no group has nowhere to be
-        allowed[free] = True
-        fixed = self.task.pinned[self.units] & (labels >= 0)
-        allowed[fixed] = labels[fixed, None] == np.array(self.names)
-        return allowed
-
-    def solve(
-        self, rounds: int = MOST_ROUNDS, nodes: int = NODE_LIMIT, *, lenient: bool = False
-    ) -> Ints | None:
-        """Labels of the units; None where no solution was found.
-
-        Groups that are in trouble besides the one that the program is for may stay so; where it
-        is `lenient`, so may that.
-        """
-        strict = np.ones(len(self.names), np.bool_)
-        outside = self.state.outside()
-        strict[: len(self.groups)] = ~outside[self.groups] & (not lenient)
-        if not lenient and self.trouble in self.groups:
-            strict[self.groups.index(self.trouble)] = True
-        base = self._base()
-        cuts: list[Row] = [*self._first_cuts(), *self._least_given()]
-        for _ in range(rounds):
-            chosen = self._solved(base, cuts, nodes, strict)
-            if chosen is None:
-                return None
-            more = [*self._broken(chosen), *self._wide(chosen)]
-            if not more:
-                return np.array(self.names)[chosen]
-            cuts += more
-        return None
-
-    def _base(self) -> dict[str, Any]:
-        """Objective and rows that do not change: one group a unit, loads inside the bounds.
-
-        Columns are the binaries, then a switch for every group, then what each bound is missed by,
-        below and above.
-        """
-        task, n, k = self.task, self.units.size, len(self.names)
-        q = task.loads.shape[1]
-        m = self.binaries
-        loads = task.loads[self.units]
-        home = self.state.home[self.units]
-        names = np.array(self.names)
-        # a unit that moves costs its households, and a little, so that few units move
-        cost = np.zeros(m + k + 2 * k * q)
-        away = (home[self.unit_of] != NO_HOME) & (home[self.unit_of] != names[self.group_of])
-        cost[:m][away] = loads[self.unit_of[away], 0] + 1 / (2 * n)
-        cost[m + k :] = PENALTY
-        rows, columns, values = [self.unit_of], [np.arange(m)], [np.ones(m)]
-        lower, upper = [np.ones(n)], [np.ones(n)]
-        at = n
-        for quantity in range(q):
-            for sign, bound in ((1.0, task.low[quantity]), (-1.0, task.high[quantity])):
-                side = 2 * quantity + (sign < 0)
-                slack = m + k + side * k + np.arange(k)
-                # what is inside, less the bound of a group in use, plus what is missed: not below 0
-                rows += [at + self.group_of, at + np.arange(k), at + np.arange(k)]
-                columns += [np.arange(m), m + np.arange(k), slack]
-                values += [
-                    sign * loads[self.unit_of, quantity].astype(float),
-                    np.full(k, -sign * float(bound)),
-                    np.ones(k),
-                ]
-                lower.append(np.zeros(k))
-                upper.append(np.full(k, np.inf))
-                at += k
-        # nobody is in a group that is switched off
-        rows += [at + self.group_of, at + np.arange(k)]
-        columns += [np.arange(m), m + np.arange(k)]
-        values += [np.ones(m), np.full(k, -float(n))]
-        lower.append(np.full(k, -np.inf))
-        upper.append(np.zeros(k))
-        at += k
-        matrix = csr_array(
-            (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
-            shape=(at, cost.size),
-        )
-        return {
-            "cost": cost,
-            "matrix": matrix,
-            "lower": np.concatenate(lower),
-            "upper": np.concatenate(upper),
-        }
-
-    def _first_cuts(self) -> list[Row]:
-        """A unit that joins a group has a neighbour in it, unless it is large enough alone."""
-        cuts = []
-        home = self.state.labels[self.units]
-        small: Flags = np.asarray((self.task.loads[self.units] < self.task.low).any(axis=1))
-        neighbours = np.split(self.graph.indices, self.graph.indptr[1:-1])
-        for column, (u, g) in enumerate(zip(self.unit_of, self.group_of, strict=True)):
-            name = self.names[g]
-            if home[u] == name or (name >= len(self.state.exempt) and not small[u]):
-                continue
-            beside = self.column[neighbours[u], g]
-            cuts.append(_row(np.array([column]), beside[beside >= 0], 0.0))
-        return cuts
-
-    def _least_given(self) -> list[Row]:
-        """What a group above the band gives at least: a sum of whole units."""
-        cuts = []
-        home, loads = self.state.home[self.units], self.task.loads[self.units, 0]
-        for g, name in enumerate(self.groups):
-            own = np.flatnonzero(home == name)
-            excess = int(loads[own].sum()) - int(self.task.high[0])
-            if excess > 0:
-                stay = self.column[own, g]
-                least = float(loads[own].sum()) - _least_sum(loads[own], excess)
-                cuts.append((stay[stay >= 0], loads[own][stay >= 0].astype(float), least))
-        return cuts
-
-    def _solved(
-        self, base: dict[str, Any], cuts: list[Row], nodes: int, strict: Flags
-    ) -> Ints | None:
-        # imported where it is needed: it takes longer to load than the whole engine
-        from scipy.optimize import Bounds, LinearConstraint, milp
-
-        cost = base["cost"]
-        constraints = [LinearConstraint(base["matrix"], base["lower"], base["upper"])]
-        if cuts:
-            size = [len(columns) for columns, _, _ in cuts]
-            matrix = csr_array(
-                (
-                    np.concatenate([values for _, values, _ in cuts]),
-                    (
-                        np.repeat(np.arange(len(cuts)), size),
-                        np.concatenate([columns for columns, _, _ in cuts]),
-                    ),
-                ),
-                shape=(len(cuts), cost.size),
-            )
-            constraints.append(LinearConstraint(matrix, -np.inf, [side for *_, side in cuts]))
-        m, k = self.binaries, len(self.names)
-        whole = np.zeros(cost.size)
-        whole[: m + k] = 1
-        upper = np.full(cost.size, np.inf)
-        upper[: m + k] = 1
-        upper[m + k :][np.tile(strict, 2 * self.task.low.size)] = 0
-        solved = milp(
-            cost, constraints=constraints, integrality=whole, bounds=Bounds(0, upper),
-            options={"node_limit": nodes, "mip_rel_gap": 0.0 if m <= EXACT_BINARIES else GAP},
-        )  # fmt: skip
-        if solved.x is None:
-            return None
-        chosen = np.zeros(self.units.size, np.int64)
-        taken = solved.x[:m] > 0.5
-        chosen[self.unit_of[taken]] = self.group_of[taken]
-        return chosen
-
-    def _broken(self, chosen: Ints) -> list[Row]:
-        """Cuts for every part of a group that is apart from its largest.
-
-        One of the part and one of the rest are both in the group only if something between them
-        is: a neighbour of the part from which the rest can be reached.
-        """
-        graph = self.graph.tocoo()
-        same = chosen[graph.row] == chosen[graph.col]
-        n = self.units.size
-        inner = csr_array((np.ones(same.sum()), (graph.row[same], graph.col[same])), shape=(n, n))
-        part = connected_components(inner, directed=False)[1]
-        loads = self.task.loads[self.units, 0]
-        cuts = []
-        for g in np.unique(chosen):
-            own = np.unique(part[chosen == g])
-            if own.size == 1:
-                continue
-            weight = [(int(loads[part == p].sum()), -int(p)) for p in own]
-            main = own[max(range(own.size), key=weight.__getitem__)]
-            root = _heaviest(loads, part == main)
-            for p in own[own != main]:
-                inside = part == p
-                wall = self._wall(inside, root, g)
-                for u in np.flatnonzero(inside):
-                    pair = self.column[np.array([u, root]), g]
-                    cuts.append(_row(pair, self.column[wall, g], 1.0))
-        return cuts
-
-    def _wall(self, inside: Flags, root: int, g: int) -> Ints:
-        """Neighbours of a part that may be in a group and that its root reaches round the part."""
-        may = self.allowed[:, g] & ~inside
-        graph = self.graph.tocoo()
-        kept = may[graph.row] & may[graph.col]
-        n = self.units.size
-        outer = csr_array((np.ones(kept.sum()), (graph.row[kept], graph.col[kept])), shape=(n, n))
-        reached = connected_components(outer, directed=False)[1]
-        beside = (self.graph @ inside > 0) & may & (reached == reached[root])
-        return np.flatnonzero(beside)
-
-    def _wide(self, chosen: Ints) -> list[Row]:
-        """Cuts for pairs of units that are too far from each other for one group."""
-        reach = self.task.reach[self.units]
-        half = reach.shape[1] // 2
-        cuts = []
-        for g in np.unique(chosen) if half else ():
-            members = np.flatnonzero(chosen == g)
-            for d in range(half):
-                a = members[reach[members, d].argmax()]
-                b = members[reach[members, d + half].argmax()]
-                if a != b and reach[a, d] + reach[b, d + half] > self.task.widest:
-                    cuts.append(_row(self.column[[a, b], g], np.zeros(0, np.int64), 1.0))
-        return cuts
-
-
-def _row(plus: Ints, minus: Ints, side: float) -> Row:
-    """The row: sum of `plus` less sum of `minus` is at most `side`."""
-    return (
-        np.concatenate([plus, minus]),
-        np.concatenate([np.ones(plus.size), -np.ones(minus.size)]),
-        side,
-    )
-
-
-def _heaviest(loads: Ints, mask: Flags) -> int:
-    return int(np.where(mask, loads, -1).argmax())
-
-
-# ---------------------------------------------------------------- what no method can beat
-
-
-def moves_bound(task: Task) -> int:
-    """Fewest households that have to change their group, whatever the method.
-
-    Parameters
-    ----------
-    task : Task
-
-    Returns
-    -------
-    int
-
-    Notes
-    -----
-    A group above the band has to give away units that hold at least what it has too much; one
-    below it has to take in what it lacks, or to vanish. Of every group the least sum of units that
-    does is found exactly. What moves leaves one group and comes to one: it can serve two of them,
-    so half of all that is needed counts, or what is given. New units cost nothing.
-    """
-    count, exempt = task.exempt.size, task.exempt
-    here = np.where(task.start == task.home, task.home, NO_HOME)
-    sums = task.sums(here, count)[:, 0]
-    low, high = int(task.low[0]), int(task.high[0])
-    loads = task.loads[:, 0]
-    free = int(loads[here < 0].sum())  # it may fill what lacks households at no cost
-    gives = takes = 0
-    for g in np.flatnonzero(~exempt):
-        own = loads[here == g]
-        largest = int(own.max(initial=0))
-        if largest > high:
-            gives += min(largest, int(sums[g]) - largest)
-        elif sums[g] > high:
-            gives += _least_sum(own, int(sums[g]) - high)
-        elif 0 < sums[g] < low and not free:
-            others = loads[(here >= 0) & (here != g) & (loads > 0)]
-            lacking = low - int(sums[g])
-            least = _least_sum(others, lacking)
-            takes += min(int(sums[g]), least)
-    # what has lost its group, or has one of its own from now on, moves in any case
-    sure = (task.home != NO_HOME) & (task.start != task.home)
-    return int(loads[sure].sum()) + max(gives, -(-(gives + takes) // 2))
-
-
-def _least_sum(loads: Ints, wanted: int) -> int:
-    """Least sum of some of the loads that is not below a number; all of them where it is more."""
-    if loads.sum() <= wanted:
-        return int(loads.sum())
-    most = wanted + int(loads.max(initial=0))
-    possible = np.zeros(most + 1, np.bool_)
-    possible[0] = True
-    for load in loads[loads > 0]:
-        possible[load:] |= possible[: most + 1 - load].copy()
-    return int(np.flatnonzero(possible[wanted:])[0]) + wanted
