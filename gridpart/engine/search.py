@@ -28,6 +28,7 @@ FINE_MEAN = 1 << 14
 HOUSEHOLDS_OF_A_GROUP = 350  # penalties were tuned on groups of this load, and scale with it
 QUENCH_SWEEPS = 20
 NARROW_SWEEPS = 1500
+CITY = 20_000  # units
 FIRST_SWEEPS, LONGEST_SWEEPS = 1000, 60_000  # of runs that are given seconds
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
 HUNTS, HUNT_VISITS, HUNT_SCALE = 6, 20_000_000, 1000  # searches for any division in the band
@@ -84,7 +85,8 @@ class Effort:
             return self.sweeps
         if n <= self.starts_up_to:
             return int((self.small_sweeps or self.sweeps) * max(8 * balance - 5, 1))
-        return int(self.sweeps * max(min(40 * balance - 19, 3), 20 * balance - 13, 1))
+        longest = 7 if n <= CITY else 3  # of a city they would take minutes, and gain nothing
+        return int(self.sweeps * max(min(40 * balance - 19, 3), min(20 * balance - 13, longest), 1))
 
     def starts_of(self, n: int) -> int:
         """Runs of a part of n units."""
