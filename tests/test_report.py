@@ -29,6 +29,7 @@ from gridpart.report import (
     write_audit_json,
     write_findings,
 )
+from gridpart.report.sheet import STATUSES
 
 CRS = "EPSG:4547"
 EVIL = "<script>alert('x')</script>\"&;=cmd|' /C calc'!A0"
@@ -108,7 +109,7 @@ def test_json_is_exactly_the_promised_shape(tmp_path, findings) -> None:
     assert overlap["area_m2"] == 1000
     assert overlap["households"] is None
     assert overlap["geometry"]["type"] == "Polygon"
-    assert EVIL in overlap["ids"]
+    assert EVIL.replace(";", "；") in overlap["ids"]
     empty = by_check["empty_geometry"]
     assert (empty["geometry"], empty["bbox"], empty["area_m2"]) == (None, None, None)
     assert by_check["below_band"]["households"] == 90
@@ -156,6 +157,19 @@ def test_names_are_text_on_the_page_and_nothing_is_fetched(tmp_path, findings, z
     assert "://" not in text
     policy = [tag["content"] for name, tag in page.tags if tag.get("http-equiv")]
     assert policy[0].startswith("default-src 'none'")
+
+
+def test_the_page_shows_every_status_in_both_languages(tmp_path, findings) -> None:
+    words = [*STATUSES, "<b>" + "x" * 500]
+    findings["status"] = (words * 2)[: len(findings)]
+    text, _ = page_of(tmp_path, findings)
+    cells = re.findall(r"<td>([^<]*?)(?: <span class=\"zh\">([^<]*)</span>)?</td></tr>", text)
+    told = [cell for cell in cells if cell[1]]
+    assert told == [(name, STATUSES[name]) for name in findings["status"] if name in STATUSES]
+    assert len(set(told)) == 5
+    own = next(cell for cell in cells if not cell[1])[0]
+    assert own.startswith("&lt;b&gt;xxx")
+    assert len(own) < 100
 
 
 def test_the_page_says_the_verdict_draws_and_lists(tmp_path, findings, zones) -> None:

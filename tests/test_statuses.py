@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 
 import geopandas as gpd
@@ -30,6 +31,7 @@ SHEET = "整改清单 findings"
 NO, CHECK, IDS, PLACE, STATUS = (
     "No. 序号", "Check 检查项", "Zones, units 涉及对象", "Place 位置 X, Y", "Status 状态",
 )  # fmt: skip
+NOTES = WHO, WHEN, REMARKS = "Who 责任人", "When 完成日期", "Remarks 备注"
 
 
 @pytest.fixture
@@ -299,3 +301,91 @@ def test_a_second_round_starts_from_the_first(zones, findings, tmp_path) -> None
     assert statuses(read) == {"gap": "done"}
     result = gp.compare_audits(read.findings, findings)
     assert result.counts["reopened"] == 1
+
+
+def written(path: Path, notes: dict[str, tuple[object, object, object]]) -> Path:
+    """Write who, when and remarks into the rows of some zones."""
+
+    def edit(sheet) -> None:
+        at = columns(sheet)
+        for row in range(2, sheet.max_row + 1):
+            name = sheet.cell(row, at[IDS]).value
+            for column, value in zip(NOTES, notes.get(name, ()), strict=name in notes):
+                cell = sheet.cell(row, at[column])
+                cell.value = value
+                if isinstance(value, str):
+                    cell.data_type = "s"  # typed with an apostrophe: no formula
+
+    return edited(path, edit)
+
+
+def notes_in(path: Path, sheet: str = SHEET) -> dict[str, list[object]]:
+    header, *rows = read_sheets(path)[sheet]
+    at = [[str(title).replace("\n", " ") for title in header].index(c) for c in (IDS, *NOTES)]
+    return {row[at[0]]: [row[k] for k in at[1:]] for row in rows if any(row[k] for k in at[1:])}
+
+
+def test_what_officers_wrote_is_in_the_next_sheet(path, zones, findings, tmp_path) -> None:
+    notes = {
+        "000": ("王五", datetime(2030, 5, 6), "先测量\n再上报"),
+        "001": (7, "6月底", None),
+        "002": ("=cmd|' /C calc'!A0", "2030-02-30", "-1"),
+        "003": (None, datetime(2030, 5, 6, 8, 30), "x" * 32_767),
+    }
+    read = read_statuses(written(path, notes), findings)
+    table = read.findings.set_index("ids")
+    assert table.loc["000", ["who", "when", "remarks"]].tolist() == [
+        "王五", "2030-05-06", "先测量\n再上报",
+    ]  # fmt: skip
+    assert table.loc["001", ["who", "when", "remarks"]].tolist() == ["7", "6月底", ""]
+    assert table.loc["005", ["who", "when", "remarks"]].tolist() == ["", "", ""]
+    later = gp.audit(zones.drop(index=0), id="name", low=200)
+    since = gp.compare_audits(read.findings, later)
+    assert since.cured["who"].tolist()[-1] == "王五"
+    write_audit_excel(since.findings, tmp_path / "next.xlsx", since=since)
+    again = notes_in(tmp_path / "next.xlsx")
+    assert again["001"] == ["7", "6月底", None]
+    assert again["002"] == list(notes["002"])
+    assert again["003"][:2] == [None, "2030-05-06 08:30:00"]
+    assert len(again["003"][2]) == 32_000
+    assert set(again) == {"001", "002", "003"}
+    cured = notes_in(tmp_path / "next.xlsx", "已消除 cured")
+    assert cured["000"][0] == "王五"
+    assert cured["000"][1].date() == date(2030, 5, 6)
+    book = openpyxl.load_workbook(tmp_path / "next.xlsx")
+    assert not [c for row in book[SHEET].iter_rows() for c in row if c.data_type == "f"]
+    # what was taken out of the sheet is not there in the third
+    emptied = written(tmp_path / "next.xlsx", {"001": (None, None, None)})
+    third = read_statuses(emptied, since.findings).findings.set_index("ids")
+    assert third.loc["001", ["who", "when", "remarks"]].tolist() == ["", "", ""]
+    assert third.loc["002", "who"] == notes["002"][0]
+
+
+def test_notes_in_several_rows_of_a_finding_are_all_kept(path, findings) -> None:
+    def copy(sheet) -> None:
+        at = columns(sheet)
+        row = [cell.value for cell in sheet[2]]
+        sheet.append(row)
+        for k, who in ((2, "A"), (sheet.max_row, "B")):
+            sheet.cell(k, at[WHO]).value = who
+            sheet.cell(k, at[REMARKS]).value = "same"
+        sheet.delete_cols(at[WHEN])
+
+    read = read_statuses(edited(path, copy), findings)
+    assert read.problems.empty
+    assert read.findings.loc[0, ["who", "remarks"]].tolist() == ["A; B", "same"]
+    assert "when" not in read.findings.columns
+
+
+def test_the_command_hands_notes_on(zones, tmp_path, capsys) -> None:
+    zones.to_file(tmp_path / "zones.gpkg")
+    call = ["audit", tmp_path / "zones.gpkg", "--id", "name", "--zone-households", "households"]
+    call = [str(part) for part in [*call, "--low", 4]]
+    old, sheet, new = tmp_path / "old.json", tmp_path / "old.xlsx", tmp_path / "new.xlsx"
+    assert main([*call, "--json", str(old), "--excel", str(sheet)]) == 1
+    written(sheet, {"002": ("王五", datetime(2030, 5, 6), "ok")})
+    assert main([*call, "--since", str(old), "--ticked", str(sheet), "--excel", str(new)]) == 1
+    assert notes_in(new) == {"002": ["王五", datetime(2030, 5, 6), "ok"]}
+    assert main([*call, "--since", str(old), "--excel", str(new)]) == 1
+    assert notes_in(new) == {}
+    capsys.readouterr()

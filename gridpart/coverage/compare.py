@@ -27,6 +27,8 @@ SAME_PLACE_M = 1.0
 # Shared part of the united ground from which on two findings are the same whatever their ids:
 # zones are renamed. Of the new ground alone, from which on it is what is left of an old finding.
 SAME_GROUND = 0.5
+# Columns of findings whose sheet was read back: what officers wrote.
+NOTES = ("who", "when", "remarks")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Comparison:
     findings : GeoDataFrame
         Those of the new audit with a column ``change``: ``new``, ``stays`` or ``reopened``. What
         stays keeps the status it was given; what was said to be done and is still found is
-        reopened, and its status ``open``.
+        reopened, and its status ``open``. Columns ``who``, ``when`` and ``remarks`` of the old
+        audit, which the sheet read back adds, are handed on likewise.
     cured : GeoDataFrame
         Those of the old audit that the new one looked for and did not find; ``change`` is
         ``cured`` and the status ``done``.
@@ -259,9 +262,9 @@ def _changed(
     was = {b: a for a, b in pairs}
     n_old, n_new = old["n"].to_numpy(), new["n"].to_numpy()
     said = old["status"].tolist()
+    sources = [was.get(row, rest.get(row)) for row in range(len(new))]
     change, status = [], []
-    for row, own in enumerate(new["status"]):
-        source = was.get(row, rest.get(row))
+    for row, (own, source) in enumerate(zip(new["status"], sources, strict=True)):
         if source is None:
             change.append("new")
             status.append(own)
@@ -275,4 +278,8 @@ def _changed(
         counts["stays"] += min(before, int(n_new[row]))
         counts["new"] += max(0, int(n_new[row]) - before)
         counts["cured"] += max(0, before - int(n_new[row]))
-    return new.assign(change=change, status=status), counts
+    notes = {
+        name: ["" if source is None else texts[source] for source in sources]
+        for name, texts in ((name, old[name].tolist()) for name in NOTES if name in old.columns)
+    }
+    return new.assign(change=change, status=status, **notes), counts

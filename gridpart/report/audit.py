@@ -36,6 +36,13 @@ SCREEN_COLUMNS = 100
 IDS_SHOWN, LONGEST_ID, LONGEST_MESSAGE = 8, 60, 600
 LAYERS = {0: "findings_points", 1: "findings_lines", 2: "findings_polygons"}
 LAYER_WITHOUT = "findings_without_geometry"
+STATUSES = {
+    "open": "待整改",
+    "in progress": "整改中",
+    "done": "已整改",
+    "accepted": "经核准保留",
+    "disputed": "有异议",
+}
 SEVERITY_CHINESE = {"error": "错误", "warning": "警告", "note": "提示"}
 
 
@@ -384,6 +391,8 @@ def _table_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "message": shortened(row["message"], LONGEST_MESSAGE),
         "advice": shortened(row["advice"], LONGEST_MESSAGE),
         "check_data": CATALOGUE[row["check"]],
+        "status": shortened(row["status"], LONGEST_ID),
+        "status_chinese": STATUSES.get(row["status"], ""),
         "change": row.get("change"),
         "advice_chinese": shortened(
             row.get("advice_chinese") or CATALOGUE[row["check"]].advice_chinese, LONGEST_MESSAGE

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,7 +15,7 @@ from gridpart._excel import write_workbook
 from gridpart._io import PathLike
 from gridpart.coverage import Comparison, audit_ok
 from gridpart.coverage.catalogue import CATALOGUE, SEVERITIES, Check
-from gridpart.report.audit import SEVERITY_CHINESE, scope_lists
+from gridpart.report.audit import SEVERITY_CHINESE, STATUSES, scope_lists
 from gridpart.report.audit_map import shortened
 
 if TYPE_CHECKING:
@@ -21,16 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["STATUSES", "audit_sheets", "row_key", "write_audit_excel"]
 
-STATUSES = {
-    "open": "待整改",
-    "in progress": "整改中",
-    "done": "已整改",
-    "accepted": "经核准保留",
-    "disputed": "有异议",
-}
 FINDINGS_SHEET, CURED_SHEET = "整改清单 findings", "已消除 cured"
 IDS_SHOWN = 12
 LONGEST_IDS, LONGEST_TEXT = 300, 600
+LONGEST_NOTE = 32_000  # a cell holds little more
 CHANGES = {
     "new": "新增",
     "stays": "仍存在",
@@ -40,6 +36,8 @@ CHANGES = {
 }
 NUMBER, CHECK, IDS = "No. 序号", "Check 检查项", "Zones, units 涉及对象"
 STATUS = "Status 状态"
+# what an officer writes: columns of findings, and of the sheet
+NOTES = {"who": "Who 责任人", "when": "When 完成日期", "remarks": "Remarks 备注"}
 # Excel would show these as numbers, or cut them
 PLACE = "Place 位置 X, Y"
 TEXTS = (IDS, PLACE)
@@ -70,7 +68,8 @@ def audit_sheets(
         * ``整改清单 findings``: a row a finding, the gravest first: check, severity, zones and
           units, households, area (m²), the description and the suggested rectification in
           English and Chinese, the middle of its place in the CRS of the audit, the status, the
-          date of the audit, and empty columns for who rectifies it, when, and remarks.
+          date of the audit, and columns for who rectifies it, when, and remarks: empty, or with
+          what was written in the sheet of an earlier audit (:func:`read_statuses`).
         * ``汇总 summary``: findings by check, and how many have each status.
         * ``检查范围 scope``: what was checked and what was not, and why.
         * ``已消除 cured``, of a comparison: the findings that are no more.
@@ -171,9 +170,7 @@ def _row(number: int, row: dict[str, Any], date: datetime.date) -> dict[str, Any
         PLACE: _middle(row["bbox"]),
         STATUS: _status(shortened(row["status"], LONGEST_TEXT)),
         "Found 发现日期": date,
-        "Who 责任人": None,
-        "When 完成日期": None,
-        "Remarks 备注": None,
+        **{column: _note(row.get(name)) for name, column in NOTES.items()},
     }
 
 
@@ -181,6 +178,16 @@ _NOTHING: dict[str, Any] = {
     "check": "gap", "severity": "error", "n": 0, "ids": "", "households": None,
     "area_m2": math.nan, "message": "", "advice": "", "bbox": "", "status": "",
 }  # fmt: skip
+
+
+def _note(value: Any) -> Any:
+    """What an officer wrote; a day as a date, so that the sheet sorts by it."""
+    if not isinstance(value, str) or not value:
+        return None
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        with suppress(ValueError):  # no day of the calendar
+            return datetime.date.fromisoformat(value)
+    return shortened(value, LONGEST_NOTE)
 
 
 def _severity(name: str) -> str:

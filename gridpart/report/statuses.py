@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from gridpart.report.sheet import (
     CURED_SHEET,
     FINDINGS_SHEET,
     IDS,
+    NOTES,
     NUMBER,
     PLACE,
     STATUS,
@@ -49,7 +51,9 @@ class TickedOff:
     Parameters
     ----------
     findings : GeoDataFrame
-        Those of the audit, ``status`` as in the sheet.
+        Those of the audit, ``status`` as in the sheet. If anybody wrote who rectifies a finding,
+        when, or a remark, also a column ``who``, ``when`` or ``remarks``: text, empty where there
+        is none; a day as year-month-day.
     taken : int
         Rows of the sheet whose status was taken.
     problems : DataFrame
@@ -69,6 +73,7 @@ class _Line(NamedTuple):
     number: int | None
     key: Key
     status: str
+    notes: tuple[str, ...]
 
 
 class _Problem(NamedTuple):
@@ -156,7 +161,7 @@ def read_statuses(path: PathLike, findings: gpd.GeoDataFrame) -> TickedOff:
     ]
     table = pd.DataFrame(sorted(problems, key=_position), columns=list(_Problem._fields))
     table = table.astype({"row": "Int64", "finding": "Int64", "problem": object})
-    return TickedOff(findings.assign(status=statuses), taken, table)
+    return TickedOff(findings.assign(status=statuses, **_notes(findings, matched)), taken, table)
 
 
 def ticked_off_text(read: TickedOff) -> str:
@@ -192,6 +197,19 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
 
 
+def _notes(findings: gpd.GeoDataFrame, matched: dict[int, list[_Line]]) -> dict[str, list[str]]:
+    """What was written beside the statuses; of several rows of a finding, each text once."""
+    columns = {}
+    for place, name in enumerate(NOTES):
+        texts = findings[name].tolist() if name in findings.columns else [""] * len(findings)
+        for k, rows in matched.items():
+            written = dict.fromkeys(line.notes[place] for line in rows)
+            texts[k] = "; ".join(filter(None, written))
+        if name in findings.columns or any(texts):
+            columns[name] = texts
+    return columns
+
+
 def _position(problem: _Problem) -> tuple[bool, int]:
     return problem.row is None, problem.row or problem.finding or 0
 
@@ -211,6 +229,15 @@ def _fold(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return " ".join(unicodedata.normalize("NFKC", str(value)).split())
+
+
+def _written(value: Any) -> str:
+    """What an officer wrote in a cell, as it is; a day without the hours that Excel adds."""
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        value = value.date()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).strip()
 
 
 def _folded(key: tuple[str | None, ...]) -> Key:
@@ -234,12 +261,12 @@ def _lines(path: PathLike) -> list[_Line]:
 
 def _header(path: PathLike, sheet: str, rows: list[list[Any]]) -> tuple[int, dict[str, int]] | None:
     """Which row is the header, and where each column stands; None where there is none."""
-    wanted = {_plain(name): name for name in NEEDED}
+    wanted = {_plain(name): name for name in (*NEEDED, *NOTES.values())}
     for at, row in enumerate(rows[:HEADER_LINES]):
         found = [(wanted[_plain(cell)], k) for k, cell in enumerate(row) if _plain(cell) in wanted]
         columns = dict(found)
-        if len(columns) == len(NEEDED):
-            twice = [name for name in NEEDED if [n for n, _ in found].count(name) > 1]
+        if set(NEEDED) <= set(columns):
+            twice = [name for name in columns if [n for n, _ in found].count(name) > 1]
             if twice:
                 raise InputError(
                     f"{path}: sheet {sheet!r} has two columns {', '.join(twice)}; keep one"
@@ -257,10 +284,13 @@ def _plain(cell: Any) -> str:
 
 def _read(rows: list[list[Any]], at: int, columns: dict[str, int]) -> Iterator[_Line]:
     for row, cells in enumerate(rows[at + 1 :], start=at + 2):
-        cell = {name: _fold(cells[k]) for name, k in columns.items()}
+        cell = {name: _fold(cells[columns[name]]) for name in NEEDED}
+        notes = tuple(
+            _written(cells[columns[name]]) if name in columns else "" for name in NOTES.values()
+        )
         if any(cell.values()):
             number = int(cell[NUMBER]) if cell[NUMBER].isdecimal() else None
-            yield _Line(row, number, (cell[CHECK], cell[IDS], cell[PLACE]), cell[STATUS])
+            yield _Line(row, number, (cell[CHECK], cell[IDS], cell[PLACE]), cell[STATUS], notes)
 
 
 # ---------------------------------------------------------------- which finding, which status
