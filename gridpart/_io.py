@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ __all__ = [
     "read_attributes",
     "read_table",
     "read_vector",
+    "together",
     "write_bytes",
     "write_layers",
     "writing",
@@ -42,6 +44,8 @@ TABLE_SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm")
 PORTION = 1 << 15  # rows that are written at a time
 POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
 PathLike = str | os.PathLike[str]
+# Complete outputs that wait for others, with the names they shall take.
+_finished: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("_finished", default=None)
 
 
 def _existing(path: PathLike) -> Path:
@@ -254,18 +258,57 @@ def writing(path: PathLike) -> Iterator[Path]:
         raise OutputError(f"{path}: the folder cannot be written ({error.strerror})") from error
     # GDAL keeps side files (-journal, -wal) beside what it writes: a folder holds them all.
     temporary = folder / path.name
+    finished, waits = _finished.get(), False
     try:
         yield temporary
-        try:
-            temporary.replace(path)
-        except OSError as error:
-            raise OutputError(
-                f"{path}: cannot be replaced; is it open in another program? ({error.strerror})"
-            ) from error
+        if finished is None:
+            _put(temporary, path)
+        else:
+            finished.append((temporary, path))
+            waits = True
     finally:
-        for leftover in folder.iterdir():
-            leftover.unlink()
-        folder.rmdir()
+        if not waits:
+            _clear(folder)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Let outputs written inside take their names when all are complete, or none of them.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be replaced; it names those that were before it.
+    """
+    finished: list[tuple[Path, Path]] = []
+    token = _finished.set(finished)
+    try:
+        yield
+        for k, (temporary, path) in enumerate(finished):
+            try:
+                _put(temporary, path)
+            except OutputError as error:
+                before = ", ".join(str(done) for _, done in finished[:k])
+                raise OutputError(f"{error}; written before: {before or 'nothing'}") from error
+    finally:
+        _finished.reset(token)
+        for temporary, _ in finished:
+            _clear(temporary.parent)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be replaced; is it open in another program? ({error.strerror})"
+        ) from error
+
+
+def _clear(folder: Path) -> None:
+    for leftover in folder.iterdir():
+        leftover.unlink()
+    folder.rmdir()
 
 
 def write_bytes(path: PathLike, content: bytes) -> None:

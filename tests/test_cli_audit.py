@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -221,3 +222,65 @@ def test_every_input_of_the_audit_has_a_flag(units, tmp_path):
     lines.to_file(folder / "river.gpkg")
     run(*table, "--barriers", folder / "river.gpkg")
     assert "barriers" in json.loads(out.read_text())["scope"]["topics"]
+
+
+@pytest.fixture
+def outputs(tmp_path) -> tuple[Path, list[object]]:
+    """A folder with an older output of each kind, and the flags to write them again."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    names = {"json": "a.json", "html": "a.html", "excel": "a.xlsx", "findings": "a.gpkg"}
+    names["fix"] = "fixed.gpkg"
+    for name in names.values():
+        (folder / name).write_text("older")
+    return folder, [part for kind, name in names.items() for part in (f"--{kind}", folder / name)]
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "code"),
+    [
+        ("gridpart.coverage.fix_zones", RuntimeError("broken"), 70),
+        ("gridpart.coverage.fix_zones", gp.InputError("refused"), 2),
+        ("gridpart.coverage.fix_text", RuntimeError("broken"), 70),
+        ("gridpart.report.write_findings", gp.errors.OutputError("the disk is full"), 2),
+        ("gridpart.report.write_audit_html", KeyboardInterrupt(), 130),
+        ("gridpart.report.audit_text", RuntimeError("broken"), 70),
+    ],
+)
+def test_outputs_appear_together_or_not_at_all(
+    source, outputs, monkeypatch, capsys, place, error, code
+):
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    module, _, name = place.rpartition(".")
+    monkeypatch.setattr(importlib.import_module(module), name, failing)
+    if name == "fix_zones":
+        monkeypatch.setattr(gp, name, failing, raising=False)
+    folder, flags = outputs
+    assert run("audit", source, "--id", "unit", *flags) == code
+    assert capsys.readouterr().out == ""
+    assert len(list(folder.iterdir())) == 5
+    assert all(path.read_text() == "older" for path in folder.iterdir())
+
+
+def test_outputs_that_are_complete_replace_the_older_ones(source, outputs, monkeypatch, capsys):
+    folder, flags = outputs
+    assert run("audit", source, "--id", "unit", *flags) == 0
+    assert len(list(folder.iterdir())) == 5
+    assert not any(path.read_bytes() == b"older" for path in folder.iterdir())
+    assert capsys.readouterr().out.count("written to") == 2
+
+    replace = Path.replace
+
+    def held_open(self: Path, target: Path) -> Path:
+        if Path(target).suffix == ".xlsx":
+            raise PermissionError(13, "held open")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", held_open)
+    assert run("audit", source, "--id", "unit", *flags) == 2
+    said = capsys.readouterr()
+    assert "a.xlsx: cannot be replaced; is it open in another program? (held open)" in said.err
+    assert f"written before: {folder / 'a.json'}, {folder / 'a.html'}\n" in said.err
+    assert len(list(folder.iterdir())) == 5

@@ -129,6 +129,7 @@ def audit(
     Without ZONES, in the --units that name their zone in the column --assignment.
     """
     import gridpart as gp
+    from gridpart import _io
 
     outputs = Outputs(json_path, html, excel, findings, fix)
     if fix is not None and (zones is None or fix == findings):
@@ -163,10 +164,13 @@ def audit(
             known["units"] = gp.read_units(units, layer=units_layer)
         found = gp.audit(frame, **known)
     compared = None if old is None else gp.compare_audits(old, found)
-    _write(found, outputs, frame, known, title=inputs[0].name, since=compared)
-    if fix is not None and frame is not None:
-        _write_fix(frame, known, fix, sliver_width)
     shown = found if compared is None else compared.findings
+    with _io.together():
+        told = _write(shown, outputs, frame, known, title=inputs[0].name, since=compared)
+        if fix is not None and frame is not None:
+            told += _write_fix(frame, known, fix, sliver_width)
+    for text in told:
+        say(text)
     return 0 if gp.audit_ok(shown) else EXIT_FINDINGS
 
 
@@ -216,12 +220,10 @@ def _write(
     *,
     title: str,
     since: Comparison | None,
-) -> None:
-    """Write what was asked for, and print the summary."""
+) -> list[str]:
+    """Write what was asked for; the summary, to be printed."""
     from gridpart import report
 
-    if since is not None:
-        found = since.findings
     if outputs.json is not None:
         report.write_audit_json(found, outputs.json, since=since)
     if outputs.html is not None:
@@ -233,16 +235,14 @@ def _write(
         report.write_audit_excel(found, outputs.excel, since=since)
     if outputs.findings is not None:
         report.write_findings(found, outputs.findings)
-    say(report.audit_text(found, since=since))
     written = ", ".join(str(path) for path in outputs[:-1] if path is not None)
-    if written:
-        say(f"written to {written}")
+    return [report.audit_text(found, since=since), *([f"written to {written}"] if written else [])]
 
 
 def _write_fix(
     zones: gpd.GeoDataFrame, known: dict[str, Any], path: Path, sliver_width: float | None
-) -> None:
-    """Write the zones with safe repairs and the list of changes; say what the audit finds then."""
+) -> list[str]:
+    """Write the zones with safe repairs, and the changes; say what was done and what is left."""
     import gridpart as gp
     from gridpart import _io
     from gridpart.coverage import fix_text
@@ -258,11 +258,10 @@ def _write_fix(
         fixed, changes = gp.fix_zones(zones, **options)
         left = gp.audit_counts(gp.audit(fixed, **known))
     _io.write_layers(path, {"zones": fixed, "changes": changes})
-    say(fix_text(changes))
     kinds = [f"{n} {check}" for check, n in left.items()]
     more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
-    say(f"then left: {', '.join(kinds[:KINDS_SHOWN]) or 'nothing'}{more}")
-    say(f"written to {path}")
+    left_over = f"then left: {', '.join(kinds[:KINDS_SHOWN]) or 'nothing'}{more}"
+    return [fix_text(changes), left_over, f"written to {path}"]
 
 
 def _audit_table(
