@@ -15,7 +15,9 @@ from shapely import box
 from test_cli import PARENT, left_behind, planned, run
 
 import gridpart as gp
+from gridpart.cli.audit import audit
 from gridpart.cli.inputs import read_register, read_staff
+from gridpart.report.sheet import STATUSES
 
 
 @pytest.fixture
@@ -284,3 +286,14 @@ def test_outputs_that_are_complete_replace_the_older_ones(source, outputs, monke
     assert "a.xlsx: cannot be replaced; is it open in another program? (held open)" in said.err
     assert f"written before: {folder / 'a.json'}, {folder / 'a.html'}\n" in said.err
     assert len(list(folder.iterdir())) == 5
+
+
+def test_the_guide_tells_of_every_flag_of_the_audit(project_root):
+    guide = (project_root / "docs" / "guide.md").read_text(encoding="utf-8")
+    part = guide[guide.index('<a id="audit">') : guide.index('<a id="staff">')]
+    flags = {flag for option in audit.params for flag in option.opts if flag.startswith("--")}
+    # those of layers are told of together
+    flags = {flag for flag in flags if not flag.endswith("-layer")}
+    assert {flag for flag in flags if f"{flag} " not in part and f"{flag}`" not in part} == set()
+    for name, chinese in STATUSES.items():
+        assert f"| `{name}` | {chinese} |" in part
