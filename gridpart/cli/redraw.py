@@ -133,7 +133,7 @@ class _Edits(click.Group):
         own: list[str] = []
         plan: list[str] = []
         rest = list(args)
-        while rest and not (plan and rest[0] in self.commands):
+        while rest and not (plan and not rest[0].startswith("-")):
             word = rest.pop(0)
             (own if word.startswith("-") else plan).append(word)
             if word in with_value and rest:

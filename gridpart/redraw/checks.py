@@ -34,6 +34,7 @@ __all__ = ["BROKEN", "STILL", "Effect", "Touched", "as_table", "check_edit", "de
 
 FINE, BETTER, STILL, BROKEN = "kept", "better", "still outside", "broken"
 UNITS_NAMED = 5
+APART = "\x1f"  # between a name and its community; stands in neither
 
 
 class Effect(NamedTuple):
@@ -155,7 +156,7 @@ class Touched:
             return keys
         marked, names = site_marks(self.units[column])
         for u in np.flatnonzero(marked):
-            keys[u] = f"{names[u]}\0{self.place[u]}" if names[u] else f"unit {self.names[u]}"
+            keys[u] = f"{names[u]}{APART}{self.place[u]}" if names[u] else f"unit {self.names[u]}"
         return keys
 
     @cached_property
@@ -365,7 +366,7 @@ def _check_sites(touched: Touched) -> Iterator[Effect]:
         for key in sorted(set(keys) - {""}):
             own = keys == key
             was, now = (_exact(labels, own) for labels in (touched.before, touched.after))
-            told, load = key.split("\0")[0], _households(int(touched.loads[own].sum()))
+            told, load = key.split(APART)[0], _households(int(touched.loads[own].sum()))
             text = f"{rule} {told} of {load} is a grid alone"
             if not now:
                 text = (
@@ -411,7 +412,7 @@ def _check_levels(touched: Touched) -> Iterator[Effect]:
 
 def _together(touched: Touched, rule: str, names: Objects, most: int | None) -> Iterator[Effect]:
     """Units of one name (and community) are in no more grids than before."""
-    keys = np.array([f"{name}\0{where}" if name else "" for name, where in zip(
+    keys = np.array([f"{name}{APART}{where}" if name else "" for name, where in zip(
         names, touched.place, strict=True)], dtype=object)  # fmt: skip
     for key in sorted(set(keys) - {""}):
         own = keys == key
@@ -420,7 +421,7 @@ def _together(touched: Touched, rule: str, names: Objects, most: int | None) -> 
             continue  # as it should be, and there may be hundreds
         load = int(touched.loads[own].sum())
         too_large = most is not None and load > most
-        text = f"{rule} {key.split(chr(0))[0]} of {_households(load)} would be divided between "
+        text = f"{rule} {key.split(APART)[0]} of {_households(load)} would be divided between "
         text += " and ".join(now)
         verdict = BROKEN if len(now) > len(was) and not too_large else STILL
         before = ", ".join(was)

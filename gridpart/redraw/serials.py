@@ -103,7 +103,7 @@ class Serials:
         form = re.compile(re.escape(start) + r"([0-9]+)")
         ever = self.names | self.retired[RETIRED_NAMES]
         serials = [found[1] for name in ever if (found := form.fullmatch(str(name)))]
-        width = max([3, *map(len, serials)])
+        width = max(map(len, serials), default=3)
         name = f"{start}{max([0, *map(int, serials)]) + 1:0{width}d}"
         self.names.add(name)
         return name
