@@ -323,3 +323,23 @@ def test_independent_plans_are_compared_by_overlap(porto, tmp_path, capsys):
     assert "0 of 102,214 changed grid" in said
     _, said, _ = run(capsys, "diff", porto, tmp_path / "other.gpkg")
     assert "102,214 of 102,214 changed grid" in said
+
+
+def test_the_examples_of_the_documentation(project_root, tmp_path, monkeypatch, capsys):
+    text = (project_root / "docs" / "redraw.md").read_text(encoding="utf-8")
+    parts = [part for part in text.split("\n## ") if part.startswith(("# ", "Edits", "Diff"))]
+    assert len(parts) == 3
+    (tmp_path / "data").symlink_to(project_root / "data")
+    monkeypatch.chdir(tmp_path)
+    for part in parts:
+        for block in part.split("```sh\n")[1:]:
+            for line in block.split("```")[0].splitlines():
+                code, _, error = run(capsys, *line.split()[1:])
+                assert code == 0, f"{line}\n{error}"
+    shown = text.split("\n$ gridpart ")[1].split("```")[0].splitlines()
+    code, _, error = run(capsys, *shown[0].split())
+    assert code == 2
+    assert error.splitlines() == shown[1:]
+    names: dict[str, object] = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    assert names["history"].log["edit"].tolist() == ["split", "undo", "redo"]

@@ -14,6 +14,7 @@ import shapely
 import gridpart as gp
 from gridpart.errors import InputError
 from gridpart.plan import Plan
+from gridpart.redraw import Edit
 
 CRS = "EPSG:4547"
 
@@ -44,7 +45,7 @@ def row(plan: Plan, grid: str) -> pd.Series:
     return plan.grids.set_index("grid").loc[grid]
 
 
-def verdicts(edit: gp.redraw.Edit) -> dict[tuple[str, str], str]:
+def verdicts(edit: Edit) -> dict[tuple[str, str], str]:
     table = edit.effects
     return {(r["rule"], r["grid"]): r["verdict"] for _, r in table.iterrows()}
 

@@ -125,20 +125,24 @@ def _say_patches(patches: pd.DataFrame) -> None:
 
 
 class _Edits(click.Group):
-    """A group whose options may stand after PLAN, as those of all other commands may."""
+    """A group whose options may stand anywhere, as those of all other commands may."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        """Put the group's own options, which no edit has by the same name, before PLAN."""
+        options = [one for one in self.params if isinstance(one, click.Option)]
+        own = {flag for one in options for flag in one.opts}
         with_value = {flag for one in options if not one.is_flag for flag in one.opts}
-        own: list[str] = []
-        plan: list[str] = []
-        rest = list(args)
-        while rest and not (plan and not rest[0].startswith("-")):
-            word = rest.pop(0)
-            (own if word.startswith("-") else plan).append(word)
-            if word in with_value and rest:
-                own.append(rest.pop(0))
-        return super().parse_args(ctx, [*own, *plan, *rest])
+        first: list[str] = []
+        rest: list[str] = []
+        words = list(args)
+        while words:
+            word = words.pop(0)
+            place = first if word.split("=")[0] in own else rest
+            place.append(word)
+            is_edits = place is rest and len(word) > 2 and word.startswith("--")
+            if words and (word in with_value or (is_edits and "=" not in word)):
+                place.append(words.pop(0))  # a value, whatever it looks like
+        return super().parse_args(ctx, [*first, *rest])
 
 
 @click.group(chain=True, cls=_Edits)

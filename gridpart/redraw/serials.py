@@ -19,7 +19,7 @@ import pandas as pd
 
 from gridpart.codes import load_scheme
 from gridpart.codes.assign import _with_codes, _with_snapshot
-from gridpart.errors import InputError, Problem
+from gridpart.errors import InputError
 from gridpart.plan import Plan
 from gridpart.redraw.changes import change_table
 from gridpart.redraw.recode import RETIRED_KEY
@@ -49,18 +49,11 @@ def scheme_of(plan: Plan, scheme: Any = None) -> Scheme | None:
     Raises
     ------
     InputError
-        If the plan's codes do not follow it.
+        If there is no such scheme.
     """
     if "grid_code" not in plan.units.columns or plan.units["grid_code"].isna().all():
         return None
-    rules = load_scheme(scheme or plan.provenance.get("register_scheme") or "unit-grid")
-    codes = pd.Series(plan.units["grid_code"].dropna().unique(), dtype=object)
-    wrong = rules.check(codes)
-    bad = tuple(f"{code} {why}" for code, why in zip(codes, wrong, strict=True) if why is not None)
-    if bad:
-        text = f"the plan's codes do not follow the scheme {rules.name}; name theirs with scheme"
-        raise InputError(Problem("scheme", text, bad))
-    return rules
+    return load_scheme(scheme or plan.provenance.get("register_scheme") or "unit-grid")
 
 
 class Serials:
@@ -115,8 +108,12 @@ class Serials:
 
     def _level(self, code: str) -> str:
         assert self.scheme is not None
-        found = self.scheme.level_of(code)
-        assert found is not None  # scheme_of has checked all codes
+        found, wrong = self.scheme.level_of(code), self.scheme.check(code)
+        if found is None or wrong is not None:
+            raise InputError(
+                f"the plan's codes do not follow the scheme {self.scheme.name}; name theirs with "
+                f"scheme: {code} {wrong}"
+            )
         return found.name
 
     def _next(self, parent: str, level: str, kind: str, ever: Iterable[str]) -> str:
