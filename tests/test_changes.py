@@ -86,7 +86,7 @@ def balanced(changes: Changes) -> bool:
     return bool(
         (
             g["after"]
-            == g["before"] + g["recounted"] + g["added"] - g["removed"] + g["came"] - g["left"]
+            == g["before"] + g["recounted"] + g["built"] - g["cleared"] + g["came"] - g["left"]
         ).all()
     ) and int(g["came"].sum()) == int(g["left"].sum())
 
@@ -167,10 +167,10 @@ def test_units_that_are_new_counted_again_or_no_more():
     rows = rows.set_index("grid")
     assert rows["change"].to_dict() == {"G1": "U", "G2": "U", "G3": "retired", "G4": "new"}
     assert rows["status"].to_dict() == {"G1": "kept", "G2": "kept", "G3": "retired", "G4": "new"}
-    assert rows.loc["G1", ["before", "after", "recounted", "removed"]].tolist() == [21, 100, 90, 11]
-    assert rows.loc["G2", ["before", "after", "added"]].tolist() == [12, 17, 5]
-    assert rows.loc["G4", "added"] == 7
-    assert rows.loc["G3", "removed"] == 13
+    assert rows.loc["G1", ["before", "after", "recounted", "cleared"]].tolist() == [21, 100, 90, 11]
+    assert rows.loc["G2", ["before", "after", "built"]].tolist() == [12, 17, 5]
+    assert rows.loc["G4", "built"] == 7
+    assert rows.loc["G3", "cleared"] == 13
     assert balanced(changes)
     assert changes.households_moved == 0
     what = changes.units.set_index("unit")["what"].to_dict()
@@ -360,6 +360,7 @@ def test_tables_as_files(tmp_path):
     assert list(book) == ["summary", "grids", "units", "pairs", "staff"]
     assert book["grids"]["old_code"].tolist() == ["042058300100101", "042058300100102"]
     assert book["staff"]["post_id"].tolist() == ["=p"]
+    assert book["grids"]["built"].tolist() == ["0", "0"]
     numbers = book["summary"].set_index("what")["number"]
     assert numbers["households that changed grid"] == "11"
     told = json.loads(json.dumps(changes.as_dict()))
@@ -398,7 +399,8 @@ def words(ax) -> list[str]:
 def test_the_map_tells_in_words(pair):
     ax = gp.plot_changes(*pair, title="Spring", source="register of 2026")
     told = words(ax)
-    assert told[0].startswith("unit that changed grid  (7, 350 households)")
+    assert told[0].startswith("unit of a split or merged grid  (6, 300 households)")
+    assert told[1].startswith("unit that went over to another grid  (1, 50 households)")
     assert {"former grid line, no longer one", "new grid line", "grid line that stays"} <= set(told)
     written = {text.get_text(): text for text in ax.texts}
     for serial in ("005", "006"):  # the codes that the split got

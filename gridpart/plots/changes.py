@@ -39,7 +39,8 @@ COMMUNITY: dict[str, Any] = {"color": "#4a5a6a", "linewidth": 1.6}
 TOUCHED = "#eef2f6"  # grids whose ground changed, under everything
 # Units by what happened: apart in lightness, so that a grey print tells them apart, too.
 FILLS = {
-    "moved": ("#f6c85f", "", "unit that changed grid"),
+    "recoded": ("#fdf0cf", "", "unit of a split or merged grid"),
+    "moved": ("#f2b632", "", "unit that went over to another grid"),
     "new": ("#9fd0b4", "....", "new unit"),
     "vanished": ("#d9d2e4", "xxxx", "unit that is no more"),
 }
@@ -121,7 +122,7 @@ def plot_changes(
     >>> old = gp.partition(units, low=200, high=400, n_grids=2)
     >>> ax = plot_changes(old, gp.move(old, 2, "G002").plan)
     >>> [text.get_text() for text in ax.get_legend().get_texts()][0]
-    'unit that changed grid  (1, 100 households)'
+    'unit that went over to another grid  (1, 100 households)'
     """
     told = _changes(changes, new)
     grids = told.grids
@@ -269,7 +270,7 @@ def _changed(told: ChangesLike) -> gpd.GeoDataFrame:
     """Grids of either plan on other ground, or under another code."""
     rows = told.grids
     drawn = (rows["change"] != "U") | (rows["status"] != "kept")
-    return rows[drawn | (rows["added"] + rows["removed"] > 0)]
+    return rows[drawn | (rows["built"] + rows["cleared"] > 0)]
 
 
 def _view(told: ChangesLike, *, zoom: bool) -> tuple[float, float, float, float]:
@@ -310,8 +311,9 @@ def _draw(ax: Axes, told: ChangesLike, view: Any) -> None:
     changed = _changed(told)
     if len(changed):
         changed.plot(ax=ax, color=TOUCHED, edgecolor="none", aspect=None, zorder=1)
+    happened = _happened(told)
     for what, (color, hatch, _) in FILLS.items():
-        own = told.units[told.units["what"] == what]
+        own = told.units[happened == what]
         if len(own):  # what stands there now is drawn over what is no more
             own.plot(
                 ax=ax, facecolor=color, edgecolor="#5d5d5d", linewidth=0.35, hatch=hatch,
@@ -331,6 +333,15 @@ def _draw(ax: Axes, told: ChangesLike, view: Any) -> None:
         )
 
 
+def _happened(told: ChangesLike) -> NDArray[Any]:
+    """What happened to every unit that is listed; with a whole grid, or by itself."""
+    rows = told.grids
+    whole = (rows["status"] == "new") & rows["change"].isin(["S", "M", "U"])
+    what = told.units["what"].to_numpy(object)
+    together = told.units["new_grid"].isin(rows.loc[whole, "new_grid"]).to_numpy()
+    return np.where((what == "moved") & together, "recoded", what)
+
+
 def _draw_neatline(ax: Axes, view: Any) -> None:
     """A thin frame: what ends there goes on in nature."""
     west, south, east, north = view
@@ -346,8 +357,9 @@ def _draw_neatline(ax: Axes, view: Any) -> None:
 def _legend_entries(told: ChangesLike, view: Any) -> list[Artist]:
     """What every colour and line means, in words."""
     handles: list[Artist] = []
+    happened = _happened(told)
     for what, (color, hatch, text) in FILLS.items():
-        own = told.units[told.units["what"] == what]
+        own = told.units[happened == what]
         if len(own):
             said = f"{text}  ({len(own):,}, {int(own['households'].sum()):,} households)"
             handles.append(Patch(facecolor=color, edgecolor="#5d5d5d", hatch=hatch, label=said))

@@ -53,9 +53,9 @@ class Changes:
         ``status`` of the code, or of the name in plans without codes (``kept``, ``new``,
         ``retired``), ``predecessors`` (where its households of today were, with their shares of
         it), ``successors`` (where its former households are, with their shares of them),
-        ``before`` and ``after`` (households), ``came``, ``left``, ``recounted``, ``added``,
-        ``removed`` and the geometry of today, else the last.
-        ``after = before + recounted + added - removed + came - left``.
+        ``before`` and ``after`` (households), ``came``, ``left``, ``recounted``, ``built`` and
+        ``cleared`` (households of units that are new, or no more), and the geometry of today,
+        else the last. ``after = before + recounted + built - cleared + came - left``.
     units : GeoDataFrame
         One row a unit that changed grid, is new or vanished: ``unit``, ``what`` (``moved``,
         ``new``, ``vanished``), ``old_grid`` (of a new unit the grid whose ground it stands on),

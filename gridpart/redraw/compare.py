@@ -270,8 +270,8 @@ class Table:
             "came": summed(now[moved], p.new_load[moved]),
             "left": summed(was[moved], p.new_load[moved]),
             "recounted": summed(was[same], p.new_load[same] - p.old_load[p.origin[same]]),
-            "added": summed(at_first[~same], p.new_load[~same]),
-            "removed": summed(rows[p.old_grid[gone]], p.old_load[gone]),
+            "built": summed(at_first[~same], p.new_load[~same]),
+            "cleared": summed(rows[p.old_grid[gone]], p.old_load[gone]),
         }
 
     def units(self, old: Plan, new: Plan) -> gpd.GeoDataFrame:

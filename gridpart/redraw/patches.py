@@ -95,7 +95,7 @@ def _patch(
     """What became of the patch of a post; None if its ground is what it was."""
     own = grids.iloc[rows]
     drawn = (own["change"] != "U") | (own["status"] == "retired")
-    if not (drawn | (own["added"] + own["removed"] > 0)).any():
+    if not (drawn | (own["built"] + own["cleared"] > 0)).any():
         return None
     ended = own["status"] == "retired"
     added = [row for name in own.loc[ended, "old_grid"] for row in heirs.get(name, ())]

@@ -254,7 +254,7 @@ def recording(
     kept: dict[str, KeptGrid | None] = {}
     for _, row in table[table["status"] == "kept"].iterrows():
         name, code = row["new_grid"], code_of[row["old_grid"]]
-        drawn = row["change"] != "U" or row["added"] or row["removed"]
+        drawn = row["change"] != "U" or row["built"] or row["cleared"]
         kept[code] = _kept_grid(grids.loc[name], before[name], code) if drawn else None
     if not added and not retired and not any(kept.values()):
         raise InputError("nothing changed: there is nothing to enter in the register")
