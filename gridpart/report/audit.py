@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import textwrap
@@ -96,26 +97,44 @@ def _of_one_type(rows: gpd.GeoDataFrame, dimension: int) -> gpd.GeoDataFrame:
 
 @dataclass(frozen=True)
 class CheckSummary:
-    """One check's findings in total."""
+    """One check's findings in total, and where they stand."""
 
     check: Check
     severity: str
     n: int
     area: float
     households: int
+    rows: list[int]
+
+
+def rows_by_check(findings: gpd.GeoDataFrame) -> list[tuple[str, str, list[int]]]:
+    """Severity, check, and the positions of its findings, the gravest first."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(zip(findings["severity"], findings["check"], strict=True)):
+        places.setdefault(key, []).append(row)
+    return [
+        (severity, check, places[severity, check])
+        for severity in SEVERITIES
+        for check in CATALOGUE
+        if (severity, check) in places
+    ]
 
 
 def _summaries(findings: gpd.GeoDataFrame) -> list[CheckSummary]:
     """Totals by severity and check, the gravest first."""
-    result = []
-    for severity in SEVERITIES:
-        for name, check in CATALOGUE.items():
-            rows = findings[(findings["severity"] == severity) & (findings["check"] == name)]
-            if len(rows):
-                area = float(np.nansum(rows["area_m2"].to_numpy()))
-                people = int(rows["households"].fillna(0).sum())
-                result.append(CheckSummary(check, severity, int(rows["n"].sum()), area, people))
-    return result
+    area, n = findings["area_m2"].to_numpy(), findings["n"].to_numpy()
+    people = findings["households"].fillna(0).to_numpy(dtype=np.int64)
+    return [
+        CheckSummary(
+            CATALOGUE[check],
+            severity,
+            int(n[rows].sum()),
+            float(np.nansum(area[rows])),
+            int(people[rows].sum()),
+            rows,
+        )
+        for severity, check, rows in rows_by_check(findings)
+    ]
 
 
 def _by_severity(findings: gpd.GeoDataFrame) -> dict[str, int]:
@@ -166,11 +185,8 @@ def audit_text(findings: gpd.GeoDataFrame, *, since: Comparison | None = None) -
     summaries = _summaries(findings)
     room = max(SCREEN_LINES - len(lines) - 1, 1)
     for item in summaries[:room]:
-        rows = findings[
-            (findings["severity"] == item.severity) & (findings["check"] == item.check.id)
-        ]
-        example = str(rows["message"].iloc[0])
-        if len(rows) > 1:
+        example = str(findings["message"].iloc[item.rows[0]])
+        if len(item.rows) > 1:
             example = f"such as: {example}"
         lines.append(f"  {item.severity:<7} {item.check.id:<22} {item.n:>5}  {example}")
     if len(summaries) > room:
@@ -295,14 +311,9 @@ def write_audit_html(
     write_bytes(path, _page(findings, zones, id, ground, title, since).encode("utf-8"))
 
 
-def _page(
-    findings: gpd.GeoDataFrame,
-    zones: gpd.GeoDataFrame | None,
-    id: str | None,
-    ground: dict[str, Any],
-    title: str,
-    since: Comparison | None,
-) -> str:
+@functools.cache
+def _template() -> Any:
+    """The page to be filled; compiled once."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -312,10 +323,21 @@ def _page(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    return environment.get_template("audit.html")
+
+
+def _page(
+    findings: gpd.GeoDataFrame,
+    zones: gpd.GeoDataFrame | None,
+    id: str | None,
+    ground: dict[str, Any],
+    title: str,
+    since: Comparison | None,
+) -> str:
     if zones is not None and id is None and "grid" in zones.columns:
         id = "grid"
     names = [] if zones is None else [str(v) for v in (zones.index if id is None else zones[id])]
-    return environment.get_template("audit.html").render(
+    return _template().render(
         title=title,
         ok=audit_ok(findings),
         severities=_by_severity(findings),

@@ -14,8 +14,8 @@ import pandas as pd
 from gridpart._excel import write_workbook
 from gridpart._io import PathLike
 from gridpart.coverage import Comparison, audit_ok
-from gridpart.coverage.catalogue import CATALOGUE, SEVERITIES, Check
-from gridpart.report.audit import SEVERITY_CHINESE, STATUSES, scope_lists
+from gridpart.coverage.catalogue import CATALOGUE, Check
+from gridpart.report.audit import SEVERITY_CHINESE, STATUSES, rows_by_check, scope_lists
 from gridpart.report.audit_map import shortened
 
 if TYPE_CHECKING:
@@ -225,12 +225,10 @@ def _named(ids: str) -> str | None:
 
 def _summary(findings: gpd.GeoDataFrame, date: datetime.date) -> pd.DataFrame:
     """Defects by check and severity, the gravest first, and all of them."""
-    rows = []
-    for severity in SEVERITIES:
-        for name, check in CATALOGUE.items():
-            some = findings[(findings["severity"] == severity) & (findings["check"] == name)]
-            if len(some):
-                rows.append(_total(_severity(severity), check, some, date))
+    rows = [
+        _total(_severity(severity), CATALOGUE[check], findings.iloc[places], date)
+        for severity, check, places in rows_by_check(findings)
+    ]
     verdict = Check("OK 通过" if audit_ok(findings) else "NOT OK 不通过", "", "", "", "", "")
     rows.append(_total(TOTAL, verdict, findings, date))
     return pd.DataFrame(rows, dtype=object)
