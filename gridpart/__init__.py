@@ -41,6 +41,7 @@ _ROOMS = {
     "open_register": "codes",
     "History": "redraw",
     "change_table": "redraw",
+    "redraw": "redraw",
     "merge": "redraw",
     "move": "redraw",
     "split": "redraw",

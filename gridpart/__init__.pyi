@@ -31,6 +31,7 @@ from gridpart.redraw import History as History
 from gridpart.redraw import change_table as change_table
 from gridpart.redraw import merge as merge
 from gridpart.redraw import move as move
+from gridpart.redraw import redraw as redraw
 from gridpart.redraw import split as split
 from gridpart.redraw import swap as swap
 from gridpart.samples import county_town as county_town

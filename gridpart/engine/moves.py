@@ -287,7 +287,7 @@ class _State(Division):
         loose = self._loose(trouble)
         groups = self.around([trouble], loose, 1)
         program = Program(self, groups, trouble, self._loose_within(groups, loose))
-        found = program.solve(nodes=FEW_NODES, lenient=True)
+        found = program.solve(FEW_ROUNDS, FEW_NODES, lenient=True)
         if found is not None:
             self._take(program, found)
 

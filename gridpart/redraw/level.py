@@ -206,6 +206,7 @@ class _Desk:
         np.add.at(loads, node, community.loads)
         pinned = self.level.pinned[community.members] | (community.sites >= 0)
         pinned |= np.array([*self.exempt, False])[self.start]
+        self.held = pinned & (community.sites < 0)
         held = np.zeros(count, np.bool_)
         np.logical_or.at(held, node, pinned)
         reach = np.full((count, community.reach.shape[1]), np.iinfo(np.int64).min // 2)
@@ -288,8 +289,11 @@ class _Desk:
                 proven = [reason for reason in reasons if reason in PROVEN]
                 for g in ours:
                     self.reasons[g] = proven[0] if proven else "not_found"
-            elif ours:
+            elif ours and not (members & self.held).any():
                 self._adopt(members, again.labels)
+            else:
+                for g in ours:
+                    self.reasons[g] = "not_found"
 
     def _adopt(self, members: Flags, found: Ints) -> None:
         """Take a fresh division of a piece; who has most of an old area goes by its name."""
