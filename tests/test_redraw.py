@@ -304,11 +304,11 @@ def test_who_goes_on_keeps_the_code_and_the_rest_is_new() -> None:
 
 def test_codes_are_never_used_again_over_many_redraws(base) -> None:
     plan, ever = base, set(base.grids["grid_code"])
-    rng = np.random.default_rng(8)
-    for _ in range(5):
+    rng = np.random.default_rng(9)
+    for _ in range(4):
         units = today(plan)
-        rows = rng.choice(len(units), 6, replace=False)
-        units.loc[units.index[rows], "households"] = rng.integers(0, 300, 6)
+        rows = rng.choice(len(units), 4, replace=False)
+        units.loc[units.index[rows], "households"] = rng.integers(0, 250, 4)
         result = gp.redraw(plan, units)
         now = set(result.plan.grids["grid_code"])
         gone = set(json.loads(result.plan.provenance["retired_codes"]))

@@ -32,7 +32,7 @@ MOST_BINARIES = 6000
 IMPROVED_BINARIES = 1500
 MOST_RESPLIT = 400  # units of two groups
 RANDOM_TREES = 40
-FEW_ROUNDS, FEW_NODES = 15, 300  # for what is in order already, and might be cheaper
+FEW_ROUNDS, FEW_NODES = 10, 100  # for what is in order already, and might be cheaper
 NEAR = 1.02  # so near to what has to be given, nothing is tried again
 RINGS = (1, 2, 3, 5, 8, 1000)
 

@@ -22,8 +22,8 @@ __all__ = ["Program"]
 Row = tuple[Ints, npt.NDArray[np.float64], float]
 
 MOST_ROUNDS = 40  # of cuts, for one program
-EXACT_BINARIES = 300
-GAP = 0.01  # of larger programs: not worth the time to close
+EXACT_BINARIES = 120
+GAP = 0.02  # of larger programs: not worth the time to close
 REACH = 3  # units that a unit may be away from a group it moves to
 NODE_LIMIT = 3000
 # A household outside the band weighs more than any number of moved ones.
