@@ -399,8 +399,8 @@ def words(ax) -> list[str]:
 def test_the_map_tells_in_words(pair):
     ax = gp.plot_changes(*pair, title="Spring", source="register of 2026")
     told = words(ax)
-    assert told[0].startswith("unit of a split or merged grid  (6, 300 households)")
-    assert told[1].startswith("unit that went over to another grid  (1, 50 households)")
+    assert told[0] == "unit of a split or merged grid\n(6 units, 300 households)"
+    assert told[1] == "unit that went over to another grid\n(1 unit, 50 households)"
     assert {"former grid line, no longer one", "new grid line", "grid line that stays"} <= set(told)
     written = {text.get_text(): text for text in ax.texts}
     for serial in ("005", "006"):  # the codes that the split got
@@ -448,8 +448,10 @@ def test_new_and_vanished_units_on_the_map():
     old = as_plan({"a": "G1", "b": "G1", "c": "G2"})
     new = as_plan({"a": "G1", "c": "G2", "d": "G2"})
     told = words(gp.plot_changes(old, new))
-    assert any(text.startswith("new unit  (1, 13") for text in told)
-    assert any(text.startswith("unit that is no more  (1, 11") for text in told)
+    assert told[:2] == [
+        "new unit\n(1 unit, 13 households)",
+        "unit that is no more\n(1 unit, 11 households)",
+    ]
 
 
 def test_what_cannot_be_drawn(pair):
@@ -466,6 +468,27 @@ def test_the_map_as_a_file(pair, tmp_path, ending):
     write_changes_map(changes, again, dpi=60)
     assert path.stat().st_size > 5_000
     assert path.read_bytes() == again.read_bytes()
+
+
+def test_nothing_on_the_sheet_is_cut_off(pair):
+    from gridpart.plots.changes import _draw_sheet
+
+    figure = _draw_sheet(
+        gp.change_table(*pair),
+        title="What changed in spring " * 6,
+        zoom=True,
+        source="S",
+        font=None,
+    )
+    figure.draw_without_rendering()
+    whole = figure.bbox
+    legends = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    assert legends
+    texts = [text for ax in figure.axes for text in ax.texts if text.get_text()]
+    for artist in [*figure.texts, *texts, *legends]:
+        box = artist.get_window_extent()
+        assert whole.x0 <= box.x0 < box.x1 <= whole.x1, artist
+        assert whole.y0 <= box.y0 < box.y1 <= whole.y1, artist
 
 
 def test_the_map_is_no_table(pair, tmp_path):

@@ -20,7 +20,7 @@ from gridpart.errors import InputError
 from gridpart.plots import cartography as carto
 from gridpart.plots.fonts import Lettering
 from gridpart.plots.grids import _add_legend, _communities, _draw_lines, _frame_map
-from gridpart.plots.sheet import METADATA, _settings
+from gridpart.plots.sheet import METADATA, TITLE_BREAKS, TITLE_SIZES, _settings, _write
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -121,8 +121,8 @@ def plot_changes(
     >>> units = gpd.GeoDataFrame({"households": [100] * 6}, geometry=cells, crs="EPSG:4547")
     >>> old = gp.partition(units, low=200, high=400, n_grids=2)
     >>> ax = plot_changes(old, gp.move(old, 2, "G002").plan)
-    >>> [text.get_text() for text in ax.get_legend().get_texts()][0]
-    'unit that went over to another grid  (1, 100 households)'
+    >>> ax.get_legend().get_texts()[0].get_text().splitlines()
+    ['unit that went over to another grid', '(1 unit, 100 households)']
     """
     told = _changes(changes, new)
     grids = told.grids
@@ -187,6 +187,20 @@ def write_changes_map(
     suffix = Path(path).suffix.lower()
     if suffix not in METADATA:
         raise InputError(f"{path}: a map is written as {', '.join(METADATA)}")
+    figure = _draw_sheet(changes, title=title, zoom=zoom, source=source, font=font)
+    with mpl.rc_context(_settings(figure)), writing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, metadata=dict(METADATA[suffix]))
+
+
+def _draw_sheet(
+    changes: ChangesLike,
+    *,
+    title: str,
+    zoom: bool,
+    source: str | None,
+    font: str | Path | FontProperties | None,
+) -> Figure:
+    """The map with its legend beside it, and where it lies."""
     view = _view(changes, zoom=zoom)
     figure, page, panel = _sheet(view)
     FigureCanvasAgg(figure)
@@ -198,14 +212,11 @@ def write_changes_map(
         title_fontsize=9, alignment="left", borderaxespad=0,
     )  # fmt: skip
     beside.get_title().set(**letters.style(_heading(changes)), size=9)
-    figure.text(
-        BORDER / figure.get_figwidth(), 1 - BORDER / figure.get_figheight(), title, va="top",
-        fontsize=14, **letters.style(title),
-    )  # fmt: skip
+    corner = (BORDER / figure.get_figwidth(), 1 - BORDER / figure.get_figheight())
+    _write(figure, corner, title, va="top", sizes=TITLE_SIZES, breaks=TITLE_BREAKS, letters=letters)
     if _is_part(changes, view):
         _draw_locator(figure, changes, view)
-    with mpl.rc_context(_settings(figure)), writing(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, metadata=dict(METADATA[suffix]))
+    return figure
 
 
 def _sheet(view: tuple[float, float, float, float]) -> tuple[Figure, Any, Any]:
@@ -361,7 +372,8 @@ def _legend_entries(told: ChangesLike, view: Any) -> list[Artist]:
     for what, (color, hatch, text) in FILLS.items():
         own = told.units[happened == what]
         if len(own):
-            said = f"{text}  ({len(own):,}, {int(own['households'].sum()):,} households)"
+            counted = f"{len(own):,} unit" + "s" * (len(own) > 1)
+            said = f"{text}\n({counted}, {int(own['households'].sum()):,} households)"
             handles.append(Patch(facecolor=color, edgecolor="#5d5d5d", hatch=hatch, label=said))
     changed = int(_changed(told)["new_grid"].notna().sum())
     if changed:
