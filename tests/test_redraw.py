@@ -63,7 +63,7 @@ def check(plan: gp.Plan, result: Redrawn, *, low: int = 200, high: int = 400) ->
         assert name in listed or low <= held[name] <= high, name
     home, now = result.matched.home, new.units["grid"]
     away = home.notna() & (home != now)
-    assert result.households_moved == new.units.loc[away, "households"].sum()
+    assert result.households_moved <= new.units.loc[away, "households"].sum()
     assert result.households_bound <= result.households_moved
     before, after = (p.grids.set_index("grid")["grid_code"] for p in (plan, new))
     for name in set(before.index) & set(after.index) - {*home[away], *now[away]}:
@@ -280,26 +280,48 @@ def test_what_cannot_be_in_the_band_is_listed_with_its_reason() -> None:
     assert result.plan.exceptions["proven"].all()
 
 
+def test_a_pocket_behind_a_unit_that_grew_is_told() -> None:
+    cells = [box(100 * k, 0, 100 * k + 100, 100) for k in range(12)]
+    units = gpd.GeoDataFrame(
+        {"unit": [f"u{k:02d}" for k in range(12)], "households": 100}, geometry=cells, crs=CRS
+    )
+    plan = gp.partition(units, id="unit", low=200, high=400, n_grids=4)
+    units.loc[1, "households"] = 350
+    result = gp.redraw(plan, units)
+    assert "u00" in result.plan.exceptions["units"].str.cat()
+    assert not result.plan.grids.set_index("grid").loc[result.plan.units["grid"][0], "in_band"]
+
+
 # --------------------------------------------------------------------------- codes
 
 
-def test_who_goes_on_keeps_the_code_and_the_rest_is_new() -> None:
-    units = pd.DataFrame(
-        {
-            "home": ["A", "A", "A", "B", "B", "C", "D", "D", None],
-            "now": ["A", "A", "B", "B", "B", "N", "D", "N", "D"],
-            "households": [40, 40, 20, 50, 50, 90, 50, 50, 10],
-        }
-    )
-    told = succession(units["home"], units["now"], units["households"], 0.6)
-    # A keeps 80 of 100; B all; C goes on as N whole; D keeps only half
-    assert told.kept == {"A": "A", "B": "B", "N": "C"}
-    assert told.ended == ["D"]
-    assert told.predecessors == {"D": ["D"]}
-    merged = succession(pd.Series(["A", "B"]), pd.Series(["A", "A"]), pd.Series([60, 50]), 0.5)
-    assert (merged.kept, merged.ended) == ({}, ["A", "B"])
-    halves = succession(pd.Series(["A", "A"]), pd.Series(["A", "N"]), pd.Series([50, 50]), 0.5)
-    assert (halves.kept, halves.ended) == ({}, ["A"])
+def told(table: dict[str, list[object]], keep: float) -> tuple[list[str], list[str], list[str]]:
+    frame = pd.DataFrame(table)
+    today = frame.get("today", frame["before"])
+    result = succession(frame["home"], frame["now"], frame["before"], today, keep)
+    assert all(old == new for new, old in result.kept.items())
+    return sorted(result.kept), result.ended, sorted(result.predecessors)
+
+
+def test_who_goes_on_keeps_name_and_code_and_the_rest_is_new() -> None:
+    redrawn = {
+        "home": ["A", "A", "A", "B", "B", "D", "D", None],
+        "now": ["A", "A", "B", "B", "B", "D", "N", "D"],
+        "before": [40, 40, 20, 50, 50, 50, 50, 10],
+    }
+    # A keeps 80 of 100, B all of it, D only half
+    assert told(redrawn, 0.6) == (["A", "B"], ["D"], ["D", "N"])
+    assert told(redrawn, 0.5) == (["A", "B", "D"], [], ["N"])
+    merged = {"home": ["A", "B"], "now": ["A", "A"], "before": [60, 50]}
+    assert told(merged, 0.5) == ([], ["A", "B"], ["A"])
+    # a tower that was built in A goes to B: A has less than half of what is there, but all else
+    tower = {
+        "home": ["A", "A", "B"], "now": ["B", "A", "B"], "before": [20, 180, 200],
+        "today": [320, 180, 200],
+    }  # fmt: skip
+    assert told(tower, 0.5) == (["A", "B"], [], [])
+    empty = {"home": ["A", "A", "A"], "now": ["A", "A", "N"], "before": [0, 0, 0]}
+    assert told(empty, 0.5) == (["A"], [], ["N"])
 
 
 def test_codes_are_never_used_again_over_many_redraws(base) -> None:
@@ -311,7 +333,7 @@ def test_codes_are_never_used_again_over_many_redraws(base) -> None:
         units.loc[units.index[rows], "households"] = rng.integers(0, 250, 4)
         result = gp.redraw(plan, units)
         now = set(result.plan.grids["grid_code"])
-        gone = set(json.loads(result.plan.provenance["retired_codes"]))
+        gone = set(json.loads(result.plan.provenance.get("retired_codes", "[]")))
         assert not now & gone
         assert now | gone >= ever
         fresh = now - set(plan.grids["grid_code"])

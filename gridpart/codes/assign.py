@@ -390,7 +390,3 @@ def snapshot_of(plan: Plan) -> pd.DataFrame:
     if not text:
         raise InputError("the plan carries no snapshot of a register; its codes come from none")
     return pd.read_csv(io.StringIO(text), dtype={"code": str, "kind": str})
-
-
-# what the redrawing calls them
-_with_codes, _with_snapshot = with_codes, with_snapshot

@@ -210,7 +210,7 @@ def redrawing(
     away = home.notna() & (home != now)
     touched = {*home[away], *now[away], *now[home.isna()]}
     counts = drawn.units[plan.rules.households]
-    with recoded(plan, drawn, home, keep=keep, register=register, reason=reason, at=at) as coded:
+    with recoded(plan, drawn, matched, keep=keep, register=register, reason=reason, at=at) as coded:
         yield Redrawn(
             coded, plan, matched, int(counts[away].sum()), households_bound, len(touched),
             grids_bound,
@@ -341,7 +341,10 @@ def _drawn(
 
 
 # What a plan hands on to those that come of it.
-_LASTING = ("retired_codes", "register", "register_scheme")
+_LASTING = (
+    "retired_codes", "retired_grids", "retired_codes_below", "edits", "register", "register_scheme",
+    "code_scheme",
+)  # fmt: skip
 
 
 def _settled(

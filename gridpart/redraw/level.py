@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from gridpart.engine.moves import EVICTED, NO_HOME, Task, least_moves
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
     from gridpart.contiguity import Contiguity
+    from gridpart.engine import Solution
 
 __all__ = ["Level", "redraw_level"]
 
@@ -159,7 +161,8 @@ class _Desk:
         home = level.home[community.members]
         own = np.array([name is not None and owner[name] == community.key for name in home], bool)
         found, labels = np.unique(home[own].astype(str), return_inverse=True)
-        self.names: list[str | None] = found.tolist()
+        self.known: list[str] = found.tolist()
+        self.names: list[str | None] = list(self.known)
         self.home = np.full(home.size, NO_HOME, np.int64)
         self.home[own] = labels.reshape(-1)
         self.home[[not mine and name is not None for mine, name in zip(own, home, strict=True)]] = (
@@ -221,7 +224,21 @@ class _Desk:
         self.labels = moved.labels[node]
         self._close_up(int(moved.labels.max(initial=-1)))
         self._explain()
+        self._name()
         return moved.bound, moved.broken
+
+    def _name(self) -> None:
+        """Call groups by the old areas so that most households stay in one of the same name."""
+        old = np.unique(self.home[self.home >= 0])
+        inside = (self.home >= 0) & (self.labels >= 0)
+        shared = np.zeros((len(self.names), old.size))
+        weight = self.community.loads[inside, 0] + 1e-3
+        np.add.at(shared, (self.labels[inside], np.searchsorted(old, self.home[inside])), weight)
+        groups, areas = linear_sum_assignment(-shared)
+        self.names = [None] * len(self.names)
+        for g, area in zip(groups, areas, strict=True):
+            if shared[g, area] > 0:
+                self.names[g] = self.known[old[area]]
 
     def _nodes(self) -> tuple[Ints, int]:
         """Number the units; those of a compound that were in one area, and still are, are one."""
@@ -243,61 +260,86 @@ class _Desk:
     def _close_up(self, most: int) -> None:
         """Names for the groups that were added; groups that nobody is in any more go."""
         self.names += [None] * (most + 1 - len(self.names))
-        used = np.unique(self.labels[self.labels >= 0])
-        number = np.full(len(self.names) + 1, -1, np.int64)
-        number[used] = np.arange(used.size)
-        self.labels = number[self.labels]  # the last stands for none
-        self.names = [self.names[g] for g in used]
+        self.reasons = [""] * len(self.names)
+        self._drop_empty()
 
     def _explain(self) -> None:
         """Reasons of the groups outside their bounds; what can be divided after all, is."""
-        self.reasons = [""] * len(self.names)
+        for g in self._wrong():
+            if (self.community.loads[self.labels == g] > self._high()).any():
+                self.reasons[g] = "unit_above_band"
+        if any(not self.reasons[g] for g in self._wrong()):
+            self._ask_the_engine([g for g in self._wrong() if not self.reasons[g]])
+        for g in self._wrong():
+            self.reasons[g] = self.reasons[g] or "not_found"
+
+    def _wrong(self) -> list[int]:
+        """Groups outside their bounds, but for exclusive and locked ones."""
         loads = self.community.loads
         totals = np.zeros((len(self.names), loads.shape[1]), np.int64)
         inside = self.labels >= 0
         np.add.at(totals, self.labels[inside], loads[inside])
-        high = self._high()
         low = np.array([self.rules.low, *(low for low, _ in (self.rules.bounds or {}).values())])
-        wrong = ((totals < low) | (totals > high)).any(axis=1)
+        wrong = ((totals < low) | (totals > self._high())).any(axis=1)
         sites = np.unique(self.labels[self.community.sites >= 0])
-        for g in np.setdiff1d(np.flatnonzero(wrong), sites):
-            members = np.flatnonzero(self.labels == g)
-            if (loads[members] > high).any():
-                self.reasons[g] = "unit_above_band"
-        rest = [int(g) for g in np.flatnonzero(wrong) if not self.reasons[g] and g not in sites]
-        if rest:
-            self._ask_the_engine(rest)
+        return [int(g) for g in np.setdiff1d(np.flatnonzero(wrong), sites)]
 
     def _ask_the_engine(self, wrong: list[int]) -> None:
-        """Divide afresh the connected pieces that could not be put in order, if that can be done.
+        """Divide afresh what could not be put in order, where that misses the bounds by less.
 
-        Where it cannot, the reason is that of the engine.
+        Where it does not, the reason is that of the engine.
         """
         again = solve_one(
             self.community, self.rules, None, Effort.of("default"), None, np.zeros(2, np.int64)
         )
         if isinstance(again, Failure):
-            for g in wrong:
-                self.reasons[g] = "not_found"
             return
-        for piece in np.unique(again.pieces):
-            groups = np.flatnonzero(again.pieces == piece)
-            members = np.isin(again.labels, groups)
-            ours = [g for g in wrong if (members & (self.labels == g)).any()]
-            reasons = [again.reasons[g] for g in groups]
-            if ours and any(reasons):
-                proven = [reason for reason in reasons if reason in PROVEN]
-                for g in ours:
-                    self.reasons[g] = proven[0] if proven else "not_found"
-            elif ours and not (members & self.held).any():
-                self._adopt(members, again.labels)
+        while wrong:
+            members = self._both_ways(self.labels == wrong[0], again)
+            groups = np.unique(again.labels[members & (again.labels >= 0)])
+            here = [g for g in wrong if members[self.labels == g].any()]
+            reasons = [again.reasons[g] for g in groups if again.reasons[g]]
+            ours = sum(self._missed(self.labels == g) for g in here)
+            theirs = sum(self._missed(again.labels == g) for g in groups)
+            if theirs < ours and not (members & self.held).any():
+                self._adopt(members, again)
             else:
-                for g in ours:
-                    self.reasons[g] = "not_found"
+                proven = [reason for reason in reasons if reason in PROVEN]
+                for g in here:
+                    self.reasons[g] = proven[0] if proven else "not_found"
+            wrong = [g for g in wrong if g not in here]
+        self._drop_empty()
 
-    def _adopt(self, members: Flags, found: Ints) -> None:
-        """Take a fresh division of a piece; who has most of an old area goes by its name."""
-        loads = self.community.loads[:, 0]
+    def _both_ways(self, members: Flags, again: Solution) -> Flags:
+        """Units that these, their groups and the engine's pieces have to do with, all told."""
+        size = 0
+        while members.sum() > size:
+            size = int(members.sum())
+            found = again.labels[members & (again.labels >= 0)]
+            pieces = np.unique(again.pieces[np.unique(found)])
+            of_piece = np.append(np.isin(again.pieces, pieces), False)[again.labels]
+            members = members | of_piece
+            members = members | np.isin(self.labels, np.unique(self.labels[members]))
+        return members & (self.community.sites < 0)
+
+    def _missed(self, members: Flags) -> int:
+        """Households by which a group misses the band."""
+        load = int(self.community.loads[members, 0].sum())
+        return max(self.rules.low - load, load - self.rules.high, 0)
+
+    def _drop_empty(self) -> None:
+        """Forget groups that nobody is in any more."""
+        used = np.unique(self.labels[self.labels >= 0])
+        number = np.full(len(self.names) + 1, -1, np.int64)
+        number[used] = np.arange(used.size)
+        self.labels = number[self.labels]  # the last stands for none
+        self.names = [self.names[g] for g in used]
+        self.reasons = [self.reasons[g] for g in used]
+
+    def _adopt(self, members: Flags, again: Solution) -> None:
+        """Take a fresh division of some units; who has most of an old area goes by its name."""
+        found, loads = again.labels, self.community.loads[:, 0]
+        members = members & (found >= 0)
         table = pd.DataFrame(
             {"old": self.labels[members], "new": found[members], "load": loads[members]}
         )
@@ -312,9 +354,8 @@ class _Desk:
                 place[int(new)] = len(self.names)
                 self.names.append(None)
                 self.reasons.append("")
+            self.reasons[place[int(new)]] = again.reasons[new]
         self.labels[members] = [place[int(new)] for new in found[members]]
-        for g in np.unique(self.labels[members]):
-            self.reasons[g] = ""
 
 
 # ---------------------------------------------------------------- names

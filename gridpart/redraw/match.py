@@ -32,6 +32,8 @@ class Matched:
         Old grid of every unit, on the index of the new units; missing where it has none.
     how : Series of length n
         ``id`` (same id), ``ground`` (another id on the ground of an old grid) or ``new``.
+    households : Series of length n
+        That each unit had: those of today where its id is new.
     recounted : Series of length n
         Whether a unit with the same id has other households.
     vanished : list
@@ -42,6 +44,7 @@ class Matched:
 
     home: pd.Series
     how: pd.Series
+    households: pd.Series
     recounted: pd.Series
     vanished: list[Any]
     areas: dict[str, pd.Series]
@@ -90,14 +93,15 @@ def match_units(plan: Plan, units: gpd.GeoDataFrame) -> Matched:
         homes[level] = pd.Series(home, index=units.index, dtype=object)
     how = np.where(known, "id", "new").astype(object)
     how[~known & homes["grid"].notna().to_numpy()] = "ground"
-    recounted = np.zeros(len(units), bool)
-    before = old[plan.rules.households].to_numpy()[row[known].astype(np.int64)]
-    recounted[known] = units[plan.rules.households].to_numpy()[known] != before
+    now = units[plan.rules.households].to_numpy()
+    before = now.copy()
+    before[known] = old[plan.rules.households].to_numpy()[row[known].astype(np.int64)]
     gone = np.setdiff1d(np.arange(len(old)), row[known].astype(np.int64))
     return Matched(
         homes.pop("grid"),
         pd.Series(how, index=units.index, dtype=object),
-        pd.Series(recounted, index=units.index),
+        pd.Series(before, index=units.index),
+        pd.Series(now != before, index=units.index),
         names[gone].tolist(),
         homes,
     )

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridpart.codes import load_scheme
-from gridpart.codes.assign import _with_codes, _with_snapshot
+from gridpart.codes import scheme_of as own_scheme
+from gridpart.codes.assign import with_codes, with_snapshot
 from gridpart.errors import InputError
 from gridpart.plan import Plan
 from gridpart.redraw.changes import change_table
-from gridpart.redraw.recode import RETIRED_KEY
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Serials", "recording", "scheme_of"]
 
-# In the provenance, beside the retired codes of grids.
-RETIRED_NAMES, RETIRED_BELOW = "retired_grids", "retired_codes_below"
+# What the provenance of a plan lists: names and codes that its forebears carried.
+RETIRED_KEY, RETIRED_NAMES, RETIRED_BELOW = "retired_codes", "retired_grids", "retired_codes_below"
 
 
 def scheme_of(plan: Plan, scheme: Any = None) -> Scheme | None:
@@ -44,7 +44,7 @@ def scheme_of(plan: Plan, scheme: Any = None) -> Scheme | None:
     ----------
     plan : Plan
     scheme : str, path or Scheme, optional
-        By default the one of the register that the plan's codes come from, or ``unit-grid``.
+        By default the one that the plan's provenance has, or ``unit-grid``.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def scheme_of(plan: Plan, scheme: Any = None) -> Scheme | None:
     """
     if "grid_code" not in plan.units.columns or plan.units["grid_code"].isna().all():
         return None
-    return load_scheme(scheme or plan.provenance.get("register_scheme") or "unit-grid")
+    return own_scheme(plan) if scheme is None else load_scheme(scheme)
 
 
 class Serials:
@@ -249,7 +249,13 @@ def recording(
     }
     grids = new.grids.set_index("grid")
     fresh = table.loc[table["status"] == "new", "new_grid"]
-    added = [_new_grid(grid, grids.loc[grid], before, register.scheme) for grid in fresh]
+    # a grid is numbered in its community, wherever its units come from
+    going_on = table[table["status"] == "kept"]
+    beside = {
+        grids.loc[new_name, "within"]: code_of[old_name]
+        for new_name, old_name in zip(going_on["new_grid"], going_on["old_grid"], strict=True)
+    }
+    added = [_new_grid(grid, grids.loc[grid], before, beside, register.scheme) for grid in fresh]
     retired = [code_of[grid] for grid in table.loc[table["status"] == "retired", "old_grid"]]
     kept: dict[str, KeptGrid | None] = {}
     for _, row in table[table["status"] == "kept"].iterrows():
@@ -262,25 +268,30 @@ def recording(
         added, retired, kept, reason=reason, at=at, crs=new.units.crs, kind=kind
     ) as issued:
         codes = new.grids["grid"].map({**code_of, **{str(k): v for k, v in issued.items()}})
-        coded = _with_codes(new, codes.astype(object), register.scheme)
+        coded = with_codes(new, codes.astype(object), register.scheme)
         ever = {*json.loads(old.provenance.get(RETIRED_KEY) or "[]"), *retired}
         facts = {**new.provenance, RETIRED_KEY: json.dumps(sorted(ever))}
         told = dataclasses.replace(coded, provenance=facts)
         vars(told)["grids"] = coded.grids
-        yield _with_snapshot(told, register, reason)
+        yield with_snapshot(told, register, reason)
 
 
 def _new_grid(
-    grid: str, row: Any, before: Mapping[str, tuple[str, ...]], scheme: Scheme
+    grid: str,
+    row: Any,
+    before: Mapping[str, tuple[str, ...]],
+    beside: Mapping[Any, str],
+    scheme: Scheme,
 ) -> NewGrid:
     from gridpart.codes import NewGrid
 
     predecessors = before.get(grid, ())
-    level = scheme.level_of(predecessors[0]) if predecessors else None
-    if level is None:
+    alike = beside.get(row["within"]) or next(iter(predecessors), None)
+    level = None if alike is None else scheme.level_of(alike)
+    if alike is None or level is None:
         raise InputError(f"grid {grid} has no predecessor with a code: assign its code first")
     return NewGrid(
-        key=grid, parent=predecessors[0][: scheme.parent_width(level.name)], kind=row["kind"],
+        key=grid, parent=alike[: scheme.parent_width(level.name)], kind=row["kind"],
         households=int(row["households"]), area_m2=float(row["area_m2"]), shape=row["geometry"],
         predecessors=predecessors, level=level.name,
     )  # fmt: skip
