@@ -232,7 +232,8 @@ class _Desk:
         old = np.unique(self.home[self.home >= 0])
         inside = (self.home >= 0) & (self.labels >= 0)
         shared = np.zeros((len(self.names), old.size))
-        weight = self.community.loads[inside, 0] + 1e-3
+        # what was to stay does so by name, too
+        weight = self.community.loads[inside, 0] + 1e-3 + 1e9 * self.held[inside]
         np.add.at(shared, (self.labels[inside], np.searchsorted(old, self.home[inside])), weight)
         groups, areas = linear_sum_assignment(-shared)
         self.names = [None] * len(self.names)
