@@ -181,6 +181,8 @@ class Plan:
         exceptions = self.exceptions[self.exceptions["level"] == name]
         rules = self.rules.at_level(name)
         units = self.units.drop(columns="grid_code", errors="ignore")
+        if f"{name}_code" in units.columns:
+            units = units.rename(columns={f"{name}_code": "grid_code"})
         if rules.within == "grid":
             # the grids are the parents here
             units, rules = (

@@ -404,3 +404,33 @@ def test_the_command_leaves_nothing_behind_when_it_fails(base, tmp_path: Path, c
     assert main(["redraw", str(old), "--units", str(tmp_path / "units.gpkg"), "-o", str(new)]) == 2
     assert "U005" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.gpkg", "units.gpkg"]
+
+
+def test_the_audit_reads_the_register_itself(base, tmp_path: Path, capsys) -> None:
+    plan, codes = tmp_path / "plan.gpkg", tmp_path / "codes.sqlite"
+    base.save(plan)
+    with open_register(codes, create=True) as register:
+        register.adopt(base)
+        register.issue(PARENT)
+    assert main(["audit", str(plan), "--register", str(codes)]) == 0
+    said = capsys.readouterr().out
+    assert "code_unused" in said
+    assert "code_unregistered" not in said
+    assert main(["audit", str(plan), "--register", str(tmp_path / "none.sqlite")]) == 2
+
+
+def test_micro_grids_show_their_codes_at_their_level() -> None:
+    units = lattice()
+    units["parent"] = PARENT
+    plan = gp.partition(units, id="unit", low=200, high=400, levels={"micro": (50, 100)})
+    coded = gp.assign_codes(plan, parent="parent", scheme="micro-grid")
+    below = coded.at_level("micro").grids
+    assert below["grid_code"].str.len().eq(17).all()
+    assert below["grid_code"].is_unique
+    changed = units.copy()
+    changed.loc[27, "households"] += 300
+    again = gp.redraw(coded, changed).plan.at_level("micro").grids
+    assert again["grid_code"].dropna().is_unique
+    kept = set(again["grid"]) & set(below["grid"])
+    assert kept
+    assert set(again["grid_code"].dropna()) & set(below["grid_code"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gridpart.cli.inputs import read_register, read_staff, read_zones, tolerances
+from gridpart.cli.inputs import as_file, read_register, read_staff, read_zones, tolerances
 from gridpart.cli.options import (
     EXIT_FINDINGS,
     FILE,
@@ -76,7 +76,11 @@ class Outputs(NamedTuple):
 )
 @click.option("--code", metavar="COL", help="Column of the zones with their code.")
 @click.option("--parent", metavar="COL|CODE", help="Parent code of the zones.")
-@click.option("--register", type=FILE, metavar="FILE", help="Table of issued codes: code, state.")
+@click.option(
+    "--register",
+    metavar="FILE|URL",
+    help="The register of codes, or a table of them: code, state.",
+)
 @click.option("--staff", type=FILE, metavar="FILE", help="Table of posts and their zones.")
 @click.option("--zone-households", metavar="COL", help="Column of the zones with households.")
 @lines("communities", "Polygons of the communities, whose borders no zone crosses.")
@@ -148,7 +152,7 @@ def audit(
             raise click.UsageError(f"--{name}-layer needs --{name} FILE")
     options["levels"] = list(options["levels"]) or None
     options.update(tolerances(options.pop("tolerance")))
-    inputs = [zones, *(path for path, _ in files.values()), units, options["register"]]
+    inputs = [zones, *(path for path, _ in files.values()), units, as_file(options["register"])]
     inputs = [path for path in [*inputs, options["staff"], since, ticked] if path is not None]
     _check_outputs(outputs, inputs)
     old = _earlier(since, ticked)

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from gridpart.plan import Plan
 
-__all__ = ["is_plan", "plan_at", "read_register", "read_staff", "read_zones", "tolerances"]
+__all__ = [
+    "as_file",
+    "is_plan",
+    "plan_at",
+    "read_register",
+    "read_staff",
+    "read_zones",
+    "tolerances",
+]
 
 ASSIGNMENT_SHEET = "assignment"
 REGISTER_HEADERS = {
@@ -154,8 +162,13 @@ def read_staff(path: Path) -> pd.DataFrame:
     return table.iloc[:, columns].set_axis(["post_id", "grid"], axis=1).reset_index(drop=True)
 
 
-def read_register(path: Path) -> pd.DataFrame:
-    """Codes that were issued, and what became of each.
+def as_file(where: str | None) -> Path | None:
+    """The file that a register or its table is in; None for a database on a server."""
+    return None if where is None or "://" in where else Path(where)
+
+
+def read_register(where: str) -> pd.DataFrame:
+    """Codes that were issued, and what became of each: of a register, or of a table.
 
     Returns
     -------
@@ -170,6 +183,12 @@ def read_register(path: Path) -> pd.DataFrame:
     """
     from gridpart import _io
 
+    path = as_file(where)
+    if path is None or path.suffix.lower() not in _io.TABLE_SUFFIXES:
+        from gridpart.codes import open_register
+
+        with open_register(where) as register:
+            return register.codes()
     table = _io.read_table(path)
     plain = {str(name).strip().casefold(): name for name in reversed(list(table.columns))}
     names = {}
