@@ -162,12 +162,12 @@ def read_staff(path: Path) -> pd.DataFrame:
     return table.iloc[:, columns].set_axis(["post_id", "grid"], axis=1).reset_index(drop=True)
 
 
-def as_file(where: str | None) -> Path | None:
+def as_file(where: str | Path | None) -> Path | None:
     """The file that a register or its table is in; None for a database on a server."""
-    return None if where is None or "://" in where else Path(where)
+    return None if where is None or "://" in str(where) else Path(where)
 
 
-def read_register(where: str) -> pd.DataFrame:
+def read_register(where: str | Path) -> pd.DataFrame:
     """Codes that were issued, and what became of each: of a register, or of a table.
 
     Returns

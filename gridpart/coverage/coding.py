@@ -120,6 +120,8 @@ def _code_serial_order(
     good = np.array(usable, dtype=bool) & (area > 0)
     prefix = np.array(told, dtype=object)
     ground = prefix if parents is None else np.array(parents, dtype=object)
+    # under another's parent a code is wrong, and its serial tells nothing
+    good &= (ground == "") | (ground == prefix)
     for parent in sorted(set(prefix[good])):
         rows = np.flatnonzero(good & (prefix == parent))
         lot = np.union1d(rows, np.flatnonzero((ground == parent) & (area > 0)))
