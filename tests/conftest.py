@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 
 mpl.use("Agg")
 
+# here, and not where they are used: doctests import every module of this folder
+pytest_plugins = ["register_fixtures"]
+
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("GRIDPART_SHARED_DATA", PROJECT.parent / "shared" / "data"))
 

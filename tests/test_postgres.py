@@ -20,8 +20,6 @@ import gridpart as gp
 from gridpart.codes import NewGrid, open_register
 from gridpart.codes.store import COUNTERS, Store
 
-pytest_plugins = ["register_fixtures"]
-
 
 @pytest.fixture
 def url(server):

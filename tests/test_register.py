@@ -20,9 +20,6 @@ import gridpart as gp
 from gridpart.codes import KeptGrid, NewGrid, load_scheme, open_register
 from gridpart.codes.store import CODES, COUNTERS, EVENTS, GROUNDS, LINKS
 
-pytest_plugins = ["register_fixtures"]
-
-
 # ---------------------------------------------------------------- issue and retire
 
 

@@ -14,9 +14,6 @@ from shapely import box
 import gridpart as gp
 from gridpart.codes import KeptGrid, NewGrid, issuing, open_register, snapshot_of
 
-pytest_plugins = ["register_fixtures"]
-
-
 # ---------------------------------------------------------------- lineage
 
 

@@ -19,8 +19,6 @@ from gridpart.cli import main
 from gridpart.codes import open_register
 from gridpart.codes.store import COUNTERS
 
-pytest_plugins = ["register_fixtures"]
-
 SECONDS = 3.0
 PLANNERS = Path(__file__).with_name("planners.py")
 
