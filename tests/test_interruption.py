@@ -76,8 +76,10 @@ def large_town(tmp_path_factory) -> Path:
 
 
 # Tells on stdout when the engine is at work, so that the signal does not come while files are read.
+# Who runs the tests in the background of a shell has Ctrl-C ignored: the command must not.
 TELLING = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from gridpart import problem
 from gridpart.cli import main
 waited = problem._wait
