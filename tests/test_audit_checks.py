@@ -134,6 +134,15 @@ def test_a_mere_yes_marks_the_units_of_a_zone(zones, units) -> None:
     assert told(findings) == {"exclusive_mixed": 1}
 
 
+def test_the_band_does_not_apply_to_a_zone_that_is_an_exclusive_site(zones, units) -> None:
+    units.loc[units["home"] == "Z05", "households"] = 0
+    units["own"] = units["home"] == "Z05"
+    given = {"units": units, "unit_id": "unit", "low": 200, "high": 500}
+    assert only(audit(zones, **given), "below_band")["severity"] == "error"
+    found = only(audit(zones, exclusive="own", **given), "below_band")
+    assert found["severity"] == "note"
+
+
 # --------------------------------------------------------------------------- levels, communities
 
 

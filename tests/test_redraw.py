@@ -434,3 +434,45 @@ def test_micro_grids_show_their_codes_at_their_level() -> None:
     kept = set(again["grid"]) & set(below["grid"])
     assert kept
     assert set(again["grid_code"].dropna()) & set(below["grid_code"])
+
+
+def test_codes_below_the_grids_are_not_lost_to_a_register(tmp_path: Path) -> None:
+    units = lattice()
+    units["parent"] = PARENT
+    plan = gp.partition(units, id="unit", low=200, high=400, levels={"micro": (50, 100)})
+    changed = units.copy()
+    changed.loc[27, "households"] += 300
+    with open_register(tmp_path / "c.sqlite", create=True, scheme="micro-grid") as register:
+        coded = gp.assign_codes(plan, parent="parent", register=register)
+        with pytest.raises(InputError, match="level micro have codes"):
+            gp.redraw(coded, changed, register=register)
+        # the audit knows the scheme, and passes over the codes of other levels
+        findings = gp.audit(coded.grids, register=register.codes(), **audit_inputs(coded))
+        assert not {"code_malformed", "code_unused"} & set(findings["check"])
+        below = coded.at_level("micro")
+        findings = gp.audit(below.grids, **audit_inputs(below))
+        assert "code_malformed" not in set(findings["check"])
+
+
+def test_a_change_cannot_come_before_the_last_one(base, tmp_path: Path) -> None:
+    with open_register(tmp_path / "c.sqlite", create=True) as register:
+        register.adopt(base, at="2025-01-01")
+        first = gp.move(base, ["U027"], _beside(base, "U027"), register=register, at="2025-06-01")
+        grid = first.plan.units.set_index("unit").loc["U027", "grid"]
+        other = base.units.set_index("unit").loc["U027", "grid"]
+        again = {"force": True, "register": register}
+        with pytest.raises(InputError, match="cannot come before"):
+            gp.move(first.plan, ["U027"], other, at="2025-03-01", **again)
+        assert gp.move(first.plan, ["U027"], other, **again).plan.units["grid"].notna().all()
+        assert grid != other
+
+
+def _beside(plan: gp.Plan, unit: str) -> str:
+    """A grid of the same community that a unit borders on, or any other of it."""
+    rows = plan.units.reset_index(drop=True)
+    at = rows.index[rows["unit"] == unit][0]
+    graph = plan.contiguity
+    near = rows.loc[graph.indices[graph.indptr[at] : graph.indptr[at + 1]], "grid"]
+    near = near[near != rows.loc[at, "grid"]]
+    same = rows.loc[rows["place"] == rows.loc[at, "place"], "grid"]
+    return str(near.iloc[0] if len(near) else same[same != rows.loc[at, "grid"]].iloc[0])

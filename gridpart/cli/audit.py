@@ -81,6 +81,9 @@ class Outputs(NamedTuple):
     metavar="FILE|URL",
     help="The register of codes, or a table of them: code, state.",
 )
+@click.option(
+    "--scheme", metavar="NAME|FILE.toml", help="What codes are made of.  [default: unit-grid]"
+)
 @click.option("--staff", type=FILE, metavar="FILE", help="Table of posts and their zones.")
 @click.option("--zone-households", metavar="COL", help="Column of the zones with households.")
 @lines("communities", "Polygons of the communities, whose borders no zone crosses.")

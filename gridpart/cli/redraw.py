@@ -158,7 +158,7 @@ class _Edits(click.Group):
 @click.option("--at", metavar="DATE", help="When, for the register.  [default: now]")
 @STAFF
 def edit(**_: Any) -> None:
-    r"""Change PLAN by hand, with its rules checked at once.
+    """Change PLAN by hand, with its rules checked at once.
 
     Several edits may follow each other; they are done one after the other, and all of them or
     none. One that breaks a rule is refused, with exit code 2 and the reasons.
@@ -167,7 +167,7 @@ def edit(**_: Any) -> None:
     gridpart edit plan.gpkg -o new.gpkg move --units 1071,1072 --to 420583001001004
     gridpart edit plan.gpkg -o new.gpkg split --grid G017
     gridpart edit plan.gpkg -o new.gpkg merge --grids G003,G004 move --units 88 --to G005
-    """
+    """  # noqa: D301 - a mark of click: what follows is not wrapped
 
 
 def _listed(given: Sequence[str]) -> list[str]:

@@ -193,8 +193,13 @@ def write_change(
     parents = [grid.parent for grid in change.new if _is_code(grid, scheme)]
     lock(connection, store, (root_of(code, scheme) for code in [*named, *parents]))
     known = load_codes(connection, named)
-    at = change.at or max([as_utc(None), *(row.issued for row in known.values())])
+    drawn = _last_drawn(connection, [*change.kept, *change.retired])
+    at = change.at or max([as_utc(None), *(row.issued for row in known.values()), *drawn.values()])
     problems = list(_refused(connection, change, scheme, known, at))
+    late = [f"{code}, on {since}" for code, since in sorted(drawn.items()) if since > at]
+    if late:
+        text = f"grounds of codes changed after {at}; a change cannot come before them"
+        problems.append(Problem("before_changed", text, tuple(late)))
     issued: dict[Hashable, str] = {}
     serial_of: dict[Hashable, int] = {}
     placed: dict[Hashable, NewGrid] = {}
@@ -242,6 +247,17 @@ def load_codes(connection: sa.Connection, codes: Iterable[str]) -> dict[str, Any
         for row in connection.execute(sa.select(CODES).where(CODES.c.code.in_(some))):
             rows[row.code] = row
     return rows
+
+
+def _last_drawn(connection: sa.Connection, codes: Iterable[str]) -> dict[str, str]:
+    """Since when each code stands for the ground that it stands for now."""
+    found: dict[str, str] = {}
+    for some in chunks(codes):
+        query = sa.select(GROUNDS.c.code, GROUNDS.c.since).where(
+            GROUNDS.c.code.in_(some), GROUNDS.c.until.is_(None)
+        )
+        found.update((row.code, row.since) for row in connection.execute(query))
+    return found
 
 
 def _refused(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gridpart._geometry.segments import finite
 from gridpart.barriers import Barriers, gather_lines
-from gridpart.codes import check_code, check_parent
+from gridpart.codes import Scheme, check_parent, load_scheme
 from gridpart.contiguity import Contiguity
 from gridpart.coverage.coding import check_codes, check_register, zone_codes
 from gridpart.coverage.communities import check_barriers, check_communities
@@ -65,6 +65,7 @@ def audit_assignment(
     levels: Sequence[str] | None = None,
     staff: pd.DataFrame | None = None,
     register: pd.DataFrame | None = None,
+    scheme: str | Scheme | None = None,
     graph: Contiguity | None = None,
     crs: Any = None,
     tolerance: float = 0.001,
@@ -99,6 +100,8 @@ def audit_assignment(
         Columns of `units`, the lowest level first: each must nest in the next.
     staff, register : DataFrame, optional
         Posts by grid, and codes ever issued, as of :func:`gridpart.audit`.
+    scheme : str, path or Scheme, default "unit-grid"
+        What codes are made of; see :func:`gridpart.load_scheme`.
     graph : Contiguity, optional
         Who touches whom; by default :func:`gridpart.build_contiguity` of the polygons.
     crs : CRS or str, optional
@@ -170,7 +173,8 @@ def audit_assignment(
     fields = unit_fields(units, shapes, unit_id, households, assignment, unit_within)
     scene = _scene(units, fields, target, tolerance, assignment, parent)
     parts = Parts.of(scene, graph)
-    coded = _holds_codes(scene)
+    rules = load_scheme(scheme or "unit-grid")
+    coded = _holds_codes(scene, rules)
     findings = list(check_listing(scene, parts, by_id=unit_id is not None))
     if parts.told:
         findings += check_connection(scene, parts)
@@ -186,9 +190,9 @@ def audit_assignment(
     codes = zone_codes(scene, "grid") if coded else None
     if codes is not None:
         own = "parent" if parent is not None and "parent" in scene.zones.frame.columns else parent
-        findings += check_codes(scene, "grid", own)
+        findings += check_codes(scene, "grid", own, rules)
         if register is not None:
-            findings += check_register(scene, codes, register)
+            findings += check_register(scene, codes, register, rules)
     if staff is not None:
         findings += check_staff(scene, staff, codes)
     for finding in findings:
@@ -369,9 +373,17 @@ def _most_common(texts: Texts, home: Integers, n: int) -> list[str]:
     return result
 
 
-def _holds_codes(scene: Scene) -> bool:
+def _holds_codes(scene: Scene, scheme: Scheme) -> bool:
     """Whether at least half of the grids' names are codes, or numbers that were codes once."""
     names = scene.zones.ids
     number = pd.api.types.is_numeric_dtype(scene.zones.frame["grid"])
-    alike = [check_code(name.zfill(15) if number and len(name) > 12 else name) for name in names]
+    widths = [scheme.width(level.name) for level in scheme.levels]
+    alike = [scheme.check(_as_code(name, widths) if number else name) for name in names]
     return bool(names) and 2 * sum(reason is None for reason in alike) >= len(names)
+
+
+def _as_code(name: str, widths: list[int]) -> str:
+    """A number with the leading zeros that it may have had as a code."""
+    return next(
+        (name.zfill(width) for width in sorted(widths) if width - 3 < len(name) <= width), name
+    )

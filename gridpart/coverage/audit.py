@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gridpart.barriers import Barriers, gather_lines
+from gridpart.codes import load_scheme
 from gridpart.coverage.catalogue import CATALOGUE, Check
 from gridpart.coverage.coding import check_codes, check_register, zone_codes
 from gridpart.coverage.communities import check_barriers, check_communities
@@ -23,11 +24,13 @@ from gridpart.coverage.rows import check_rows
 from gridpart.coverage.rules import Band, check_rules, check_units
 from gridpart.coverage.scene import build_scene, default_column
 from gridpart.coverage.scope import scope_of
-from gridpart.coverage.sites import check_order
+from gridpart.coverage.sites import check_order, spare_exclusive
 from gridpart.coverage.staff import check_staff
 
 if TYPE_CHECKING:
     import geopandas as gpd
+
+    from gridpart.codes import Scheme
 
 __all__ = ["CATALOGUE", "Check", "audit", "audit_counts", "audit_ok"]
 
@@ -59,6 +62,7 @@ def audit(
     levels: Sequence[str] | None = None,
     staff: pd.DataFrame | None = None,
     register: pd.DataFrame | None = None,
+    scheme: str | Scheme | None = None,
     excluded: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
     crs: Any = None,
     min_area: float = 1.0,
@@ -123,6 +127,8 @@ def audit(
         Columns ``post_id`` and ``grid`` (id or code of a zone), one row a post and a zone of it.
     register : DataFrame, optional
         Codes ever issued: column ``code``, and ``state`` (live or retired, 在用 or 停用).
+    scheme : str, path or Scheme, default "unit-grid"
+        What codes are made of; see :func:`gridpart.load_scheme`.
     excluded : GeoDataFrame or GeoSeries, optional
         Ground that needs no zone: water, enclaves of another authority.
     crs : CRS or str, optional
@@ -245,14 +251,17 @@ def audit(
     across = None if lines is None else Barriers(lines, barrier_tolerance)
     if across is not None:
         findings += check_barriers(scene, across)
+    if exclusive is not None and exceptions is None:
+        spare_exclusive(scene, findings, exclusive)
     if exceptions is not None:
         findings += check_exceptions(scene, findings, exceptions, band, across)
     code = code or default_column(zones, "grid_code")
     codes = None if code is None else zone_codes(scene, code)
+    rules = load_scheme(scheme or "unit-grid")
     if code is not None and codes is not None:
-        findings += check_codes(scene, code, parent)
+        findings += check_codes(scene, code, parent, rules)
         if register is not None:
-            findings += check_register(scene, codes, register)
+            findings += check_register(scene, codes, register, rules)
     if staff is not None:
         findings += check_staff(scene, staff, codes)
     frame = findings_frame(findings, scene.crs)

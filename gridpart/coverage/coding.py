@@ -11,7 +11,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from gridpart.codes import check_code
+from gridpart.codes import Scheme, load_scheme
 from gridpart.coverage.findings import Finding
 from gridpart.coverage.scene import Scene, column_of
 from gridpart.coverage.texts import as_text
@@ -19,7 +19,6 @@ from gridpart.errors import InputError, Problem
 
 __all__ = ["check_codes", "check_register", "zone_codes"]
 
-PARENT_LENGTH = 12
 # Part of a row within which a zone may have been on the other side of the line.
 ROW_LINE = 0.1
 ROW_HEIGHTS = (1.0, 0.8, 0.9, 1.1, 1.25)
@@ -32,18 +31,21 @@ def zone_codes(scene: Scene, column: str) -> list[str]:
     return [as_text(value) for value in column_of(scene.zones.frame, column, "zones")]
 
 
-def check_codes(scene: Scene, code: str, parent: str | None) -> Iterator[Finding]:
-    """Run every check of grid codes by themselves."""
+def check_codes(
+    scene: Scene, code: str, parent: str | None, scheme: Scheme | None = None
+) -> Iterator[Finding]:
+    """Run every check of grid codes by themselves, by the scheme they follow."""
+    scheme = load_scheme("unit-grid") if scheme is None else scheme
     column = column_of(scene.zones.frame, code, "zones")
     codes = zone_codes(scene, code)
     yield from _code_missing(scene, codes)
     yield from _code_duplicate(scene, codes)
     yield from _code_number(scene, codes, list(column))
-    yield from _code_malformed(scene, codes, list(column))
+    yield from _code_malformed(scene, codes, list(column), scheme)
     parents = None if parent is None else _parents(scene, parent)
     if parents is not None:
         yield from _code_wrong_parent(scene, codes, parents)
-    yield from _code_serial_order(scene, codes, parents)
+    yield from _code_serial_order(scene, codes, parents, scheme)
 
 
 def _code_missing(scene: Scene, codes: list[str]) -> Iterator[Finding]:
@@ -79,9 +81,11 @@ def _code_number(scene: Scene, codes: list[str], values: list[Any]) -> Iterator[
         )
 
 
-def _code_malformed(scene: Scene, codes: list[str], values: list[Any]) -> Iterator[Finding]:
+def _code_malformed(
+    scene: Scene, codes: list[str], values: list[Any], scheme: Scheme
+) -> Iterator[Finding]:
     for row, (code, value) in enumerate(zip(codes, values, strict=True)):
-        reason = check_code(code) if code and isinstance(value, str) else None
+        reason = scheme.check(code) if code and isinstance(value, str) else None
         if reason is not None:
             name = scene.zones.ids[row]
             shape = scene.zones.polygons[row]
@@ -108,24 +112,25 @@ def _code_wrong_parent(scene: Scene, codes: list[str], parents: list[str]) -> It
 
 
 def _code_serial_order(
-    scene: Scene, codes: list[str], parents: list[str] | None
+    scene: Scene, codes: list[str], parents: list[str] | None, scheme: Scheme
 ) -> Iterator[Finding]:
     """Zones whose serials break the order in rows from the north-west; one row a parent.
 
-    A zone without a good code takes part in what the rows are: it had one when they were cut.
+    Kinds of grids with serials of their own are in an order of their own. A zone without a good
+    code takes part in what the rows are: it had one when they were cut.
     """
     shapes, area = scene.zones.polygons, shapely.area(scene.zones.polygons)
-    told = [code[:PARENT_LENGTH] for code in codes]
-    usable = [check_code(code) is None and code[PARENT_LENGTH:].isdigit() for code in codes]
-    good = np.array(usable, dtype=bool) & (area > 0)
-    prefix = np.array(told, dtype=object)
+    serial = [scheme.serial_of(code) if scheme.check(code) is None else None for code in codes]
+    good = np.array([number is not None for number in serial], dtype=bool) & (area > 0)
+    prefix = np.array([_parent_part(code, scheme) for code in codes], dtype=object)
+    series = np.array([_series(code, scheme) for code in codes], dtype=object)
     ground = prefix if parents is None else np.array(parents, dtype=object)
     # under another's parent a code is wrong, and its serial tells nothing
     good &= (ground == "") | (ground == prefix)
-    for parent in sorted(set(prefix[good])):
-        rows = np.flatnonzero(good & (prefix == parent))
+    for parent, kind in sorted(set(zip(prefix[good], series[good], strict=True))):
+        rows = np.flatnonzero(good & (prefix == parent) & (series == kind))
         lot = np.union1d(rows, np.flatnonzero((ground == parent) & (area > 0)))
-        serials = np.array([int(codes[row][PARENT_LENGTH:]) for row in rows])
+        serials = np.array([serial[row] for row in rows], dtype=np.int64)
         east, north = shapely.get_coordinates(shapely.centroid(shapes[lot])).T
         at = np.column_stack([east, north.max() - north])[np.searchsorted(lot, rows)]
         height = float(np.sqrt(area[lot].mean()))
@@ -140,6 +145,18 @@ def _code_serial_order(
                 shapely.union_all(shapes[rows[astray]]),
                 n=len(names),
             )
+
+
+def _parent_part(code: str, scheme: Scheme) -> str:
+    """What stands before the serial of a code; of one that is no code, the usual length of it."""
+    level = scheme.level_of(code)
+    return code[: scheme.parent_width(None if level is None else level.name)]
+
+
+def _series(code: str, scheme: Scheme) -> str:
+    """Kind of grid in whose range the serial of a code lies."""
+    level, serial = scheme.level_of(code), scheme.serial_of(code)
+    return "" if level is None or serial is None else level.series_with(serial) or ""
 
 
 def _astray(
@@ -213,7 +230,9 @@ def _clearly_inverted(
 # --------------------------------------------------------------------------- register
 
 
-def check_register(scene: Scene, codes: list[str], register: pd.DataFrame) -> Iterator[Finding]:
+def check_register(
+    scene: Scene, codes: list[str], register: pd.DataFrame, scheme: Scheme | None = None
+) -> Iterator[Finding]:
     """Hold the zones' codes against a table of the codes ever issued.
 
     Parameters
@@ -224,6 +243,8 @@ def check_register(scene: Scene, codes: list[str], register: pd.DataFrame) -> It
     register : DataFrame
         Columns ``code`` and, if some are no longer live, ``state``: a word that the register of
         codes takes for live or retired, or nothing, which is live.
+    scheme : Scheme, optional
+        Of the codes. Those of other levels than the zones' are passed over.
 
     Raises
     ------
@@ -241,11 +262,16 @@ def check_register(scene: Scene, codes: list[str], register: pd.DataFrame) -> It
         else:
             text = f"zone {name}: code {code} is not in the register"
             yield Finding("code_unregistered", text, (name,), shape)
-    parents = {code[:PARENT_LENGTH] for code in codes if code}
+    scheme = load_scheme("unit-grid") if scheme is None else scheme
+    carried, lengths = set(codes), {len(code) for code in codes if code}
+    parents = {_parent_part(code, scheme) for code in codes if code}
     unused = sorted(
         code
         for code, live in state.items()
-        if live and code not in set(codes) and code[:PARENT_LENGTH] in parents
+        if live
+        and code not in carried
+        and len(code) in lengths
+        and _parent_part(code, scheme) in parents
     )
     if unused:
         shown = ", ".join(unused[:6]) + (", ..." if len(unused) > 6 else "")

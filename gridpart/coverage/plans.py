@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gridpart.codes import check_parent
+from gridpart.codes import check_parent, scheme_of
 
 if TYPE_CHECKING:
     from gridpart.plan import Plan
@@ -37,6 +37,7 @@ def audit_inputs(plan: Plan) -> dict[str, Any]:
         "compound": plan.rules.keep_whole,
         "exclusive": plan.rules.exclusive,
         "levels": _levels(plan),
+        "scheme": scheme_of(plan),
     }
     if plan.lines is not None and (plan.lines["kind"] == "barrier").any():
         known["barriers"] = plan.lines[plan.lines["kind"] == "barrier"]

@@ -17,7 +17,7 @@ from gridpart.coverage.territory import groups_of
 from gridpart.coverage.texts import as_text
 from gridpart.rules import site_marks
 
-__all__ = ["check_compounds", "check_exclusive", "check_order"]
+__all__ = ["check_compounds", "check_exclusive", "check_order", "spare_exclusive"]
 
 Integers = NDArray[np.int64]
 # Share of the ground of a zone from which on it is that of an exclusive site.
@@ -166,6 +166,18 @@ def _alone(scene: Scene, name: str, zone: int, units: Integers) -> Iterator[Find
         )
     else:
         yield _without_zone(scene, name, own, f"lies in zone {zone_id} among others", (zone_id,))
+
+
+def spare_exclusive(scene: Scene, findings: list[Finding], column: str) -> None:
+    """Make findings about the band notes where a zone holds nothing but an exclusive site."""
+    marked = site_marks(column_of(scene.units, column, "units"))[0]
+    for finding in findings:
+        if finding.check in ("below_band", "above_band") and finding.rows:
+            inside = scene.units_at(finding.rows[0])
+            if len(inside) and marked[inside].all():
+                finding.severity = "note"
+                finding.message += "; an exclusive site: the band does not apply"
+                finding.advice, finding.advice_chinese = "nothing to do", "无需整改。"
 
 
 def _without_zone(

@@ -240,6 +240,7 @@ def recording(
     bare = old.grids.loc[old.grids["grid_code"].isna(), "grid"]
     if len(bare):
         raise InputError(f"{len(bare)} grids of the plan have no code, first {bare.iloc[0]}")
+    _without_codes_below(old)
     changes = change_table(old, new, by="name")
     table = changes.grids
     code_of = dict(zip(old.grids["grid"], old.grids["grid_code"], strict=True))
@@ -274,6 +275,21 @@ def recording(
         told = dataclasses.replace(coded, provenance=facts)
         vars(told)["grids"] = coded.grids
         yield with_snapshot(told, register, reason)
+
+
+def _without_codes_below(plan: Plan) -> None:
+    """Refuse what would lose codes: areas below the grids that have some."""
+    coded = [
+        level
+        for level in plan.rules.lower_levels
+        if f"{level}_code" in plan.units.columns and plan.units[f"{level}_code"].notna().any()
+    ]
+    if coded:
+        raise InputError(
+            f"areas of the level {', '.join(coded)} have codes, and a register cannot yet take "
+            "over what a change makes of them; change the plan without the register, or enter the "
+            "change with Register.commit"
+        )
 
 
 def _new_grid(

@@ -32,6 +32,7 @@ __all__ = [
     "write_findings",
 ]
 
+SHORT_NAME = 4  # characters that a map has room for
 SCREEN_LINES = 20
 SCREEN_COLUMNS = 100
 IDS_SHOWN, LONGEST_ID, LONGEST_MESSAGE = 8, 60, 600
@@ -395,7 +396,9 @@ def _labels(zones: gpd.GeoDataFrame | None, id: str | None, names: list[str]) ->
 
 
 def _serial(name: str) -> str:
-    """Serial of a 15-digit code, or what follows the last mark between the parts of an id."""
+    """Serial of a 15-digit code, or what follows the last mark in an id that is long."""
+    if len(name.strip()) <= SHORT_NAME:
+        return name.strip()
     if re.fullmatch(r"[0-9A-Z]{15}", name):
         return name[12:]
     return re.split(r"[-_/.:\s]+", name.strip())[-1] or name

@@ -345,6 +345,8 @@ _WORDS = {
 
 def _status(text: str, old: Any) -> str | None:
     """Status that a cell means: a known word, or what the finding had been given before."""
+    if "?" in text or "？" in text:
+        return text if text == _fold(old) else None  # a question is no answer
     plain = "".join(letter for letter in _plain(text) if letter.isalnum())
     return _WORDS.get(plain, text if text and text == _fold(old) else None)
 
