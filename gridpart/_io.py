@@ -150,6 +150,9 @@ def read_vector(path: PathLike, *, layer: str | None = None) -> gpd.GeoDataFrame
         raise InputError(f"{path}: cannot be read ({error})") from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise InputError(f"{path}: layer {layer!r} has no geometry")
+    # what a GeoPackage writes for none: older releases of GDAL make a CRS of it
+    if frame.crs is not None and frame.crs.name.lower().startswith("undefined"):
+        frame = frame.set_crs(None, allow_override=True)
     return frame
 
 

@@ -269,7 +269,10 @@ class _State(Division):
         yield np.ones(size, np.bool_)
         for _ in range(RANDOM_TREES):
             weights = generator.permutation(rows.size) + 1.0
-            tree = minimum_spanning_tree(csr_array((weights, (rows, columns)), shape=(size, size)))
+            graph = csr_array((weights, (rows, columns)), shape=(size, size))
+            # releases of scipy that are still in use take 32-bit indices only
+            graph.indptr, graph.indices = graph.indptr.astype("i4"), graph.indices.astype("i4")
+            tree = minimum_spanning_tree(graph)
             order, before = breadth_first_order(tree, int(loads.argmax()), directed=False)
             sums = loads.copy()
             for u in order[:0:-1]:

@@ -108,7 +108,7 @@ class Program:
                 return None
             more = [*self._broken(chosen), *self._wide(chosen)]
             if not more:
-                return np.array(self.names)[chosen]
+                return np.array(self.names)[chosen] if self._holds(chosen, strict) else None
             cuts += more
         return None
 
@@ -164,6 +164,14 @@ class Program:
             "lower": np.concatenate(lower),
             "upper": np.concatenate(upper),
         }
+
+    def _holds(self, chosen: Ints, strict: Flags) -> bool:
+        """Whether groups keep their bounds: some releases of HiGHS call optimal what does not."""
+        sums = np.zeros((len(self.names), self.task.loads.shape[1]), np.int64)
+        np.add.at(sums, chosen, self.task.loads[self.units])
+        wrong = ((sums < self.task.low) | (sums > self.task.high)).any(axis=1)
+        used = np.bincount(chosen, minlength=len(self.names)) > 0
+        return not (wrong & used & strict).any()
 
     def cost_of(self, labels: Ints) -> float:
         """What the program would count for these labels of all units."""
