@@ -338,25 +338,12 @@ class _Desk:
         self.reasons = [self.reasons[g] for g in used]
 
     def _adopt(self, members: Flags, again: Solution) -> None:
-        """Take a fresh division of some units; who has most of an old area goes by its name."""
-        found, loads = again.labels, self.community.loads[:, 0]
-        members = members & (found >= 0)
-        table = pd.DataFrame(
-            {"old": self.labels[members], "new": found[members], "load": loads[members]}
-        )
-        shared = table.groupby(["old", "new"])["load"].sum().reset_index()
-        shared = shared.sort_values(["load", "old", "new"], ascending=[False, True, True])
-        place: dict[int, int] = {}
-        for old, new, _ in shared.itertuples(index=False):
-            if new not in place and old not in place.values() and old >= 0:
-                place[new] = old
-        for new in np.unique(found[members]):
-            if new not in place:
-                place[int(new)] = len(self.names)
-                self.names.append(None)
-                self.reasons.append("")
-            self.reasons[place[int(new)]] = again.reasons[new]
-        self.labels[members] = [place[int(new)] for new in found[members]]
+        """Take a fresh division of some units; what its groups are called is told at the end."""
+        members = members & (again.labels >= 0)
+        groups, found = np.unique(again.labels[members], return_inverse=True)
+        self.labels[members] = len(self.names) + found.reshape(-1)
+        self.names += [None] * groups.size
+        self.reasons += [again.reasons[g] for g in groups]
 
 
 # ---------------------------------------------------------------- names
