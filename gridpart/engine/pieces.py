@@ -91,6 +91,7 @@ class Settings:
     headroom: float
     effort: Effort
     control: Ints
+    advise: bool = True
 
     def search(
         self, part: Part, wanted: int, seed: Bits, *, free_count: bool
@@ -209,7 +210,7 @@ def _piece(
 ) -> Piece:
     reasons = _reasons(piece, labels, n_groups, settings.bounds, why)
     relaxations: tuple[Relaxation, ...] = ()
-    if any(reasons) and not settings.control[0]:
+    if settings.advise and any(reasons) and not settings.control[0]:
         relaxations = _relaxations(piece, labels, n_groups, settings, seed, count)
     return Piece(members, labels, reasons, relaxations, cause)
 

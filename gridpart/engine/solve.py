@@ -126,6 +126,7 @@ def solve(
     effort: str | float | Effort = "default",
     time_limit: float | None = None,
     control: Ints | None = None,
+    advise: bool = True,
 ) -> Solution:
     """Divide a graph into connected groups whose loads lie in [low, high], borders short.
 
@@ -176,6 +177,9 @@ def solve(
     control : ndarray of int64, shape (2,), optional
         Set ``control[0]`` to stop early with the best labels so far; ``control[1]`` counts the
         units visited.
+    advise : bool, default True
+        Look for relaxations of the band where a group is outside it; a caller who only asks whether
+        there is a division saves the search for them.
 
     Returns
     -------
@@ -214,7 +218,7 @@ def solve(
         for (part, members, node), count in zip(parts, counts, strict=True):
             settings = Settings(
                 bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance, headroom,
-                _share(spent, len(part), len(whole)), control,
+                _share(spent, len(part), len(whole)), control, advise,
             )  # fmt: skip
             # a part's own seed: what else is in the graph does not matter to it
             entropy = np.random.SeedSequence([seed, len(part), part.total])
