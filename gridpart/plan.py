@@ -17,6 +17,7 @@ import pandas as pd
 import shapely
 
 from gridpart import _io
+from gridpart._geometry.dissolve import dissolve, runs_of
 from gridpart.errors import InputError
 from gridpart.rules import Rules, site_marks
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from gridpart.contiguity import Contiguity
 
-__all__ = ["EXCEPTION_COLUMNS", "Plan", "read_plan"]
+__all__ = ["EXCEPTION_COLUMNS", "Plan", "main_parent", "read_plan"]
 
 EXCEPTION_COLUMNS = (
     "level",
@@ -66,6 +67,10 @@ class Plan:
         Of the units; built when first needed if it is not given.
     lines : GeoDataFrame, optional
         Barriers, crossings and border costs; see :func:`gridpart.barriers.gather_lines`.
+    level : str, default "grid"
+        What the areas are: another name where this is another level of a plan, `whole`.
+    whole : Plan, optional
+        Made by :meth:`at_level`.
 
     Raises
     ------
@@ -79,6 +84,8 @@ class Plan:
     provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
     _contiguity: Contiguity | None = None
     lines: gpd.GeoDataFrame | None = None
+    level: str = "grid"
+    whole: Plan | None = None
 
     def __post_init__(self) -> None:
         for column in filter(None, ("grid", self.rules.households, self.rules.parent)):
@@ -102,36 +109,43 @@ class Plan:
         tolerance = self.rules.barrier_tolerance
         return mark_borders(graph, self.units, self.lines, tolerance=tolerance)
 
-    @cached_property
+    @property
     def grids(self) -> gpd.GeoDataFrame:
         """One row per grid, in the order of their names.
 
-        Columns are ``grid``, ``grid_code`` (missing before codes are assigned), ``within``,
+        Columns are ``grid``, ``grid_code`` (missing before codes are assigned), ``grid_check``
+        (its check character, only where the scheme has one), ``within`` (the community; of a
+        grid that was forced across a border the one with most of its households, then area),
         ``kind`` (``base`` or ``exclusive``), ``households``, ``n_units``, ``area_m2``,
         ``compactness`` (4 pi area / perimeter squared, 1 for a circle; Polsby and Popper, 1991),
         ``in_band`` and the geometry.
         """
+        known = vars(self).get("grids")
+        if known is None or known is not vars(self).get("_checked"):
+            # a table that was taken over has codes of its own, whose check characters units have
+            known = self._with_checks(self._derived() if known is None else known)
+            vars(self)["grids"] = vars(self)["_checked"] = known
+        return known
+
+    def _derived(self) -> gpd.GeoDataFrame:
         import geopandas as gpd
 
-        names, first, size, order = _runs(self.units["grid"])
+        names, first, size, order = runs_of(self.units["grid"])
         households = self.units[self.rules.households].to_numpy(np.int64)[order]
-        shapes = _dissolve(self.units.geometry.to_numpy()[order], first, size)
+        shapes = dissolve(self.units.geometry.to_numpy()[order], first, size)
         units = self.units.iloc[order[first]]  # one of each grid
         total = np.add.reduceat(households, first) if first.size else households
         area = shapely.area(shapes)
         perimeter = shapely.length(shapes)
-
-        def of_grid(column: str | None) -> Any:
-            if column is None or column not in units.columns:
-                return np.full(names.size, None, dtype=object)
-            values = units[column]
-            return values.astype(object).where(values.notna(), None).to_numpy()
-
+        within = _column(units, self.rules.parent)
+        for number in self._crossing(first, order):
+            members = order[first[number] : first[number] + size[number]]
+            within[number] = main_parent(self.units.iloc[members], self.rules)
         return gpd.GeoDataFrame(
             {
                 "grid": names,
-                "grid_code": of_grid("grid_code"),
-                "within": of_grid(self.rules.parent),
+                "grid_code": _column(units, "grid_code"),
+                "within": within,
                 "kind": np.where(self._is_exclusive(units), "exclusive", "base"),
                 "households": total,
                 "n_units": size,
@@ -142,6 +156,43 @@ class Plan:
             geometry=shapes,
             crs=self.units.crs,
         )
+
+    def _with_checks(self, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+        """Grids with the check characters of their units."""
+        bare = grids.drop(columns="grid_check", errors="ignore")
+        if "grid_check" not in self.units.columns:
+            return bare
+        one = self.units.drop_duplicates("grid").set_index("grid")
+        marks = _column(one.reindex(bare["grid"]), "grid_check")
+        bare.insert(bare.columns.get_loc("grid_code") + 1, "grid_check", marks)
+        return bare
+
+    def _crossing(self, first: Any, order: Any) -> list[int]:
+        """Numbers of the grids with units of several communities: only an edit forces these."""
+        if self.rules.parent is None or not first.size:
+            return []
+        parents = pd.factorize(self.units[self.rules.parent])[0][order]
+        mixed = np.minimum.reduceat(parents, first) != np.maximum.reduceat(parents, first)
+        return [int(number) for number in np.flatnonzero(mixed)]
+
+    @cached_property
+    def communities(self) -> gpd.GeoSeries | None:
+        """Shape of every area that a grid should not cross, by its name; None where all is one.
+
+        Community borders are those of the units, also where a grid was forced across them.
+        """
+        import geopandas as gpd
+
+        if self.rules.parent is None:
+            return None
+        names, first, _, order = runs_of(self.units["grid"])
+        crossing = self._crossing(first, order)
+        own = self.units[self.units["grid"].isin(names[crossing])]
+        grids = self.grids[~self.grids["grid"].isin(names[crossing])]
+        shapes = np.concatenate([grids.geometry.to_numpy(), own.geometry.to_numpy()])
+        known = [*grids["within"], *_column(own, self.rules.parent)]
+        names, first, size, order = runs_of(pd.Series(known, dtype=object))
+        return gpd.GeoSeries(dissolve(shapes[order], first, size), index=names, crs=self.units.crs)
 
     def _is_exclusive(self, units: gpd.GeoDataFrame) -> Any:
         if self.rules.exclusive is None or self.rules.exclusive not in units.columns:
@@ -194,7 +245,17 @@ class Plan:
             units=units.assign(grid=units[name]),
             rules=rules,
             exceptions=exceptions.assign(level="grid").reset_index(drop=True),
+            level=name,
+            whole=self,
         )
+
+    @property
+    def parent_level(self) -> str:
+        """What the areas lie in: the name of another level, ``grid``, or ``community``."""
+        whole = self.whole or self
+        order = [*whole.rules.upper_levels, "grid", *whole.rules.lower_levels]
+        at = order.index(self.level)
+        return order[at - 1] if at else "community"
 
     def summary(self, *, near: float = 0.1) -> pd.DataFrame:
         """Count grids, households and borders, and say which grids are near a bound.
@@ -333,43 +394,48 @@ def _summary(marks: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def main_parent(units: gpd.GeoDataFrame, rules: Rules) -> Any:
+    """Community of some units: that of most of their households, then ground, then by name.
+
+    Parameters
+    ----------
+    units : GeoDataFrame
+        With the columns that the rules name, in a CRS in metres.
+    rules : Rules
+
+    Returns
+    -------
+    object
+        A value of the column ``rules.parent``; None where there is none.
+    """
+    if rules.parent is None:
+        return None
+    table = pd.DataFrame(
+        {
+            "parent": units[rules.parent].to_numpy(object),
+            "households": units[rules.households].to_numpy(np.int64),
+            "area": shapely.area(units.geometry.to_numpy()),
+        }
+    )
+    sums = table.groupby("parent", sort=False).sum()
+    # the areas of the same ground differ in their last digits
+    ranked = sorted((-row.households, -round(row.area, 3), str(row.Index), row.Index)
+                    for row in sums.itertuples())  # fmt: skip
+    return ranked[0][-1] if ranked else None
+
+
+def _column(frame: pd.DataFrame, column: str | None) -> Any:
+    """Values of a column as objects, None for what is missing."""
+    if column is None or column not in frame.columns:
+        return np.full(len(frame), None, dtype=object)
+    values = frame[column]
+    return values.astype(object).where(values.notna(), None).to_numpy(copy=True)
+
+
 def _tally(exceptions: pd.DataFrame) -> str:
     counts = exceptions["reason"].value_counts(sort=False).sort_index()
     listed = ", ".join(f"{reason} {count}" for reason, count in counts.items())
     return f" ({listed})" if listed else ""
-
-
-def _runs(names: pd.Series) -> tuple[Any, Any, Any, Any]:
-    """Sorted names, where each begins in the sorted rows, how many rows, and the sorting order."""
-    codes, unique = pd.factorize(names, sort=True)
-    order = np.argsort(codes, kind="stable")
-    size = np.bincount(codes, minlength=len(unique))
-    return np.asarray(unique, dtype=object), np.cumsum(size) - size, size, order
-
-
-def _dissolve(geometries: Any, first: Any, size: Any) -> Any:
-    """Unite runs of geometries along their shared borders, never by a general union.
-
-    Only where units still overlap (which a repair has reported) is the result of uniting along
-    borders invalid or of another area; there, and only there, a general union is made.
-    """
-    shapes = np.empty(first.size, dtype=object)
-    area = shapely.area(geometries)
-    for number, (start, count) in enumerate(zip(first, size, strict=True)):
-        own = geometries[start : start + count]
-        expected = area[start : start + count].sum()
-        try:
-            shape = own[0] if count == 1 else shapely.coverage_union_all(own)
-        except shapely.GEOSException:
-            shape = None  # edges that cross: the units overlap
-        if (
-            shape is None
-            or not shapely.is_valid(shape)
-            or abs(shape.area - expected) > 1e-6 * expected
-        ):
-            shape = shapely.union_all(own)
-        shapes[number] = shape
-    return shapes
 
 
 def read_plan(path: _io.PathLike) -> Plan:

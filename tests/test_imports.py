@@ -45,7 +45,7 @@ ARROWS = {
     "geometry": set(),
     "contiguity": {"geometry"},
     "units": {"files", "geometry", "contiguity"},
-    "plan": {"files", "contiguity"},
+    "plan": {"files", "geometry", "contiguity"},
     "engine": set(),
     "problem": {"files", "geometry", "contiguity", "engine", "plan"},
     "partition": {"geometry", "units", "contiguity", "engine", "problem", "plan"},

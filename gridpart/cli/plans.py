@@ -37,7 +37,9 @@ def staff(plan: Path, roster: Path, output: Path) -> None:
 @click.option("--boundary", type=FILE, metavar="FILE", help="Outline of the territory.")
 @click.option("--boundary-layer", help="Layer of the boundary file.")
 @click.option("--level", metavar="NAME", help="Draw another level of the plan: micro-grids, say.")
-@click.option("--within", metavar="NAME", help="Draw this community only.")
+@click.option(
+    "--within", metavar="NAME", help="Draw this community only; or, with --level, this grid."
+)
 @click.option("--title", help="Heading of the map.")
 @click.option("--paper", type=click.Choice(["A4", "A3"]), default="A4", show_default=True)
 def map_(

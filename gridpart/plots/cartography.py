@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ __all__ = [
     "draw_scale",
     "in_metres",
     "label_texts",
+    "parent_names",
     "points_per_unit",
 ]
 
@@ -77,8 +78,17 @@ def in_metres(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, float]:
     return frame, float(frame.crs.axis_info[0].unit_conversion_factor)
 
 
-def _serials(codes: pd.Series) -> list[str]:
-    return [str(code)[-SERIAL_DIGITS:] if pd.notna(code) else "" for code in codes]
+def _serials(codes: pd.Series, parents: Mapping[Any, Any], within: Any) -> list[str]:
+    """What follows in each code on that of its parent, if it has one, else the last digits."""
+
+    def serial(code: str, parent: Any) -> str:
+        inside = isinstance(parent, str) and code.startswith(parent) and len(code) > len(parent)
+        return code[len(parent) :] if inside else code[-SERIAL_DIGITS:]
+
+    return [
+        serial(str(code), parents.get(name)) if pd.notna(code) else ""
+        for code, name in zip(codes, within, strict=True)
+    ]
 
 
 def _short_ids(grids: gpd.GeoDataFrame) -> list[str]:
@@ -87,8 +97,13 @@ def _short_ids(grids: gpd.GeoDataFrame) -> list[str]:
     return [grid.removeprefix(f"{within}-") for grid, within in pairs]
 
 
-def label_texts(grids: gpd.GeoDataFrame, label: str | None) -> list[str]:
-    """The label of every grid; empty where there is none."""
+def label_texts(
+    grids: gpd.GeoDataFrame, label: str | None, parents: Mapping[Any, Any] | None = None
+) -> list[str]:
+    """The label of every grid; empty where there is none.
+
+    `parents` are codes of what the areas lie in, by its name, where that has codes.
+    """
     coded = "grid_code" in grids.columns and grids["grid_code"].notna().any()
     if label is None:
         return [""] * len(grids)
@@ -96,7 +111,7 @@ def label_texts(grids: gpd.GeoDataFrame, label: str | None) -> list[str]:
         if not coded and {"grid", "within"} <= set(grids.columns):
             return _short_ids(grids)
         label = "serial" if coded else "grid" if "grid" in grids.columns else None
-        return label_texts(grids, label)
+        return label_texts(grids, label, parents)
     if label in ("serial", "code") and not coded:
         raise InputError(f"label={label!r} needs a plan with codes; see gridpart.assign_codes")
     column = {"serial": "grid_code", "code": "grid_code"}.get(label, label)
@@ -106,8 +121,17 @@ def label_texts(grids: gpd.GeoDataFrame, label: str | None) -> list[str]:
             f"label={label!r}: choose one of {', '.join(LABELS)}, None or a column: {columns}"
         )
     if label == "serial":
-        return _serials(grids[column])
+        within = grids["within"] if "within" in grids.columns else [None] * len(grids)
+        return _serials(grids[column], parents or {}, within)
     return [str(value) if pd.notna(value) else "" for value in grids[column]]
+
+
+def parent_names(names: pd.Index, parents: gpd.GeoDataFrame | None) -> list[str]:
+    """Communities by their names; grids and areas of other levels as their own map has them."""
+    if parents is None:
+        return [str(name) for name in names]
+    short = dict(zip(parents["grid"], label_texts(parents, "auto"), strict=True))
+    return [short.get(name) or str(name) for name in names]
 
 
 def points_per_unit(ax: Axes) -> float:

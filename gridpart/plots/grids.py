@@ -34,6 +34,7 @@ from gridpart.plots.classes import (
     plain_classes,
 )
 from gridpart.plots.fonts import Lettering
+from gridpart.plots.words import Words, parents_of, words_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -157,7 +158,7 @@ def grid_legend(
                 facecolor=EXCLUSIVE,
                 edgecolor="#777777",
                 hatch="////",
-                label=f"exclusive grid  ({int(exclusive.sum()):,})",
+                label=f"exclusive {words_of(plan).area}  ({int(exclusive.sum()):,})",
             )
         )
     outside = _exceptions(grids, column, low, high)
@@ -166,15 +167,23 @@ def grid_legend(
         handles.append(
             Patch(facecolor="none", edgecolor=carto.EXCEPTION, linewidth=1.6, label=label)
         )
-    if _communities(grids) is not None:
-        handles.append(Line2D([], [], color=carto.INK, linewidth=1.4, label="community border"))
+    if _communities(plan) is not None:
+        label = f"{words_of(plan).parent} border"
+        handles.append(Line2D([], [], color=carto.INK, linewidth=1.4, label=label))
     if boundary:
         handles.append(Line2D([], [], linewidth=1.5, label="boundary", **BOUNDARY))
     return handles
 
 
-def _communities(grids: gpd.GeoDataFrame) -> gpd.GeoSeries | None:
-    """Outline of every community, or None where there are not two of them."""
+def _communities(plan: PlanLike | gpd.GeoDataFrame) -> gpd.GeoSeries | None:
+    """Shape of every community, or None where there are not two of them.
+
+    A plan knows those of its units; of grids alone they are made.
+    """
+    known: gpd.GeoSeries | None = getattr(plan, "communities", None)
+    if known is not None:
+        return known if len(known) > 1 else None
+    grids = plan if isinstance(plan, gpd.GeoDataFrame) else plan.grids
     if "within" not in grids.columns or grids["within"].nunique() < 2:
         return None
     shapes: gpd.GeoSeries = grids.geometry.groupby(grids["within"]).apply(
@@ -256,11 +265,6 @@ def _add_legend(ax: Axes, handles: list[Artist], *, title: str, letters: Letteri
     legend.get_title().set(**letters.style(title), size=8)
     legend.get_frame().set_linewidth(0.4)
     legend.set_zorder(9)
-
-
-def legend_title(column: str) -> str:
-    """Heading of the legend for a column."""
-    return "Households per grid" if column == "households" else column
 
 
 def plot_grids(
@@ -351,14 +355,20 @@ def plot_grids(
     """
     grids, low, high = _unpack(plan, low, high, [column])
     grids, metres = carto.in_metres(grids)
-    texts = carto.label_texts(grids, label)
+    parents = parents_of(plan)
+    known = {} if parents is None else dict(zip(parents["grid"], parents["grid_code"], strict=True))
+    texts = carto.label_texts(grids, label, known)
     classes = _classes(grids, column, cmap, low, high)
     outline = boundary_outline(boundary, grids.crs)
     if ax is None:
         ax = _new_map(_extent(grids, outline))
-    shapes = _communities(grids) if communities else None
+    words = words_of(plan)
+    shapes = _communities(plan) if communities else None
+    if shapes is not None:
+        shapes = shapes.to_crs(grids.crs)
+        shapes.index = carto.parent_names(shapes.index, parents)
     names = [] if shapes is None else [str(name) for name in shapes.index]
-    heading = legend_title(column)
+    heading = words.heading(column)
     letters = Lettering([*texts, *names, heading, title or "", source or ""], font=font)
     _draw_areas(ax, grids, grids[column], classes)
     _draw_lines(ax, shapes, color=carto.INK, linewidth=1.4, zorder=3)
@@ -372,7 +382,7 @@ def plot_grids(
         ax.set_title(title, **letters.style(title))
     if legend:
         given: dict[str, Any] = {"low": low, "high": high, "boundary": outline is not None}
-        handles = grid_legend(grids, column=column, cmap=cmap, **given)
+        handles = grid_legend(plan, column=column, cmap=cmap, **given)
         _add_legend(ax, handles, title=heading, letters=letters)
     nameless = 0
     taken, left_out = carto.draw_labels(ax, grids, texts, letters=letters)
@@ -385,7 +395,7 @@ def plot_grids(
     if left_out:
         notes.append(f"{left_out} of {sum(map(bool, texts))} labels left out for want of room")
     if nameless:
-        notes.append(f"{nameless} of {len(names)} community names left out for want of room")
+        notes.append(f"{nameless} of {len(names)} {words.parent} names left out for want of room")
     if notes:
         carto.draw_note(ax, " · ".join(notes), letters=letters)
     return ax
@@ -452,25 +462,26 @@ def plot_sizes(
     colors = np.where(rights <= low, BELOW, np.where(lefts >= high, ABOVE, INSIDE))
     ax.axvspan(low, high, color="#e3f1e1", zorder=0)
     ax.bar(lefts, counts, rights - lefts, align="edge", color=colors, edgecolor="white", zorder=2)
-    _describe_band(ax, values, low, high)
+    words = words_of(plan)
+    _describe_band(ax, values, low, high, words)
     letters = Lettering([title or ""], font=font)
     if title:
         ax.set_title(title, pad=28, **letters.style(title))
-    ax.set_xlabel("Households per grid")
-    ax.set_ylabel("Grids")
+    ax.set_xlabel(f"Households per {words.area}")
+    ax.set_ylabel(words.areas[:1].upper() + words.areas[1:])
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def _describe_band(ax: Axes, values: NDArray[Any], low: int, high: int) -> None:
-    """Lines at both ends of the band, and how many grids lie below, inside and above."""
+def _describe_band(ax: Axes, values: NDArray[Any], low: int, high: int, words: Words) -> None:
+    """Lines at both ends of the band, and how many areas lie below, inside and above."""
     for end in (low, high):
         ax.axvline(end, color=carto.INK, linewidth=0.8, linestyle=":", zorder=3)
     # Above the axes, where no line and no bar crosses them however narrow the band is.
     below, above = int((values < low).sum()), int((values > high).sum())
     inside = len(values) - below - above
-    middle = f"{inside:,} of {len(values):,} grids in the band {low:,}–{high:,}"
+    middle = f"{inside:,} of {len(values):,} {words.areas} in the band {low:,}–{high:,}"
     middle += f"; median {np.median(values):,.0f}"
     notes = [(middle, 0.5, 14, "center")]
     notes += [(f"{below:,} below {low:,}", 0.0, 3, "left")] if below else []

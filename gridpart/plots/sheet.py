@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from shapely import box
@@ -19,8 +20,9 @@ from gridpart._io import writing
 from gridpart.errors import InputError
 from gridpart.plots.cartography import INK
 from gridpart.plots.fonts import Lettering, is_outline_cff
-from gridpart.plots.grids import boundary_outline, grid_legend, legend_title, plot_grids
+from gridpart.plots.grids import boundary_outline, grid_legend, plot_grids
 from gridpart.plots.lines import draw_lines
+from gridpart.plots.words import word_of, words_of
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -47,16 +49,17 @@ TITLE_BREAKS = ((12.5, 2), (11.5, 2), (9, 3))  # points, lines
 
 def _figures(plan: PlanLike) -> list[str]:
     """What the sheet says about the plan in words."""
+    words = words_of(plan)
     grids, low, high = plan.grids, plan.rules.low, plan.rules.high
     base = grids[grids["kind"] != "exclusive"] if "kind" in grids.columns else grids
     households = grids["households"]
     inside = int(base["households"].between(low, high).sum())
     lines = [
-        f"{len(grids):,} grids, {int(households.sum()):,} households",
+        f"{len(grids):,} {words.areas}, {int(households.sum()):,} households",
         f"{inside:,} of {len(base):,} in the band {low:,}–{high:,}",
     ]
     if len(base):
-        lines.append(f"median {np.median(base['households']):,.0f} households per grid")
+        lines.append(f"median {np.median(base['households']):,.0f} households per {words.area}")
     return lines
 
 
@@ -189,24 +192,72 @@ def _fill(text: str, lines: int, fits: Callable[[str], bool]) -> tuple[list[str]
 
 
 class Part(NamedTuple):
-    """One community of a plan, as much as a map needs."""
+    """What lies in one community or grid of a plan, as much as a map needs."""
 
     grids: gpd.GeoDataFrame
     rules: Any
     lines: gpd.GeoDataFrame | None
+    level: str = "grid"
+    parent_level: str = "community"
+    whole: Any = None
 
 
-def _community(plan: PlanLike, within: str) -> Part:
+def _part(plan: PlanLike, within: str) -> Part:
+    """What lies in a community, or in an area of a level above."""
     grids = plan.grids
     if "within" not in grids.columns:
         raise InputError(f"within={within!r}: the grids have no column 'within'")
-    rows = grids["within"].astype(str) == str(within)
-    if not rows.any():
-        names = sorted(grids["within"].dropna().astype(str).unique())
-        near = get_close_matches(str(within), names, n=1, cutoff=0.5)
-        advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20])}"
-        raise InputError(f"within={within!r} is no community of the plan; {advice}")
-    return Part(grids[rows], plan.rules, getattr(plan, "lines", None))
+    places = list(_places(plan))
+    for _, names in places:
+        rows = names.astype(str) == str(within)
+        if rows.any():
+            lines, whole = getattr(plan, "lines", None), getattr(plan, "whole", None)
+            levels = getattr(plan, "level", "grid"), getattr(plan, "parent_level", "community")
+            return Part(grids[rows], plan.rules, lines, *levels, whole)
+    raise InputError(_no_such_place(str(within), places))
+
+
+def _no_such_place(within: str, places: Sequence[tuple[str, pd.Series]]) -> str:
+    """Say what could have been meant, and what each of it is."""
+    kinds = list(dict.fromkeys(word for word, _ in places))
+    near: list[str] = []
+    there: list[str] = []
+    most = 20 if len(kinds) == 1 else 5
+    for word, names in places:
+        known = sorted(names.dropna().astype(str).unique())
+        near += [
+            f"{'the ' + word + ' ' if len(kinds) > 1 else ''}{name!r}"
+            for name in get_close_matches(within, known, n=1, cutoff=0.5)
+        ]
+        listed = ", ".join(known[:most]) + (", ..." if len(known) > most else "")
+        there.append(f"{word} {listed}" if len(kinds) > 1 else listed)
+    either = " or ".join(dict.fromkeys(near))
+    advice = f"did you mean {either}?" if near else f"there are {'; '.join(dict.fromkeys(there))}"
+    return f"within={within!r} is no {' and no '.join(kinds)} of the plan; {advice}"
+
+
+def _places(plan: Any) -> Iterator[tuple[str, pd.Series]]:
+    """What the areas of a plan lie in, the nearest first: a word, and names or codes of each."""
+    grids = plan.grids
+    yield words_of(plan).parent, grids["within"]
+    whole = getattr(plan, "whole", None) or plan
+    if getattr(whole, "units", None) is None:
+        return
+    rules, units = whole.rules, whole.units
+    order = [*rules.upper_levels, "grid", *rules.lower_levels]
+    first = np.flatnonzero(~plan.units["grid"].duplicated().to_numpy())
+    row = pd.Series(first, index=plan.units["grid"].iloc[first]).reindex(grids["grid"]).to_numpy()
+    above = [
+        (name, name) for name in reversed(order[: order.index(getattr(plan, "level", "grid"))])
+    ]
+    if rules.within is not None:
+        above.append(("community", rules.within))
+    for level, column in above:
+        code = "grid_code" if level == "grid" else f"{level}_code"
+        for name in (column, code):
+            if name in units.columns:
+                values = units[name].to_numpy(object)[row]
+                yield word_of(level), pd.Series(values, index=grids.index)
 
 
 def _in_view(boundary: Any, grids: gpd.GeoDataFrame) -> gpd.GeoSeries | None:
@@ -235,16 +286,17 @@ def draw_sheet(
     """Lay out one sheet; see :func:`write_map` for the parameters."""
     if paper not in PAGES:
         raise InputError(f"paper={paper!r}: choose one of {', '.join(PAGES)}")
-    title = title or "Service grids"
+    words = words_of(plan)
+    title = title or words.title
     if within is not None:
-        plan = _community(plan, within)
+        plan = _part(plan, within)
         boundary = _in_view(boundary, plan.grids)
         title = title if str(within) in title else f"{within}: {title}"
     sheet = _sheet(plan.grids.total_bounds, paper)
     figure = Figure(figsize=(sheet.width, sheet.height))
     FigureCanvasAgg(figure)
     source = source or ""
-    heading = legend_title(column)
+    heading = words.heading(column)
     letters = Lettering([title, source, heading], font=font)
     page, panel = _axes(figure, sheet)
     # Under the heading, not in the middle of the room that is left.
@@ -314,8 +366,8 @@ def write_map(
     path : str or path
         Ends in ``.png``, ``.pdf`` or ``.svg``.
     within : str, optional
-        Draw this community only, and say so in the heading. Of the boundary, only the part
-        beside it is drawn.
+        Draw this community only, and say so in the heading; of another level, also what lies in
+        one grid, by its name or code. Of the boundary, only the part beside it is drawn.
     boundary : GeoDataFrame, GeoSeries or shapely geometry, optional
         Outline of the territory.
     paper : {"A4", "A3"}, default "A4"
@@ -323,8 +375,9 @@ def write_map(
     dpi : int, default 200
         Dots per inch of a PNG.
     title, source : str, optional
-        Heading (default "Service grids") and the line that names the source of the data. What is
-        too long is written smaller, then on two or three lines, and only then cut short.
+        Heading (default "Service grids", or what the areas of another level are) and the line
+        that names the source of the data. What is too long is written smaller, then on two or
+        three lines, and only then cut short.
     label, column, font
         As for :func:`gridpart.plot_grids`.
 

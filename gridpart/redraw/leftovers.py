@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gridpart.plan import EXCEPTION_COLUMNS
+from gridpart.plan import EXCEPTION_COLUMNS, main_parent
 from gridpart.redraw.checks import BROKEN, STILL, Effect, Touched, decreed
 
 if TYPE_CHECKING:
@@ -60,9 +60,8 @@ def _rows(
     missed = max(low - load, load - high, 0)
     concerning = [effect for effect in effects if grid in effect.grid.split(", ")]
     broken = [effect.text for effect in concerning if effect.verdict == BROKEN]
-    within = None
-    if touched.rules.parent is not None:
-        within = str(touched.units[touched.rules.parent].iloc[own[0]])
+    parent = main_parent(touched.units.iloc[own], touched.rules)
+    within = None if parent is None else str(parent)
 
     def row(why: str, miss: int, proven: bool, units: str, advice: str) -> tuple[Any, ...]:
         return ("grid", grid, within, load, miss, why, proven, units, "", "", advice)

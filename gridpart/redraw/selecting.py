@@ -15,7 +15,7 @@ from gridpart._geometry.order import in_rows
 from gridpart.contiguity import Contiguity
 from gridpart.engine import Effort
 from gridpart.errors import InputError, Problem
-from gridpart.plan import Plan
+from gridpart.plan import Plan, main_parent
 from gridpart.problem import Failure, attach_enclaves, build_communities, measure, solve_one
 
 if TYPE_CHECKING:
@@ -95,11 +95,8 @@ def grid_of(plan: Plan, grid: str) -> str:
 
 def community_of(plan: Plan, own: Ints) -> str:
     """Community of most of the households of some units."""
-    if plan.rules.parent is None:
-        return ""
-    units = plan.units.iloc[own]
-    loads = units[plan.rules.households].groupby(units[plan.rules.parent].astype(str)).sum()
-    return str(loads.sort_index().idxmax())
+    parent = main_parent(plan.units.iloc[own], plan.rules)
+    return "" if parent is None else str(parent)
 
 
 def in_order(units: gpd.GeoDataFrame, part: Ints) -> list[int]:
