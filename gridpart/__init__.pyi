@@ -39,6 +39,8 @@ from gridpart.samples import load_sample as load_sample
 from gridpart.samples import sample_path as sample_path
 from gridpart.staffing import assign_posts as assign_posts
 from gridpart.staffing import households_per_worker as households_per_worker
+from gridpart.staffing import posts_required as posts_required
+from gridpart.standards import load_standard as load_standard
 from gridpart.units import check_units as check_units
 from gridpart.units import describe_units as describe_units
 from gridpart.units import read_units as read_units
