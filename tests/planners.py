@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
-from shapely import box
+from shapely import Polygon, box
 
 import gridpart as gp
 from gridpart.codes import KeptGrid, NewGrid, Register, open_register
@@ -28,6 +28,9 @@ PARENTS_AT_ONCE = 4  # communities that all planners work in at a time
 PARENT_SECONDS = 4.0  # how long
 REREAD = 25  # changes after which a planner looks at the register again
 KILL_SECONDS = (0.05, 0.4)
+VERBS = ["issue", "issue", "split", "split", "merge", "retire", "redraw", "code", "code"]
+PLACES = 1_000_000  # of 20 m, in a row: where nobody else draws, but for a hair
+SAME_PLACES = 12  # where all want to draw, under whatever parent
 
 
 def parent_at(moment: float, chosen: random.Random) -> str:
@@ -49,7 +52,7 @@ def plan_forever(where: str, journal: Path, seed: int, stop: float) -> NoReturn:
             if number % REREAD == 0:
                 known = register.codes(live=True)["code"].tolist()[-60:]
             number += 1
-            name = chosen.choice(["issue", "issue", "split", "split", "merge", "retire", "redraw"])
+            name = chosen.choice(VERBS)
             _note(notes, {"does": name})
             try:
                 said = _change(name, register, known, chosen)
@@ -75,7 +78,8 @@ def _change(
     if name == "issue" or len(some) < 2:
         return {"issued": register.issue(parent, chosen.randint(1, 3))}
     if name == "split":
-        parts = [box(0, 0, 5, 10), box(5, 0, 10, 10)]
+        west = _place(chosen)
+        parts = [box(west, 0, west + 5, 10), box(west + 5, 0, west + 10, 10)]
         return {"issued": register.split(some[0], parts, crs=4547), "retired": some[:1]}
     if name == "merge":
         merged = register.merge(some, parent=parent, kind="base")
@@ -83,14 +87,30 @@ def _change(
     if name == "retire":
         register.retire(some[:1], "cleared")
         return {"issued": [], "retired": some[:1]}
+    if name == "code":
+        # a plan that others may be coding too; some of its ground may be live already
+        west = -20 * chosen.randrange(1, SAME_PLACES)
+        again = [NewGrid("again", parent, households=10, shape=box(west, 0, west + 10, 10))]
+        with register.changing(again, reason="coded", crs=4547) as issued:
+            time.sleep(chosen.choice([0, 0, 0.02]))
+        return {"issued": list(issued.values())}
+    west = _place(chosen)
     new = [
-        NewGrid(key, parent, households=10, shape=box(key, 0, key + 1, 1), predecessors=(some[0],))
+        NewGrid(key, parent, households=10, shape=_square(west + key), predecessors=(some[0],))
         for key in range(2)
     ]
-    kept = {some[1]: KeptGrid(households=20, shape=box(0, 0, 1, 1), predecessors=(some[0],))}
+    kept = {some[1]: KeptGrid(households=20, shape=_square(west + 2), predecessors=(some[0],))}
     with register.changing(new, some[:1], kept, reason="redrawn", crs=4547) as issued:
         time.sleep(chosen.choice([0, 0, 0, 0.02]))  # as long as a file takes to be written
     return {"issued": list(issued.values()), "retired": some[:1]}
+
+
+def _place(chosen: random.Random) -> int:
+    return 20 * chosen.randrange(PLACES)
+
+
+def _square(west: float) -> Polygon:
+    return box(west, 0, west + 1, 1)
 
 
 # --------------------------------------------------------------------------- all of them
@@ -166,7 +186,8 @@ def count(where: str, folder: Path) -> dict[str, Any]:
             "retired but live": len(lively),
             "gaps in the lineage": len(unlinked) + int((faults["check"] == "lineage").sum()),
             "half-written": int((faults["check"] == "half").sum()),
-            "other": int((~faults["check"].isin(["lineage", "half"])).sum()),
+            "two live codes on one ground": int((faults["check"] == "overlap").sum()),
+            "other": int((~faults["check"].isin(["lineage", "half", "overlap"])).sum()),
         },
     }
 

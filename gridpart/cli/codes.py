@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["code", "register"]
 
+# what is shown of a code, and the reason that stands behind a date
+SHOWN = ("code", "level", "kind", "state", "issued", "retired", "predecessors", "successors")
+REASON_OF = {"issued": "issue_reason", "retired": "retire_reason"}
+SHARE = "share of area, %"  # of the ground of the code that is asked for
 TABLES = (".csv", ".txt", ".tsv", *SHEET)
 LISTS = (".csv", *SHEET, *PLAN)
 REGISTER = click.option(
@@ -187,7 +191,10 @@ def list_(where: str, live: bool | None, parent: str | None, output: Path | None
         table = opened.codes(live)
     table = table[table["code"].str.startswith(parent or "")].reset_index(drop=True)
     if output is None:
-        columns = ["code", "state", "issued", "retired", "reason", "successors", "households"]
+        columns = [
+            "code", "state", "issued", "issue_reason", "retired", "retire_reason", "successors",
+            "households",
+        ]  # fmt: skip
         _show(pd.DataFrame(table)[columns])
     else:
         _write_list(output, table)
@@ -212,20 +219,36 @@ def _write_list(path: Path, table: Any) -> None:
 @click.argument("code")
 @REGISTER
 def show(code: str, where: str) -> None:
-    """Say what became of CODE, where its area went, and where it came from."""
+    """Say what became of CODE, what it stood for, where its area went and came from.
+
+    The share is how much of CODE's own area lies in the other code.
+    """
     from gridpart.codes import open_register
 
     with open_register(where) as opened:
         table = opened.lineage(code)
-        facts = opened.snapshot([code]).iloc[0]
-    for name, value in facts.drop(["register", "as_of"]).items():
-        if value == value and value not in (None, ""):  # NaN is not itself
-            say(f"{name:13} {value}")
+        codes, grounds = opened.codes(), opened.grounds(code)
+    facts = codes[codes["code"] == code].iloc[0].dropna()
+    for name in SHOWN:
+        if facts.get(name):
+            reason = facts.get(REASON_OF.get(name, ""))
+            say(f"{name:13} {facts[name]}{f': {reason}' if reason else ''}")
+    say("\nstood for")
+    spans = grounds[["since", "until", "households", "area_m2"]]
+    _show(spans.assign(area_m2=spans["area_m2"].round(1)))
     for direction, title in (("from", "came from"), ("to", "went to")):
         part = table[table["direction"] == direction]
         if len(part):
             say(f"\n{title}")
-            _show(part.drop(columns="direction"))
+            _show(_steps(part))
+
+
+def _steps(part: pd.DataFrame) -> pd.DataFrame:
+    """Steps of a lineage as they are shown, headed so that each column says what it is of."""
+    share = part["share"].map("{:.1%}".format).where(part["share"].notna(), "")
+    shown = part.drop(columns=["direction", "share"]).assign(area_m2=part["area_m2"].round(1))
+    shown.insert(3, SHARE, share)
+    return shown.rename(columns={"at": "on", "reason": "because", "state": "state now"})
 
 
 @register.command("at")
@@ -269,7 +292,7 @@ def log(where: str) -> None:
 @register.command()
 @REGISTER
 def check(where: str) -> int:
-    """Look for what cannot be: reused codes, gaps in the lineage, half a change."""
+    """Look for what cannot be: reused codes, two live ones on one ground, gaps in the lineage."""
     from gridpart.codes import open_register
 
     with open_register(where) as opened:

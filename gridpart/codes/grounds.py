@@ -16,7 +16,7 @@ from gridpart.errors import CRSError, Problem
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["Ground", "Grounded", "check_ground", "check_grounds_crs", "crs_text"]
+__all__ = ["Ground", "Grounded", "check_ground", "check_grounds_crs", "crs_text", "in_metres"]
 
 POLYGONAL = ("Polygon", "MultiPolygon")
 
@@ -52,7 +52,7 @@ class Ground:
         made = replace(before) if before is not None else cls()
         if grid.shape is not None:
             wkb = shapely.to_wkb(shapely.force_2d(grid.shape))
-            measured = float(grid.shape.area) if crs is not None and _in_metres(crs) else None
+            measured = float(grid.shape.area) if crs is not None and in_metres(crs) else None
             made = replace(made, wkb=wkb, crs=crs, area_m2=measured)
         if grid.area_m2 is not None:
             made = replace(made, area_m2=float(grid.area_m2))
@@ -134,7 +134,8 @@ def crs_text(crs: Any) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _in_metres(crs: str) -> bool:
+def in_metres(crs: str) -> bool:
+    """Whether areas in a CRS are square metres."""
     import pyproj
 
     known = pyproj.CRS.from_user_input(crs)

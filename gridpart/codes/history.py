@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from gridpart.codes.changes import LIVE, RETIRED, NewGrid, load_codes
 from gridpart.codes.grounds import Ground
 from gridpart.codes.moments import as_utc
+from gridpart.codes.overlaps import in_crs
 from gridpart.codes.store import CODES, EVENTS, GROUNDS, LINKS, Store, chunks
 from gridpart.errors import InputError, Problem
 
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     import geopandas as gpd
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["changes", "codes", "count", "grounds", "merged", "row_of", "snapshot"]
+__all__ = ["changes", "codes", "count", "grounds", "merged", "row_of", "shapes_in", "snapshot"]
 
 FACTS = (
     "code", "state", "issued", "retired", "reason", "predecessors", "successors", "households",
-    "area_m2", "parent", "kind", "level",
+    "area_m2", "parent", "kind", "level", "issue_reason", "retire_reason",
 )  # fmt: skip
 SNAPSHOT = FACTS[:9]
 MOST_CRS = "EPSG:4326"  # of a register without any ground
@@ -69,7 +70,7 @@ def shapes_in(rows: list[Any], crs: Any) -> gpd.GeoSeries:
     for name in names.dropna().unique():
         if name != wanted:
             own = (names == name).to_numpy()
-            shapes[own] = gpd.GeoSeries(shapes[own], crs=name).to_crs(wanted).to_numpy()
+            shapes[own] = in_crs(shapes[own], name, wanted)
     return gpd.GeoSeries(shapes, crs=wanted)
 
 
@@ -110,8 +111,11 @@ def _facts(rows: list[Any], links: Iterable[Any]) -> pd.DataFrame:
 
     facts = {
         name: np.array([getattr(row, name) for row in rows], dtype=object)
-        for name in ("code", "state", "issued", "retired", "parent", "kind", "level")
-    }
+        for name in (
+            "code", "state", "issued", "retired", "parent", "kind", "level", "issue_reason",
+            "retire_reason",
+        )
+    }  # fmt: skip
     facts["reason"] = np.array(
         [row.retire_reason if row.state == RETIRED else row.issue_reason for row in rows],
         dtype=object,

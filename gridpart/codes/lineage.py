@@ -14,6 +14,7 @@ from gridpart.codes.changes import load_codes
 from gridpart.codes.grounds import Ground, crs_text
 from gridpart.codes.history import row_of
 from gridpart.codes.moments import as_utc
+from gridpart.codes.overlaps import in_crs
 from gridpart.codes.store import CODES, EVENTS, GROUNDS, LINKS, Store, chunks
 from gridpart.errors import CRSError, InputError
 
@@ -46,7 +47,7 @@ def lineage(store: Store, code: str) -> pd.DataFrame:
         codes = sorted({code, *(step.code for step in [*before, *after])})
         rows = load_codes(connection, codes)
         grounds = _load_grounds(connection, codes)
-        moments = _moments(connection, {step.event for step in [*before, *after]})
+        events = _events(connection, {step.event for step in [*before, *after]})
     own = grounds.get(code, [])
     table = []
     # all that it ever got, and all that it had before it first gave any away
@@ -59,10 +60,12 @@ def lineage(store: Store, code: str) -> pd.DataFrame:
     for direction, steps, mine in (("from", before, got), ("to", after, had)):
         for step in steps:
             theirs = _around(grounds.get(step.code, []), step.event, after=direction == "to")
-            table.append(_row(direction, step, rows[step.code], theirs, mine, moments))
+            when = _when(step, rows, events[step.event], back=direction == "from")
+            table.append(_row(direction, step, rows[step.code], theirs, mine, when))
     itself = Step(0, code, "", 0)
     first = own[0] if own else None
-    table.append(_row("self", itself, rows[code], first, None, {0: rows[code].issued}))
+    when = (rows[code].issued, rows[code].issue_reason)
+    table.append(_row("self", itself, rows[code], first, None, when))
     table.sort(key=lambda row: (row[1], row[4], row[2], row[3]))
     frame = pd.DataFrame(table, columns=list(COLUMNS))
     return frame.astype({"households": "Int64", "area_m2": float, "share": float})
@@ -113,12 +116,25 @@ def _load_grounds(connection: sa.Connection, codes: list[str]) -> dict[str, list
     return found
 
 
-def _moments(connection: sa.Connection, events: set[int]) -> dict[int, str]:
-    moments: dict[int, str] = {}
+def _events(connection: sa.Connection, events: set[int]) -> dict[int, Any]:
+    found: dict[int, Any] = {}
     for some in chunks(sorted(events)):
-        query = sa.select(EVENTS.c.id, EVENTS.c.at).where(EVENTS.c.id.in_(some))
-        moments |= {row.id: row.at for row in connection.execute(query)}
-    return moments
+        query = sa.select(EVENTS).where(EVENTS.c.id.in_(some))
+        found |= {row.id: row for row in connection.execute(query)}
+    return found
+
+
+def _when(step: Step, rows: dict[str, Any], event: Any, *, back: bool) -> tuple[str, str]:
+    """When ground changed hands, and why."""
+    if event.kind != "adopt":
+        return event.at, event.reason
+    # adopted later than it happened: the codes' own dates say when
+    old, new = (step.code, step.via) if back else (step.via, step.code)
+    if rows[new].issue_event == event.id:
+        return rows[new].issued, rows[new].issue_reason
+    if rows[old].retire_event == event.id:
+        return rows[old].retired, rows[old].retire_reason
+    return event.at, event.reason
 
 
 def _around(grounds: list[Any], event: int, *, after: bool) -> Any:
@@ -131,12 +147,12 @@ def _around(grounds: list[Any], event: int, *, after: bool) -> Any:
 
 
 def _row(
-    direction: str, step: Step, facts: Any, theirs: Any, mine: Any, moments: dict[int, str]
+    direction: str, step: Step, facts: Any, theirs: Any, mine: Any, when: tuple[str, str]
 ) -> tuple[Any, ...]:
     share = 1.0 if direction == "self" else _share(mine, theirs)
-    reason = facts.issue_reason if facts.retire_reason is None else facts.retire_reason
+    moment, reason = when
     return (
-        direction, step.generation, step.code, step.via or None, moments[step.event], facts.state,
+        direction, step.generation, step.code, step.via or None, moment, facts.state,
         reason, None if theirs is None else theirs.households,
         None if theirs is None else theirs.area_m2, share,
     )  # fmt: skip
@@ -153,11 +169,7 @@ def _share(mine: Any, theirs: Any) -> float:
 
 def _moved(shape: Any, source: str, target: str) -> Any:
     """Shape in another CRS."""
-    if source == target:
-        return shape
-    import geopandas as gpd
-
-    return gpd.GeoSeries([shape], crs=source).to_crs(target).iloc[0]
+    return in_crs(np.array([shape], dtype=object), source, target)[0]
 
 
 # --------------------------------------------------------------------------- places

@@ -38,7 +38,8 @@ BUSY_SECONDS = 60.0  # how long a writer waits for another
 TRIES = 20  # how often a change is repeated that PostgreSQL has called off
 RETRYABLE = ("40001", "40P01")  # serialization failure, deadlock
 CHUNK = 500  # codes named in one statement
-CREATE_LOCK = 0x67726964  # a number of ours for PostgreSQL's advisory lock
+# numbers of ours for PostgreSQL's advisory locks
+CREATE_LOCK, GROUND_LOCK = 0x67726964, 0x67726965
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 
@@ -186,28 +187,48 @@ class Store:
                 yield connection
 
     @contextmanager
-    def changing(self, apply: Callable[[sa.Connection], Result]) -> Iterator[Result]:
+    def changing(
+        self,
+        apply: Callable[[sa.Connection], Result],
+        agree: Callable[[sa.Connection, Result], bool] | None = None,
+    ) -> Iterator[Result]:
         """Apply a change in a transaction that is committed when the ``with`` block ends well.
 
         What PostgreSQL calls off because of another writer is applied again, from the start.
+
+        Parameters
+        ----------
+        apply : callable
+            Writes the change.
+        agree : callable, optional
+            Raises if what was written cannot stand beside the rest, whatever its community; says
+            whether another writer may make that so. Then it is asked again at the end, when
+            PostgreSQL lets one after the other commit; SQLite has one writer anyway.
         """
         with self.told(), self._connected() as connection:
             connection = connection.execution_options(register_writes=True)
-            transaction, result = self._applied(connection, apply)
+            transaction, result, again = self._applied(connection, apply, agree)
             try:
                 yield result
+                if agree is not None and again and self.engine.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(GROUND_LOCK)))
+                    agree(connection, result)
             except BaseException:
                 transaction.rollback()
                 raise
             transaction.commit()
 
     def _applied(
-        self, connection: sa.Connection, apply: Callable[[sa.Connection], Result]
-    ) -> tuple[sa.RootTransaction, Result]:
+        self,
+        connection: sa.Connection,
+        apply: Callable[[sa.Connection], Result],
+        agree: Callable[[sa.Connection, Result], bool] | None,
+    ) -> tuple[sa.RootTransaction, Result, bool]:
         for attempt in range(1, TRIES + 1):
             transaction = connection.begin()
             try:
-                return transaction, apply(connection)
+                result = apply(connection)
+                return transaction, result, agree is not None and agree(connection, result)
             except DBAPIError as error:
                 transaction.rollback()
                 if getattr(error.orig, "sqlstate", None) not in RETRYABLE or attempt == TRIES:

@@ -1,4 +1,7 @@
-"""Look for what cannot be in a register: a reused code, a gap in the lineage, half a change."""
+"""Look for what cannot be in a register: a reused code, a gap in the lineage, half a change.
+
+And for what should not be: two live codes of one level that stand for the same ground.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from gridpart.codes.changes import LIVE, RETIRED
+from gridpart.codes.grounds import crs_text
+from gridpart.codes.history import shapes_in
+from gridpart.codes.overlaps import overlapping
 from gridpart.codes.scheme import Scheme
 from gridpart.codes.store import CODES, COUNTERS, EVENTS, GROUNDS, LINKS, Store
 
@@ -28,6 +34,7 @@ def verify(store: Store, scheme: Scheme) -> pd.DataFrame:
         links = connection.execute(sa.select(LINKS)).all()
         counters = connection.execute(sa.select(COUNTERS).where(COUNTERS.c.series != "")).all()
         grounds = connection.execute(sa.select(*_GROUND_FACTS)).all()
+        drawn = connection.execute(_LIVE_GROUNDS).all()
     faults = [
         *_forms(codes, scheme),
         *_dates(codes, events),
@@ -36,6 +43,7 @@ def verify(store: Store, scheme: Scheme) -> pd.DataFrame:
         *_handovers(codes, links, events),
         *_orphans(codes, scheme),
         *_halves(codes, events, links, grounds),
+        *_overlaps(drawn),
     ]
     return pd.DataFrame(sorted(faults), columns=["check", "code", "message"])
 
@@ -43,6 +51,25 @@ def verify(store: Store, scheme: Scheme) -> pd.DataFrame:
 _GROUND_FACTS = (
     GROUNDS.c.code, GROUNDS.c.since_event, GROUNDS.c.until_event, GROUNDS.c.since, GROUNDS.c.until,
 )  # fmt: skip
+_LIVE_GROUNDS = (
+    sa.select(GROUNDS.c.code, GROUNDS.c.wkb, GROUNDS.c.crs, CODES.c.level)
+    .join(CODES, CODES.c.code == GROUNDS.c.code)
+    .where(CODES.c.state == LIVE, GROUNDS.c.until_event.is_(None), GROUNDS.c.wkb.is_not(None))
+    .order_by(GROUNDS.c.code)
+)
+
+
+def _overlaps(rows: Any) -> Iterator[Fault]:
+    """Live codes of one level that stand for the same ground, more than borders can be off."""
+    if not rows:
+        return
+    shapes = shapes_in(rows, None)
+    crs = crs_text(shapes.crs)
+    assert crs is not None
+    codes, levels = [row.code for row in rows], [row.level for row in rows]
+    for pair in overlapping(codes, levels, shapes.to_numpy(), crs):
+        told = f"and {pair.other} are both live and overlap: {pair.told(crs)}"
+        yield "overlap", pair.code, told
 
 
 def _forms(codes: dict[str, Any], scheme: Scheme) -> Iterator[Fault]:
