@@ -1,252 +1,132 @@
-"""Rosters of posts: know their headers, and check them against the grids at once."""
+"""Rosters of posts, checked against the grids: every problem told, no row lost unsaid."""
 
 from __future__ import annotations
 
-import difflib
-import math
-import numbers
-import re
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
-from gridpart.errors import InputError, Problem
+from gridpart.errors import GridpartWarning, InputError, Problem
+from gridpart.staffing.headers import (
+    LINE,
+    REQUIRED,
+    is_header_row,
+    is_total_row,
+    known_names,
+    match_headers,
+    nearest,
+    number_in,
+    plain_text,
+    rename_headers,
+    says_nothing,
+    suggester,
+    words_in,
+)
+from gridpart.staffing.locate import (
+    Found,
+    GridTable,
+    Homes,
+    grid_table,
+    home_points,
+    names_in,
+    natural,
+    place_problems,
+    raise_found,
+)
 
 __all__ = [
     "LINE",
     "REQUIRED",
     "GridTable",
+    "RoleNames",
     "check_roster",
     "grid_table",
     "known_names",
     "match_headers",
     "natural",
+    "nearest",
     "plain_text",
     "rename_headers",
 ]
 
-# our name -> headers as officers write them, in ranks: the first rank that a table has is taken,
-# so that a general word such as 编号 may stand beside 岗位编号; two of one rank are ambiguous.
-# Compared without blanks, underscores and marks, in small letters.
-HEADERS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "post_id": (
-        ("post_id", "岗位编号", "岗位编码", "岗位代码", "岗位号"),
-        ("post", "人员编号"),
-        ("编号",),
-    ),
-    "role": (
-        ("role", "岗位", "角色", "岗位类型", "岗位类别", "岗位名称"),
-        ("职务",),
-        ("类别",),
-    ),
-    "within": (("within", "community", "社区", "村", "村社区", "村/社区", "社区/村", "所属社区"),),
-    "grid": (
-        ("grid", "grid_id"),
-        ("grid_code", "网格编码", "网格编号", "网格代码"),
-        ("网格", "所属网格"),
-    ),
-    "capacity": (("capacity", "容量", "最大户数", "户数上限", "承载户数"),),
-}
-REQUIRED = ("post_id", "role")
-LINE = "line"
-
-# Only letters and digits: a full-width bracket may belong to a community's official name.
-_NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F) if chr(wide).isalnum()}
-
-
-def plain_text(value: Any) -> str | None:
-    """Text of a cell: stripped, full-width letters and digits narrowed, None where empty.
-
-    A whole number that a spreadsheet turned into a float loses its ``.0``.
-    """
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    if isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_):
-        number = float(value)
-        if math.isnan(number):
-            return None
-        if number.is_integer():
-            return str(round(value))
-    return str(value).translate(_NARROW).strip() or None
-
-
-def _plain_header(name: Any) -> str:
-    text = (plain_text(name) or "").casefold()
-    return re.sub(r"[\s_*＊:：]", "", text)
-
-
-_RANKS = {
-    ours: [{_plain_header(word) for word in rank} for rank in ranks]
-    for ours, ranks in HEADERS.items()
+UNUSABLE = ["line", "post_id", "reason", "text"]
+# Rows that no officer takes for a post: they stop nothing, and are told all the same.
+NO_POSTS = {
+    "total_row": "a sum, a remark or a signature, not a post",
+    "header_row": "the header once more, not a post",
 }
 
 
-def match_headers(names: Sequence[Any]) -> dict[str, list[int]]:
-    """Positions of the headers that mean each of our names; more than one is ambiguous."""
-    plain = [_plain_header(name) for name in names]
-    found = {}
-    for ours, ranks in _RANKS.items():
-        rows = ([k for k, name in enumerate(plain) if name in rank] for rank in ranks)
-        found[ours] = next((places for places in rows if places), [])
-    return found
+class RoleNames(Protocol):
+    """Whatever knows how a rule calls a role: a team."""
+
+    def name_of(self, word: str) -> str | None:
+        """The rule's name for a role as a roster writes it; None if the rule has no such role."""
 
 
-def _ambiguous(names: Sequence[Any], where: str) -> list[Problem]:
-    problems = []
-    for ours, places in match_headers(names).items():
-        if len(places) > 1:
-            listed = " and ".join(f"{str(names[k]).strip()!r} (column {k + 1})" for k in places)
-            message = f"{where} has {len(places)} columns that mean {ours!r}: {listed}; keep one"
-            problems.append(Problem("duplicate_column", message))
-    return problems
-
-
-def known_names(ours: str) -> str:
-    """Every header that is understood as one of our names."""
-    return ", ".join(word for rank in HEADERS[ours] for word in rank)
-
-
-def rename_headers(names: Sequence[Any], *, where: str) -> list[str]:
-    """Give known headers our names; others pass through.
-
-    Raises
-    ------
-    InputError
-        If two headers mean the same, or `post_id` or `role` is missing; the message has the
-        headers as they stand.
-    """
-    problems = _ambiguous(names, where)
-    found = match_headers(names)
-    shown = [text for text in map(plain_text, names) if text]
-    problems += [
-        Problem(
-            "missing_column",
-            f"{where} has no column {ours!r}{nearest(ours, shown)} "
-            f"(known names: {known_names(ours)})",
-        )
-        for ours in REQUIRED
-        if not found[ours]
-    ]
-    if problems:
-        raise InputError(problems)
-    renamed = [str(name) for name in names]
-    for ours, places in found.items():
-        for k in places:
-            renamed[k] = ours
-    return renamed
-
-
-def natural(text: str) -> tuple[list[tuple[int, str]], str]:
-    """Key of an order in which P2 comes before P10."""
-    parts = re.split(r"([0-9]+)", text)
-    # A number sorts by its length without zeros, then by its digits.
-    key = [
-        (len(part.lstrip("0")), part.lstrip("0")) if k % 2 else (-1, part)
-        for k, part in enumerate(parts)
-    ]
-    return key, text
-
-
-@dataclass(frozen=True)
-class GridTable:
-    """The grids in canonical order: row of the caller, id, code, place and households."""
-
-    row: list[int]
-    grid: list[str]
-    code: list[str | None]
-    within: list[str | None]
-    households: list[int]
-    has_within: bool
-
-    @property
-    def by_name(self) -> dict[str, int]:
-        """Position of every grid by its id, and by its code where no id says otherwise."""
-        codes = {code: k for k, code in enumerate(self.code) if code is not None}
-        return codes | {grid: k for k, grid in enumerate(self.grid)}
-
-
-def grid_table(grids: pd.DataFrame) -> GridTable:
-    """Check the grids of a plan and put them in canonical order.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, an id is missing or stands twice, a code stands twice, or
-        households are not whole numbers from 0.
-    """
-    problems = [
-        Problem(
-            "missing_column", f"the grids have no column {name!r}{nearest(name, grids.columns)}"
-        )
-        for name in ("grid", "households")
-        if name not in grids.columns
-    ]
-    if problems:
-        raise InputError(problems)
-    ids = [plain_text(value) for value in grids["grid"]]
-    codes = _texts(grids, "grid_code")
-    counts = grids["households"].tolist()
-    wrong = [
-        f"grid {grid}: {count}"
-        for grid, count in zip(ids, counts, strict=True)
-        if not _is_count(count)
-    ]
-    found = [
-        ("missing_grid", "every grid needs an id in column 'grid'", _positions_missing(ids)),
-        ("duplicate_grid", "a grid id stands more than once", _repeated(ids)),
-        ("duplicate_code", "a grid code stands more than once", _repeated(codes)),
-        ("households", "households of a grid must be a whole number from 0", wrong),
-    ]
-    _raise_found(found)
-    order = sorted(range(len(ids)), key=lambda k: natural(str(ids[k])))
-    places = _texts(grids, "within")
-    return GridTable(
-        row=order,
-        grid=[str(ids[k]) for k in order],
-        code=[codes[k] for k in order],
-        within=[places[k] for k in order],
-        households=[int(counts[k]) for k in order],
-        has_within=any(place is not None for place in places),
-    )
-
-
-def _is_count(value: Any) -> bool:
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool)
-        and float(value) >= 0
-        and float(value).is_integer()
-    )
-
-
-def check_roster(roster: pd.DataFrame, grids: pd.DataFrame) -> pd.DataFrame:
+def check_roster(
+    roster: pd.DataFrame,
+    grids: pd.DataFrame,
+    *,
+    team: RoleNames | None = None,
+    unusable: Literal["raise", "skip"] = "raise",
+) -> pd.DataFrame:
     """Check a roster against the grids it shall serve; report every problem together.
 
     Parameters
     ----------
     roster : DataFrame
-        One row per post: `post_id` and `role`, optionally `within` (the only community that the
-        post serves) or `grid` (the grid, by id or code, at which the post stays), optionally
-        `capacity` (households that the post can carry), and any other columns.
+        One row per post: `post_id` and `role`, optionally
+
+        * `within`: the only community that the post serves;
+        * `grid`: the grid or grids, by id or code, that the post holds today;
+        * `fixed`: those that it must hold, all of one community;
+        * `capacity`: households that it can carry;
+        * `skills`: what its holder can do, in one column or several;
+        * `x` and `y`: where its holder lives or works, in metres in the CRS of `grids`, x to the
+          east; or `lon` and `lat` in degrees (EPSG:4490 or 4326; not as web maps show them, which
+          may be half a kilometre off);
+
+        and any other columns. Cells with several names part them by ``;``, ``,``, ``、``, ``/`` or
+        blanks. Headers may be Chinese, as :func:`gridpart.staffing.read_roster` reads them.
     grids : DataFrame or GeoDataFrame
         `grid` and `households`, optionally `grid_code` and `within`: the grids of a plan.
+    team : object with ``name_of(word)``, optional
+        The rule of a standard: roles get its names, and others are a problem.
+    unusable : {"raise", "skip"}, default "raise"
+        What to do with rows that cannot be used: raise one error that names all of them, or go
+        on without and list them.
 
     Returns
     -------
     DataFrame
-        The roster on its own index with `post_id`, `role`, `within`, `grid` (always the id) as
-        text or None, `capacity` as a float or NaN, and the other columns as they came.
+        The usable rows on their own index: `post_id`, `role`, `within` and `grid` (the id of the
+        first grid held today) as text or None; `held` and `fixed` (tuples of ids), `skills` (tuple
+        of text); `x` and `y` in the CRS of the grids, NaN where unknown; `capacity` as a float or
+        NaN, if there is such a column; and the other columns as they came.
+        ``.attrs["unusable"]`` is a DataFrame `line`, `post_id`, `reason`, `text` of the others,
+        one row per problem: rows with a sum or a remark (``total_row``), a header repeated
+        (``header_row``), and with ``unusable="skip"`` whatever would else be raised.
 
     Raises
     ------
     InputError
         With all of: a missing column (the nearest name is suggested), no rows, a missing or
-        duplicate `post_id`, a missing role, an unknown grid or community, a community that
-        contradicts the grid, a capacity that is no number from 0. Every example names its line
-        (of the file, if :func:`read_roster` read it).
+        duplicate `post_id`, a missing role or one that is not in the rule, an unknown grid or
+        community, a community that contradicts the grid, fixed grids in several communities, a
+        capacity that is no number from 0, a home point that is none or lies more than 200 km from
+        the plan. Every example names its line (of the file, if
+        :func:`~gridpart.staffing.read_roster` read it). With ``"skip"`` only if a column is
+        missing, the home points cannot be placed at all, or no row is left.
+
+    Warns
+    -----
+    GridpartWarning
+        If rows are no posts: sums, remarks, headers.
 
     Examples
     --------
@@ -259,97 +139,120 @@ def check_roster(roster: pd.DataFrame, grids: pd.DataFrame) -> pd.DataFrame:
         row 1: 'a', first in row 0
     role is missing
         row 1: post 'a'
+    >>> checked = check_roster(roster, grids, unusable="skip")
+    >>> checked["post_id"].tolist()
+    ['a']
+    >>> checked.attrs["unusable"]["reason"].tolist()
+    ['duplicate_post_id', 'missing_role']
     """
+    if unusable not in ("raise", "skip"):
+        raise InputError(f"unusable must be 'raise' or 'skip', not {unusable!r}")
     table = grid_table(grids)
-    names = rename_headers(list(roster.columns), where="the roster")
-    roster = roster.copy()
-    roster.columns = pd.Index(names)
-    if roster.empty:
-        raise InputError(Problem("no_posts", "the roster has no rows; it needs one per post"))
+    roster = _named(roster)
     word = "line" if roster.index.name == LINE else "row"
     lines = [f"{word} {label}" for label in roster.index]
-    columns = {name: _texts(roster, name) for name in ("post_id", "role", "within", "grid")}
-    _raise_found(
-        [
-            *_post_problems(lines, columns["post_id"], columns["role"]),
-            *_place_problems(lines, columns["grid"], columns["within"], table),
-            *_capacity_problems(lines, _texts(roster, "capacity")),
-        ]
+    apart = _rows_apart(roster)
+    _say_apart(apart, lines)
+    away = {row for found in apart for row, _ in found.places}
+    rows = [row for row in range(len(roster)) if row not in away]
+    if not rows:
+        only = "; it has only sums, remarks and headers" if away else "; it needs one per post"
+        raise InputError(Problem("no_posts", f"the roster has no posts{only}"))
+    listed = _listed(apart, roster, range(len(roster)))
+    posts = roster.iloc[rows]
+    lines = [lines[row] for row in rows]
+    cells = _read(posts, grids, table)
+    found = _all_problems(cells, lines, table, team)
+    bad = {row for one in found for row, _ in one.places}
+    if unusable == "raise" or cells.homes.hindrance or len(bad) == len(posts):
+        raise_found(found, lines, cells.homes.hindrance)
+    checked = _checked(posts, cells, table, team)
+    listed = sorted([*listed, *_listed(found, posts, rows)], key=lambda one: one[0])
+    checked = checked.iloc[[row for row in range(len(posts)) if row not in bad]].copy()
+    checked.attrs["unusable"] = pd.DataFrame([one[1:] for one in listed], columns=UNUSABLE)
+    return checked
+
+
+def _named(roster: pd.DataFrame) -> pd.DataFrame:
+    """A copy under our names, without attributes of other tables."""
+    names = rename_headers(list(roster.columns), where="the roster")
+    copy = roster.copy()
+    copy.columns = pd.Index(names)
+    copy.attrs = {}
+    return copy
+
+
+def _rows_apart(roster: pd.DataFrame) -> list[Found]:
+    """Rows that are no posts and no mistakes either."""
+    found: dict[str, list[tuple[int, str]]] = {kind: [] for kind in NO_POSTS}
+    posts, roles = _texts(roster, "post_id"), _texts(roster, "role")
+    for row, (post, role) in enumerate(zip(posts, roles, strict=True)):
+        if role is not None and is_header_row(post, role):
+            found["header_row"].append((row, f": {post!r}"))
+        elif role is None:
+            texts = [plain_text(cell) for cell in roster.iloc[row].tolist()]
+            if is_total_row(post, role, texts):
+                first = post or next(text for text in texts if text is not None)
+                found["total_row"].append((row, f": {first!r}"))
+    return [Found(kind, NO_POSTS[kind], places) for kind, places in found.items()]
+
+
+def _say_apart(apart: Iterable[Found], lines: Sequence[str]) -> None:
+    for kind, message, places in apart:
+        if places:
+            examples = tuple(f"{lines[row]}{detail}" for row, detail in places)
+            text = str(Problem(kind, f"left out of the roster: {message}", examples))
+            warnings.warn(text, GridpartWarning, stacklevel=3)
+
+
+def _listed(
+    found: Iterable[Found], roster: pd.DataFrame, positions: Sequence[int]
+) -> list[tuple[int, Any, str | None, str, str]]:
+    """Position, line, post, kind and words of every problem."""
+    posts = _texts(roster, "post_id")
+    return [
+        (positions[row], roster.index[row], posts[row], kind, f"{message}{detail}")
+        for kind, message, places in found
+        for row, detail in places
+    ]
+
+
+# ---------------------------------------------------------------- what the cells say
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The columns that are checked, by row."""
+
+    post_id: list[str | None]
+    role: list[str | None]
+    within: list[str | None]
+    held: list[list[str]]
+    fixed: list[list[str]]
+    skills: list[tuple[str, ...]]
+    capacity: list[str | None]
+    homes: Homes
+
+
+def _read(roster: pd.DataFrame, grids: pd.DataFrame, table: GridTable) -> _Cells:
+    by_name = table.by_name
+    capacity = _texts(roster, "capacity")
+    return _Cells(
+        post_id=_texts(roster, "post_id"),
+        role=_texts(roster, "role"),
+        within=_texts(roster, "within"),
+        held=_names(roster, _held_column(roster), by_name),
+        fixed=_names(roster, "fixed", by_name),
+        skills=_skills(roster),
+        capacity=[None if says_nothing(text) else text for text in capacity],
+        homes=home_points(roster, grids),
     )
-    by_name = table.by_name
-    columns["grid"] = [None if g is None else table.grid[by_name[g]] for g in columns["grid"]]
-    for name, values in columns.items():
-        roster[name] = pd.Series(values, index=roster.index, dtype=object)
-    if "capacity" in roster.columns:
-        numbers_ = [float(text) if text else np.nan for text in _texts(roster, "capacity")]
-        roster["capacity"] = pd.Series(numbers_, index=roster.index, dtype=float)
-    return roster
 
 
-_Found = tuple[str, str, list[str]]
-
-
-def _raise_found(found: Iterable[_Found]) -> None:
-    problems = [Problem(kind, text, tuple(places)) for kind, text, places in found if places]
-    if problems:
-        raise InputError(problems)
-
-
-def _post_problems(
-    lines: list[str], posts: list[str | None], roles: list[str | None]
-) -> list[_Found]:
-    first: dict[str, str] = {}
-    twice = []
-    for line, post in zip(lines, posts, strict=True):
-        if post is None:
-            continue
-        if post in first:
-            twice.append(f"{line}: {post!r}, first in {first[post]}")
-        first.setdefault(post, line)
-    pairs = list(zip(lines, posts, roles, strict=True))
-    no_post = [line for line, post, _ in pairs if post is None]
-    no_role = [f"{line}: post {post!r}" for line, post, role in pairs if role is None]
-    return [
-        ("missing_post_id", "post_id is missing", no_post),
-        ("duplicate_post_id", "post_id stands more than once; give every post its own", twice),
-        ("missing_role", "role is missing", no_role),
-    ]
-
-
-def _place_problems(
-    lines: list[str], grids: list[str | None], places: list[str | None], table: GridTable
-) -> list[_Found]:
-    by_name = table.by_name
-    known = {place for place in table.within if place is not None}
-    no_grid, no_place, contrary = [], [], []
-    suggest_grid, suggest_place = _suggester(by_name), _suggester(known)
-    for line, grid, place in zip(lines, grids, places, strict=True):
-        if grid is not None and grid not in by_name:
-            no_grid.append(f"{line}: {grid!r}{suggest_grid(grid)}")
-        if place is not None and place not in known:
-            no_place.append(f"{line}: {place!r}{suggest_place(place)}")
-        elif grid in by_name and place is not None:
-            home = table.within[by_name[grid]]
-            if home != place:
-                contrary.append(f"{line}: grid {grid!r} lies in {home!r}, not in {place!r}")
-    advice = "" if known else "; the plan has no communities, so leave the column out"
-    return [
-        ("unknown_grid", "grid is neither the id nor the code of a grid in the plan", no_grid),
-        ("unknown_community", f"within is no community of the plan{advice}", no_place),
-        ("contradiction", "within contradicts the grid", contrary),
-    ]
-
-
-def _capacity_problems(lines: list[str], values: list[str | None]) -> list[_Found]:
-    wrong = []
-    for line, text in zip(lines, values, strict=True):
-        try:
-            good = text is None or 0 <= float(text) < math.inf
-        except ValueError:
-            good = False
-        if not good:
-            wrong.append(f"{line}: {text!r}")
-    return [("capacity", "capacity must be a number of households from 0", wrong)]
+def _held_column(roster: pd.DataFrame) -> str:
+    """`grid`; of a roster that was checked before, `held`, which has all of them."""
+    again = "held" in roster and any(isinstance(cell, tuple) for cell in roster["held"])
+    return "held" if again else "grid"
 
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str | None]:
@@ -358,33 +261,122 @@ def _texts(frame: pd.DataFrame, name: str) -> list[str | None]:
     return [plain_text(value) for value in frame[name].tolist()]
 
 
-def _positions_missing(values: list[str | None]) -> list[str]:
-    return [f"row {k}" for k, value in enumerate(values) if value is None]
+def _names(frame: pd.DataFrame, name: str, known: dict[str, int]) -> list[list[str]]:
+    if name not in frame.columns:
+        return [[] for _ in range(len(frame))]
+    return [names_in(value, known) for value in frame[name].tolist()]
 
 
-def _repeated(values: list[str | None]) -> list[str]:
-    counts = pd.Series([value for value in values if value is not None], dtype=object)
-    repeated = counts.value_counts().loc[lambda times: times > 1]
-    return [f"{value!r}: {times} times" for value, times in sorted(repeated.items())]
+def _skills(roster: pd.DataFrame) -> list[tuple[str, ...]]:
+    places = match_headers(list(roster.columns))["skills"]
+    columns = [[words_in(value) for value in roster.iloc[:, k].tolist()] for k in places]
+    if not columns:
+        return [()] * len(roster)
+    return [
+        tuple(dict.fromkeys(word for cell in row for word in cell))
+        for row in zip(*columns, strict=True)
+    ]
 
 
-def nearest(name: str, columns: Iterable[Any]) -> str:
-    """The column that was probably meant, or all of them."""
-    names = [str(column) for column in columns]
-    near = _suggester(names)(name)
-    return near or f"; the columns are: {', '.join(names) or 'none'}"
+# ---------------------------------------------------------------- what is wrong with them
 
 
-def _suggester(known: Iterable[str]) -> Callable[[str], str]:
-    """Suggest the nearest known name, for the first few only: it costs a pass over all."""
-    names = sorted(known)
-    remaining = [20]
+def _all_problems(
+    cells: _Cells, lines: Sequence[str], table: GridTable, team: RoleNames | None
+) -> list[Found]:
+    return [
+        *_post_problems(lines, cells.post_id, cells.role),
+        *_role_problems(cells.role, team),
+        *place_problems(cells.held, cells.fixed, cells.within, table),
+        *_capacity_problems(cells.capacity),
+        cells.homes.found,
+    ]
 
-    def suggest(name: str) -> str:
-        remaining[0] -= 1
-        if remaining[0] < 0:
-            return ""
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        return f"; did you mean {near[0]!r}?" if near else ""
 
-    return suggest
+def _post_problems(
+    lines: Sequence[str], posts: Sequence[str | None], roles: Sequence[str | None]
+) -> list[Found]:
+    first: dict[str, str] = {}
+    twice = []
+    for row, post in enumerate(posts):
+        if post is None:
+            continue
+        if post in first:
+            twice.append((row, f": {post!r}, first in {first[post]}"))
+        first.setdefault(post, lines[row])
+    no_post = [(row, "") for row, post in enumerate(posts) if post is None]
+    no_role = [(row, f": post {posts[row]!r}") for row, role in enumerate(roles) if role is None]
+    return [
+        Found("missing_post_id", "post_id is missing", no_post),
+        Found("duplicate_post_id", "post_id stands more than once; give every post its own", twice),
+        Found("missing_role", "role is missing", no_role),
+    ]
+
+
+def _role_problems(roles: Sequence[str | None], team: RoleNames | None) -> list[Found]:
+    if team is None:
+        return []
+    known = _known_roles(team)
+    suggest = suggester(known)
+    names = {role: team.name_of(role) for role in set(roles) if role is not None}
+    unknown = [
+        (row, f": {role!r}{suggest(role)}")
+        for row, role in enumerate(roles)
+        if role is not None and names[role] is None
+    ]
+    listed = f"; it knows {', '.join(known)}" if known else ""
+    return [Found("unknown_role", f"role is not in the rule{listed}", unknown)]
+
+
+def _known_roles(team: RoleNames) -> list[str]:
+    """What the roles of a rule are called, as far as it tells."""
+    roles: Collection[Any] = getattr(team, "roles", ())
+    return [str(getattr(role, "name", role)) for role in roles]
+
+
+def _capacity_problems(values: Sequence[str | None]) -> list[Found]:
+    wrong = []
+    for row, text in enumerate(values):
+        number = 0.0 if text is None else number_in(text)
+        if number is None or number < 0:
+            wrong.append((row, f": {text!r}"))
+    return [Found("capacity", "capacity must be a number of households from 0", wrong)]
+
+
+# ---------------------------------------------------------------- the checked roster
+
+
+def _checked(
+    roster: pd.DataFrame, cells: _Cells, table: GridTable, team: RoleNames | None
+) -> pd.DataFrame:
+    """The columns as they are promised; rows with problems are dropped afterwards."""
+    roles = cells.role
+    if team is not None:
+        roles = [None if role is None else team.name_of(role) for role in roles]
+    held, fixed = (_ids(names, table) for names in (cells.held, cells.fixed))
+    objects: dict[str, Sequence[Any]] = {
+        "post_id": cells.post_id,
+        "role": roles,
+        "within": cells.within,
+        "grid": [grids[0] if grids else None for grids in held],
+        "held": held,
+        "fixed": fixed,
+        "skills": cells.skills,
+    }
+    checked = roster.copy()
+    for name, values in objects.items():
+        checked[name] = pd.Series(values, index=checked.index, dtype=object)
+    checked["x"], checked["y"] = cells.homes.x, cells.homes.y
+    if "capacity" in roster.columns:
+        limits = [np.nan if text is None else number_in(text) for text in cells.capacity]
+        checked["capacity"] = np.array([np.nan if n is None else n for n in limits], float)
+    return checked
+
+
+def _ids(names: Sequence[Sequence[str]], table: GridTable) -> list[tuple[str, ...]]:
+    """Ids of the grids that are known by those names."""
+    by_name = table.by_name
+    return [
+        tuple(dict.fromkeys(table.grid[by_name[name]] for name in row if name in by_name))
+        for row in names
+    ]
