@@ -26,7 +26,15 @@ from gridpart.errors import InputError, OutputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["display_width", "read_sheets", "sheet_name", "sheet_names", "write_workbook"]
+__all__ = [
+    "WORKBOOKS",
+    "display_width",
+    "opened",
+    "read_sheets",
+    "sheet_name",
+    "sheet_names",
+    "write_workbook",
+]
 
 WORKBOOKS = (".xlsx", ".xlsm")
 
@@ -408,8 +416,24 @@ def _stable(content: bytes) -> bytes:
 
 
 @contextmanager
-def _opened(path: PathLike) -> Iterator[Any]:
-    """A workbook to read: values as they were last shown, no formula is worked out."""
+def opened(path: PathLike) -> Iterator[Any]:
+    """Open a workbook to read: values as they were last shown, no formula is worked out.
+
+    Parameters
+    ----------
+    path : str or path
+        An ``.xlsx``.
+
+    Yields
+    ------
+    openpyxl.Workbook
+        With every cell and its merged cells.
+
+    Raises
+    ------
+    InputError
+        If it is no workbook.
+    """
     from xml.etree.ElementTree import ParseError
 
     from openpyxl import load_workbook
@@ -448,7 +472,7 @@ def sheet_names(path: PathLike) -> list[str]:
     InputError
         If it is no workbook.
     """
-    with _opened(path) as book:
+    with opened(path) as book:
         return [str(sheet.title) for sheet in book.worksheets]
 
 
@@ -470,7 +494,7 @@ def read_sheets(path: PathLike) -> dict[str, list[list[Any]]]:
     InputError
         If it is no workbook.
     """
-    with _opened(path) as book:
+    with opened(path) as book:
         return {
             str(sheet.title): [list(row) for row in sheet.iter_rows(min_row=1, values_only=True)]
             for sheet in book.worksheets

@@ -1,21 +1,27 @@
-"""Read a roster as it comes: a title above the header, any of three separators, two encodings."""
+"""Read a roster as it comes: titles above the header, merged cells, Chinese text in any dress."""
 
 from __future__ import annotations
 
 import csv
+import datetime
 import io
+import re
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gridpart._io import PathLike, read_table
-from gridpart.errors import InputError
-from gridpart.staffing.roster import (
+from gridpart._excel import WORKBOOKS, opened
+from gridpart._io import PathLike
+from gridpart.errors import GridpartWarning, InputError, Problem
+from gridpart.staffing.headers import (
     LINE,
     REQUIRED,
     known_names,
     match_headers,
+    plain_text,
     rename_headers,
 )
 
@@ -29,40 +35,73 @@ EMPTY = frozenset({"", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None"
 
 
 class Row(NamedTuple):
-    """A row of a table, and the line of the file on which it begins."""
+    """A row of a table, and the line of the file on which it begins.
+
+    `blank` tells whether nothing is written in it; a merged cell may still reach into it.
+    """
 
     line: int
     cells: list[str]
-
-    @property
-    def blank(self) -> bool:
-        """Whether nothing stands in it."""
-        return not any(self.cells)
+    blank: bool
 
 
-def read_roster(path: PathLike) -> pd.DataFrame:
+class Merged(NamedTuple):
+    """A text that one merged cell wrote for several rows, and the column where it stands."""
+
+    first: int
+    last: int
+    column: int
+    text: str
+
+
+class Sheet(NamedTuple):
+    """Rows of a table, and what was filled down in them."""
+
+    rows: list[Row]
+    merged: list[Merged]
+
+
+def _row(line: int, cells: list[str]) -> Row:
+    return Row(line, cells, not any(cells))
+
+
+def read_roster(path: PathLike, *, sheet: str | None = None) -> pd.DataFrame:
     r"""Read a roster of posts from a CSV or Excel file.
 
     Parameters
     ----------
     path : str or path
-        ``.csv`` or ``.xlsx`` (its first sheet) with one row per post. Title rows above the header
-        are passed over: the header is the first of the first ten lines in which a post and a role
-        are named.
+        ``.csv`` or ``.xlsx`` with one row per post. Title rows above the header are passed over:
+        the header is the first of the first ten lines in which a post and a role are named.
+    sheet : str, optional
+        Which sheet of a workbook; by default the first visible one that has a header.
 
     Returns
     -------
     DataFrame
         Every cell as text, empty ones missing; the index, named ``line``, is the line of the file.
-        Known headers, English or Chinese (岗位编号, 岗位, 社区, 网格编码), take the names
-        `post_id`, `role`, `within`, `grid` and `capacity`; other columns pass through.
+        Known headers, English or Chinese (岗位编号, 岗位, 社区, 网格编码, 固定网格, 技能, 经度,
+        纬度), take the names `post_id`, `role`, `within`, `grid`, `fixed`, `capacity`, `skills`,
+        `x`, `y`, `lon` and `lat`; other columns pass through. Rows with sums and remarks are still
+        there: :func:`check_roster` sets them apart.
 
     Raises
     ------
     InputError
-        If the file is missing or is no table, if none of its first ten lines is a header (the
-        message lists the headers found and the names known), or two columns mean the same. What
-        the rows say is checked by :func:`check_roster`.
+        If the file is missing or is no table, there is no such sheet, none of its first ten lines
+        is a header (the message lists the headers found and the names known), or two columns mean
+        the same. What the rows say is checked by :func:`check_roster`.
+
+    Warns
+    -----
+    GridpartWarning
+        If a merged cell stands for several rows, which all get its text; or if a workbook has
+        several sheets with a roster, of which one is read.
+
+    Notes
+    -----
+    A number that a workbook shows with leading zeros (format ``000``) is read with them. A table
+    whose header takes several lines of merged cells is read by the lowest of them.
 
     Examples
     --------
@@ -76,7 +115,7 @@ def read_roster(path: PathLike) -> pd.DataFrame:
     line
     3        001  网格长     东湖
     """
-    rows = _rows(path)
+    rows, merged = _table(path, sheet)
     at = _header_position(rows)
     if at is None:
         raise InputError(_no_header(path, rows))
@@ -89,6 +128,7 @@ def read_roster(path: PathLike) -> pd.DataFrame:
     kept = [k for k in range(width) if names[k] or any(row[k] for row in cells)]
     named = rename_headers([names[k] for k in kept], where=f"{path}, line {header.line},")
     columns = [name or f"column {k + 1}" for name, k in zip(named, kept, strict=True)]
+    _say_merged(path, merged, header.line, names)
     return pd.DataFrame(
         [[row[k] or float("nan") for k in kept] for row in cells],
         index=pd.Index([row.line for row in body], name=LINE, dtype="int64"),
@@ -97,14 +137,32 @@ def read_roster(path: PathLike) -> pd.DataFrame:
     )
 
 
-def _header_position(rows: list[Row]) -> int | None:
+def _header_position(rows: Sequence[Row]) -> int | None:
+    """Position of the header; of several that follow each other, made by merging, the last."""
+    at = None
     for k, row in enumerate(rows):
-        if row.line > HEADER_LINES:
+        if row.line > HEADER_LINES and at is None:
             break
         found = match_headers(row.cells)
         if all(found[name] for name in REQUIRED):
-            return k
-    return None
+            at = k
+        elif at is not None:
+            break
+    return at
+
+
+def _say_merged(
+    path: PathLike, merged: Iterable[Merged], header: int, names: Sequence[str]
+) -> None:
+    examples = tuple(
+        f"lines {one.first} to {one.last}, {names[one.column] or f'column {one.column + 1}'}: "
+        f"{one.text!r}"
+        for one in merged
+        if one.last > header
+    )
+    if examples:
+        text = f"{path}: a merged cell stands for every row that it covers"
+        warnings.warn(str(Problem("merged", text, examples)), GridpartWarning, stacklevel=3)
 
 
 def _no_header(path: PathLike, rows: list[Row]) -> str:
@@ -131,27 +189,97 @@ def _no_header(path: PathLike, rows: list[Row]) -> str:
     )
 
 
-def _rows(path: PathLike) -> list[Row]:
+def _table(path: PathLike, sheet: str | None) -> Sheet:
     file = Path(path)
-    if file.suffix.lower() in DELIMITED and file.is_file():
-        return _delimited_rows(file)
-    return _sheet_rows(path)
+    if not file.is_file():
+        raise InputError(f"{path}: no such file")
+    suffix = file.suffix.lower()
+    if suffix in WORKBOOKS:
+        return _workbook_table(file, sheet)
+    if suffix not in DELIMITED:
+        known = ", ".join((*DELIMITED, *WORKBOOKS))
+        raise InputError(f"{path}: a roster must be one of {known}; save it as .xlsx")
+    if sheet is not None:
+        raise InputError(f"{path}: only a workbook has sheets; leave sheet={sheet!r} out")
+    return Sheet(_delimited_rows(file), [])
 
 
-def _sheet_rows(path: PathLike) -> list[Row]:
-    """Rows of a workbook's first sheet, the one that was taken for the header put back."""
-    table = read_table(path)
-    first: list[str] = []
-    for k, name in enumerate(map(str, table.columns)):
-        # pandas names what is empty, and numbers what stands twice
-        stem, _, number = name.rpartition(".")
-        repeated = number.isdigit() and stem in first
-        first.append("" if name == f"Unnamed: {k}" else stem if repeated else _clean(name))
-    rows = [
-        Row(int(index) + 2, [_clean(cell) if isinstance(cell, str) else "" for cell in cells])
-        for index, cells in zip(table.index, table.to_numpy(object).tolist(), strict=True)
+# ---------------------------------------------------------------- workbooks
+
+
+def _workbook_table(path: Path, wanted: str | None) -> Sheet:
+    with opened(path) as book:
+        sheets = {str(sheet.title): sheet for sheet in book.worksheets}
+        if wanted is not None and wanted not in sheets:
+            raise InputError(f"{path}: no sheet {wanted!r}; the file has: {', '.join(sheets)}")
+        name = wanted or _choose(path, sheets)
+        return _read_sheet(sheets[name])
+
+
+def _choose(path: Path, sheets: dict[str, Any]) -> str:
+    """The first visible sheet with a header; what is not read is said."""
+    visible = [name for name, sheet in sheets.items() if sheet.sheet_state == "visible"]
+    names = visible or list(sheets)
+    rosters = [
+        name
+        for name in names
+        if _header_position(_read_sheet(sheets[name], last=HEADER_LINES).rows) is not None
     ]
-    return [Row(1, first), *rows]
+    if not rosters:
+        return names[0]
+    chosen, others = rosters[0], rosters[1:]
+    if others:
+        listed = ", ".join(repr(name) for name in others)
+        warnings.warn(
+            f"{path}: only sheet {chosen!r} is read; there are posts on {listed} too: put all on "
+            "one sheet, or name another with sheet=",
+            GridpartWarning,
+            stacklevel=5,
+        )
+    elif chosen != names[0]:
+        text = f"{path}: sheet {chosen!r} is read; {names[0]!r} has no header of a roster"
+        warnings.warn(text, GridpartWarning, stacklevel=5)
+    return chosen
+
+
+def _read_sheet(sheet: Any, *, last: int | None = None) -> Sheet:
+    """Rows as they are shown, and every merged cell written into all rows that it covers."""
+    rows = [
+        _row(line, [_shown(cell) for cell in cells])
+        for line, cells in enumerate(sheet.iter_rows(min_row=1, max_row=last), start=1)
+    ]
+    merged = []
+    for area in sorted(sheet.merged_cells.ranges, key=lambda area: area.bounds):
+        left, top, _, bottom = area.bounds
+        end = min(bottom, len(rows))
+        if end <= top or left > len(rows[top - 1].cells):
+            continue  # lies beside others in one row, as a title does
+        text = rows[top - 1].cells[left - 1]
+        covered = [row for row in rows[top:end] if not row.blank]
+        if text and covered:
+            merged.append(Merged(top, covered[-1].line, left - 1, text))
+        for row in rows[top:end]:
+            row.cells[left - 1] = text
+    return Sheet(rows, merged)
+
+
+def _shown(cell: Any) -> str:
+    """Text of a cell as an officer sees it."""
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, datetime.datetime):
+        return str(value.date()) if value.time() == datetime.time() else str(value)
+    text = plain_text(value) or ""
+    # a format of zeros shows 7 as 007
+    if text.isdigit() and re.fullmatch("0{2,}", str(cell.number_format)):
+        return text.zfill(len(cell.number_format))
+    return _clean(text)
+
+
+# ---------------------------------------------------------------- delimited text
 
 
 def _clean(cell: str) -> str:
@@ -190,7 +318,7 @@ def _parse(text: str, separator: str) -> list[Row]:
     rows, line = [], 1
     try:
         for cells in reader:
-            rows.append(Row(line, [_clean(cell) for cell in cells]))
+            rows.append(_row(line, [_clean(cell) for cell in cells]))
             line = reader.line_num + 1
     except csv.Error as error:
         raise csv.Error(f"line {line}: {error}") from error

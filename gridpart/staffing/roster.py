@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -316,8 +316,8 @@ def _post_problems(
 def _role_problems(roles: Sequence[str | None], team: RoleNames | None) -> list[Found]:
     if team is None:
         return []
-    known = _known_roles(team)
-    suggest = suggester(known)
+    known, words = _known_roles(team)
+    suggest = suggester(words)
     names = {role: team.name_of(role) for role in set(roles) if role is not None}
     unknown = [
         (row, f": {role!r}{suggest(role)}")
@@ -328,10 +328,14 @@ def _role_problems(roles: Sequence[str | None], team: RoleNames | None) -> list[
     return [Found("unknown_role", f"role is not in the rule{listed}", unknown)]
 
 
-def _known_roles(team: RoleNames) -> list[str]:
-    """What the roles of a rule are called, as far as it tells."""
-    roles: Collection[Any] = getattr(team, "roles", ())
-    return [str(getattr(role, "name", role)) for role in roles]
+def _known_roles(team: RoleNames) -> tuple[list[str], set[str]]:
+    """Roles of a rule as they are shown, and every word for them, as far as the rule tells."""
+    shown, words = [], set()
+    for role in getattr(team, "roles", ()):
+        name, title = str(getattr(role, "name", role)), str(getattr(role, "title", ""))
+        shown.append(f"{name} ({title})" if title else name)
+        words |= {name, *map(str, getattr(role, "words", ()))}
+    return shown, words
 
 
 def _capacity_problems(values: Sequence[str | None]) -> list[Found]:
