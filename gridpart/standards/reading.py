@@ -98,17 +98,10 @@ def _load(content: bytes, name: str) -> Standard:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"standard {name}: not a TOML file in UTF-8 ({error})") from error
-    faults = list(dict.fromkeys(_faults(table)))
+    faults = list(dict.fromkeys(f"{path}: {text}" for path, text in _faults(table)))
     if faults:
-        # one problem each, so that the message shows them all
-        raise InputError(
-            [
-                Problem(
-                    "standard", f"standard {name} cannot be used; mend {len(faults)} of its keys"
-                ),
-                *(Problem("standard_key", f"    {path}: {text}") for path, text in faults),
-            ]
-        )
+        # one problem each: a message shows only the first few examples of a problem
+        raise InputError(Problem("standard", f"standard {name}: {where}") for where in faults)
     return _made(table)
 
 
@@ -137,8 +130,7 @@ def _faults(table: Table) -> Iterator[Fault]:
         if not (isinstance(rows[key], list) and all(isinstance(row, dict) for row in rows[key])):
             yield f"team.{key}", f"must be tables; write [[team.{key}]] before each"
             return
-    for path, text in team_faults(rows["roles"], rows["rules"]):
-        yield f"team.{path}", text
+    yield from team_faults(rows["roles"], rows["rules"], above="team.")
 
 
 def _unknown(table: Table, known: tuple[str, ...], above: str) -> Iterator[Fault]:

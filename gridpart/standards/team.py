@@ -294,55 +294,58 @@ def _households_faults(per: object, households: object) -> Iterator[Fault]:
         yield "households", f'stands beside per = "{per}"; leave it out, or say per = "households"'
 
 
-def team_faults(roles: Sequence[Row], rules: Sequence[Row]) -> Iterator[Fault]:
+def team_faults(roles: Sequence[Row], rules: Sequence[Row], *, above: str = "") -> Iterator[Fault]:
     """Everything that is wrong with roles and rules, by themselves and together.
 
     Parameters
     ----------
     roles, rules : sequence of mapping
         Fields as :class:`RoleTerms` and :class:`TeamRule` take them, of any type.
+    above : str, optional
+        What stands before every key path, such as ``"team."``.
 
     Yields
     ------
     tuple of str
         Key path, counted from 1, such as ``"rules[2].per"``, and what is wrong and what to do.
     """
-    for number, row in enumerate(roles, start=1):
-        yield from ((f"roles[{number}].{key}", text) for key, text in role_faults(row))
-    for number, row in enumerate(rules, start=1):
-        yield from ((f"rules[{number}].{key}", text) for key, text in rule_faults(row))
+    at_role = [f"{above}roles[{number}]" for number in range(1, len(roles) + 1)]
+    at_rule = [f"{above}rules[{number}]" for number in range(1, len(rules) + 1)]
+    for path, row in zip(at_role, roles, strict=True):
+        yield from ((f"{path}.{key}", text) for key, text in role_faults(row))
+    for path, row in zip(at_rule, rules, strict=True):
+        yield from ((f"{path}.{key}", text) for key, text in rule_faults(row))
     if not roles:
-        yield "roles", "there is none; write a table [[team.roles]] for each"
-    yield from _shared_words(roles)
+        yield f"{above}roles", "there is none; write a table [[team.roles]] for each"
+    yield from _shared_words(at_role, roles)
     names = [row["name"] for row in roles if is_text(row.get("name"))]
-    ruled = {row["role"] for row in rules if is_text(row.get("role"))}
-    for number, row in enumerate(rules, start=1):
+    ruled = [row["role"] for row in rules if is_text(row.get("role"))]
+    for path, row in zip(at_rule, rules, strict=True):
         role = row.get("role")
         if is_text(role) and role not in names:
             known = ", ".join(names) or "none"
-            yield f"rules[{number}].role", f"no role {role!r}; the roles are: {known}"
-    for number, row in enumerate(roles, start=1):
+            yield f"{path}.role", f"no role {role!r}; the roles are: {known}"
+    for path, row in zip(at_role, roles, strict=True):
         if is_text(row.get("name")) and row["name"] not in ruled:
             text = f"no rule for {row['name']!r}; write one, with number = 0 if none is required"
-            yield f"roles[{number}].name", text
+            yield f"{path}.name", text
 
 
-def _shared_words(roles: Sequence[Row]) -> Iterator[Fault]:
+def _shared_words(paths: Sequence[str], roles: Sequence[Row]) -> Iterator[Fault]:
     """Words that mean two roles; within one role a word may stand twice."""
-    first: dict[str, tuple[int, str]] = {}
-    for number, row in enumerate(roles, start=1):
+    first: dict[str, tuple[str, str]] = {}
+    for path, row in zip(paths, roles, strict=True):
         aliases = row.get("aliases", ())
         spoken = [(key, row.get(key)) for key in ("name", "title")]
-        spoken += [
-            ("aliases", word) for word in (aliases if isinstance(aliases, list | tuple) else ())
-        ]
+        if isinstance(aliases, list | tuple):
+            spoken += [("aliases", word) for word in aliases]
         for key, word in spoken:
             if not isinstance(word, str) or not is_text(word):
                 continue
-            owner, path = first.setdefault(plain_word(word), (number, f"roles[{number}].{key}"))
-            if owner != number:
-                text = f"{word!r} stands at {path} already; a word must mean one role"
-                yield f"roles[{number}].{key}", text
+            owner, where = first.setdefault(plain_word(word), (path, f"{path}.{key}"))
+            if owner != path:
+                text = f"{word!r} stands at {where} already; a word must mean one role"
+                yield f"{path}.{key}", text
 
 
 def _unknown_keys(row: Row, kind: type[RoleTerms] | type[TeamRule]) -> Iterator[Fault]:
