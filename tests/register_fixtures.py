@@ -78,9 +78,10 @@ def story(register):
         reason="first plan", at=DAY.format(1), crs=CRS,
     )  # fmt: skip
     two, three = register.split(
-        first[1], [box(0, 0, 10, 10), box(10, 0, 20, 10)], at=DAY.format(2), crs=CRS
-    )
-    five = register.merge([three, first[4]], at=DAY.format(3))
+        first[1], [box(0, 0, 10, 10), box(10, 0, 20, 10)], reason="tower finished",
+        at=DAY.format(2), crs=CRS,
+    )  # fmt: skip
+    five = register.merge([three, first[4]], reason="street merged", at=DAY.format(3))
     kept = {
         two: KeptGrid(households=180, shape=box(0, 0, 9, 10)),
         five: KeptGrid(shape=box(9, 0, 30, 10), predecessors=(two,)),

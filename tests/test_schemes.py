@@ -343,10 +343,43 @@ def test_a_file_can_extend_a_file(tmp_path, city):
     assert more.check_characters("420106005012003") == "1"
 
 
+def test_serials_of_any_level_can_be_said_anew(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'extends = "micro-grid"\nname = "own"\n[levels.serials]\nbase = [1, 40]\n'
+        "[levels.grid.serials]\nbase = [1, 899]\nexclusive = [900, 999]\n"
+    )
+    own = load_scheme(path)
+    assert own.level("grid").serials == {"base": (1, 899), "exclusive": (900, 999)}
+    assert own.level("micro").serials == {"base": (1, 40)}
+    assert load_scheme(MICRO).level("grid").serials == {"base": (1, 999)}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("name = ", "not a TOML file"),
+        (
+            'extends = "micro-grid"\nname = "x"\n[levels.serials]\nbase = [1, 899]',
+            "level micro: serials of base, 1 to 899, are not within 1 to 99 of its segment micro; "
+            "[levels.serials] is of the last level, [levels.NAME.serials] of another",
+        ),
+        (
+            'extends = "micro-grid"\nname = "x"\n[levels.gird.serials]\nbase = [1, 9]',
+            "no level 'gird' in micro-grid; there are grid, micro",
+        ),
+        (
+            'extends = "micro-grid"\nname = "x"\n[levels.grid]\nthrough = "serial"',
+            "levels.grid may hold serials only",
+        ),
+        (
+            'extends = "micro-grid"\nname = "x"\n[levels.grid.serials]\nexclusive = [1, 9]',
+            "levels.grid.serials must say the range of base grids",
+        ),
+        (
+            'name = "x"\ntitle = "x"\nsource = "x"\n[levels.serials]\nbase = [1, 9]',
+            "levels must be tables: [[levels]]",
+        ),
         ('name = "x"', "title is missing"),
         ('extends = "unit-grid"\nname = "x"\ncolour = "red"', "unknown key 'colour'"),
         ('extends = "unit-grid"', "name is missing"),

@@ -111,9 +111,17 @@ def _issue(uncoded: Plan, where: str, path: Path, given: dict[str, Any]) -> Plan
         issuing(uncoded, opened, **given) as coded,
     ):
         coded.save(unnamed)
-    new = int(uncoded.grids["grid_code"].isna().sum())
-    say(f"{new} codes issued in {opened.name}, {len(coded.grids) - new} kept")
+    codes = _codes_in(coded)
+    new = len(codes - _codes_in(uncoded))
+    say(f"{new} codes issued in {opened.name}, {len(codes) - new} kept")
     return coded
+
+
+def _codes_in(plan: Plan) -> set[str]:
+    """Codes of all levels of a plan."""
+    columns = ["grid_code", *(f"{level}_code" for level in plan.rules.lower_levels)]
+    there = [column for column in columns if column in plan.units.columns]
+    return {code for column in there for code in plan.units[column].dropna()}
 
 
 # --------------------------------------------------------------------------- register

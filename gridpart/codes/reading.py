@@ -114,15 +114,16 @@ def _wrong(table: Table, below: Scheme | None) -> Iterator[str]:
         yield f"order must be {' or '.join(ORDERS)}"
     if table.get("check_character") not in (None, "", *METHODS):
         yield f"check_character must be {' or '.join(METHODS)}"
-    yield from _wrong_rows(table, "segments", SEGMENT_KEYS)
-    yield from _wrong_rows(table, "levels", LEVEL_KEYS)
+    yield from _wrong_rows(table, "segments", SEGMENT_KEYS, below)
+    yield from _wrong_rows(table, "levels", LEVEL_KEYS, below)
 
 
-def _wrong_rows(table: Table, key: str, known: tuple[str, ...]) -> Iterator[str]:
+def _wrong_rows(
+    table: Table, key: str, known: tuple[str, ...], below: Scheme | None
+) -> Iterator[str]:
     rows = table.get(key, [])
     if key == "levels" and isinstance(rows, dict):
-        yield from _wrong_serials("levels.serials", rows.get("serials", {}))
-        yield from (f"levels: unknown key {name!r}" for name in rows if name != "serials")
+        yield from _wrong_changes(rows, below)
         return
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         yield f"{key} must be tables: [[{key}]]"
@@ -133,6 +134,23 @@ def _wrong_rows(table: Table, key: str, known: tuple[str, ...]) -> Iterator[str]
         if not (isinstance(row.get("name"), str) and row["name"].isidentifier()):
             yield f"{name}: its name must be one word"
         yield from (_wrong_segment if key == "segments" else _wrong_level)(name, row)
+
+
+def _wrong_changes(rows: Table, below: Scheme | None) -> Iterator[str]:
+    """Other serials for levels of the scheme that is extended: of the last, or of one by name."""
+    if below is None:
+        yield "levels must be tables: [[levels]] (without extends there is nothing to change)"
+        return
+    there = [level.name for level in below.levels]
+    for name, value in rows.items():
+        if name == "serials":
+            yield from _wrong_serials("levels.serials", value)
+        elif name not in there:
+            yield f"levels: no level {name!r} in {below.name}; there are {', '.join(there)}"
+        elif not (isinstance(value, dict) and set(value) == {"serials"}):
+            yield f"levels.{name} may hold serials only: [levels.{name}.serials]"
+        else:
+            yield from _wrong_serials(f"levels.{name}.serials", value["serials"])
 
 
 def _wrong_segment(name: str, row: Table) -> Iterator[str]:
@@ -221,14 +239,13 @@ def _made(table: Table, below: Scheme | None) -> Scheme:
         # other serials
         segments = (*below.segments, *segments)
         texts = {key: table.get(key, getattr(below, key)) for key in TEXTS}
-        own = [] if isinstance(given, dict) else [_level(row) for row in given]
-        serials = _serials(given["serials"]) if isinstance(given, dict) else None
+        if isinstance(given, dict):
+            own = [_renumbered(level, given, below) for level in below.levels]
+        else:
+            own = [_level(row) for row in given]
         levels = tuple(
             next((one for one in own if one.name == level.name), level) for level in below.levels
         )
-        if serials is not None:
-            last = levels[-1]
-            levels = (*levels[:-1], Level(last.name, last.through, serials, last.source))
         known = {level.name for level in levels}
         levels = (*levels, *(level for level in own if level.name not in known))
     texts["legacy_alphabet"] = (
@@ -237,6 +254,16 @@ def _made(table: Table, below: Scheme | None) -> Scheme:
         else (below.legacy_alphabet if below else "")
     )
     return Scheme(segments=segments, levels=levels, **texts)
+
+
+def _renumbered(level: Level, given: Table, below: Scheme) -> Level:
+    """A level of the scheme that is extended, with other serials if the table has some."""
+    serials = given.get(level.name, {}).get("serials")
+    if serials is None and level == below.levels[-1]:
+        serials = given.get("serials")
+    if serials is None:
+        return level
+    return Level(level.name, level.through, _serials(serials), level.source)
 
 
 def _segment(row: Table) -> Segment:
@@ -295,7 +322,12 @@ def _serials_do_not_fit(level: Level, segment: Segment) -> Iterator[str]:
     for kind, (first, last) in level.serials.items():
         bounds = segment.ranges or ((0, 10**segment.width - 1),)
         if not any(low <= first and last <= high for low, high in bounds):
-            yield f"level {level.name}: serials of {kind} are not within those of {segment.name}"
+            told = " or ".join(f"{low} to {high}" for low, high in bounds)
+            yield (
+                f"level {level.name}: serials of {kind}, {first} to {last}, are not within {told} "
+                f"of its segment {segment.name}; [levels.serials] is of the last level, "
+                "[levels.NAME.serials] of another"
+            )
         if any(first <= high and low <= last for low, high in taken):
             yield f"level {level.name}: serials of {kind} are also those of another kind"
         taken.append((first, last))
