@@ -83,12 +83,22 @@ def kind_by_definition(old: list[set[str]], new: list[set[str]], block: set[str]
 
 def balanced(changes: Changes) -> bool:
     g = changes.grids
-    return bool(
-        (
-            g["after"]
-            == g["before"] + g["recounted"] + g["built"] - g["cleared"] + g["came"] - g["left"]
-        ).all()
-    ) and int(g["came"].sum()) == int(g["left"].sum())
+    return (
+        bool(
+            (
+                g["after"]
+                == g["before"]
+                + g["recounted"]
+                + g["built"]
+                - g["cleared"]
+                + g["came"]
+                - g["left"]
+                + g["recoded"]
+            ).all()
+        )
+        and int(g["came"].sum()) == int(g["left"].sum())
+        and int(g["recoded"].sum()) == 0
+    )
 
 
 def all_pairs() -> list[tuple[list[set[str]], list[set[str]]]]:
@@ -110,7 +120,11 @@ def test_kinds_and_round_trip_on_all_small_cases():
             assert row["change"] == kind_by_definition(old, new, block)
         assert changes.apply(pd.Series(before)).to_dict() == after
         assert balanced(changes)
-        assert changes.households_moved == 10 + 11 + 12 + 13  # every name is another
+        # every name is another; on the same ground that is all there is to it
+        same = [block for block in new if block in old]
+        recoded = sum(dict(zip("abcd", (10, 11, 12, 13), strict=True))[u] for b in same for u in b)
+        assert changes.households_recoded == recoded
+        assert changes.households_moved == 10 + 11 + 12 + 13 - recoded
 
 
 def test_overlap_moves_the_fewest_households():
@@ -191,10 +205,66 @@ def test_a_block_cut_into_other_parcels_stays_with_the_ground():
     assert changes.households_moved == 9  # those on ground that was G1's
     assert changes.grids["change"].tolist() == ["X", "X"]
     told = changes.units.set_index("unit")
-    assert told.loc["b2", ["what", "old_grid", "new_grid"]].tolist() == ["new", "G1", "G2"]
+    assert told.loc["b2", ["what", "old_grid", "new_grid"]].tolist() == ["moved", "G1", "G2"]
+    assert told["what"].to_dict() == {"b1": "ground", "b2": "moved", "b": "replaced"}
+    assert told["how"].to_dict() == {"b1": "ground", "b2": "ground", "b": "replaced"}
+    assert "1 moved; 2 by ground in place of 1, 0 new, 0 vanished" in repr(changes)
+    g1 = changes.grids.set_index("new_grid").loc["G1"]
+    assert g1[["before", "recounted", "left", "after"]].tolist() == [21, 6, 9, 18]
+    assert not changes.grids[["built", "cleared"]].any(axis=None)
     assert balanced(changes)
     labels = pd.Series({"a": "G1", "b": "G1", "c": "G2"})
     assert changes.apply(labels).to_dict() == {"a": "G1", "b1": "G1", "b2": "G2", "c": "G2"}
+
+
+def test_diff_and_redraw_match_units_by_one_rule():
+    from gridpart.redraw import match_units
+    from gridpart.redraw.match import in_words
+
+    old = as_plan({"a": "G1", "b": "G1", "c": "G2", "d": "G2", "e": "G2"})
+    shapes = {
+        "r": shapely.box(100, 0, 160, 100), "s": shapely.box(160, 0, 200, 100),  # b in two
+        "t": shapely.box(200, 0, 400, 100),  # c and d in one
+        "n": shapely.box(0, 100, 100, 200),
+    }  # fmt: skip
+    loads = {"r": 5, "s": 6, "t": 25, "n": 7}
+    today = {"a": "G1", "r": "G1", "s": "G1", "t": "G2", "n": "G2"}
+    new = as_plan(today, loads, shapes=shapes)
+    matched = match_units(old, new.units)
+    assert matched.vanished == ["e"]
+    assert sorted(matched.replaced) == ["b", "c", "d"]
+    changes = gp.change_table(old, new)
+    told = changes.units.set_index("unit")["how"]
+    assert told.to_dict() == {
+        "r": "ground", "s": "ground", "t": "ground", "n": "new",
+        "b": "replaced", "c": "replaced", "d": "replaced", "e": "vanished",
+    }  # fmt: skip
+    both = in_words(3, 3, 1, 1)
+    assert both == "3 by ground in place of 3, 1 new, 1 vanished"
+    assert both in repr(matched)
+    assert both in repr(changes)
+    assert balanced(changes)
+    assert changes.apply(old.units.set_index("unit")["grid"]).to_dict() == today
+
+
+def test_what_was_split_and_merged_again_is_recoded(capsys):
+    from gridpart.cli.redraw import _say_changes
+
+    codes = {"G1": "420583001001001", "G2": "420583001001002", "G9": "420583001001009"}
+    before = {"a": "G1", "b": "G1", "c": "G2"}
+    after = {"a": "G9", "b": "G9", "c": "G2"}
+    changes = gp.change_table(as_plan(before, codes=codes), as_plan(after, codes=codes))
+    assert (changes.households_moved, changes.households_recoded) == (0, 21)
+    assert changes.units["what"].tolist() == ["recoded", "recoded"]
+    assert changes.grids["recoded"].tolist() == [0, 21, -21]
+    assert balanced(changes)
+    assert changes.apply(pd.Series(before)).to_dict() == after
+    assert changes.as_dict()["households_recoded"] == 21
+    _say_changes(changes)
+    said = capsys.readouterr().out
+    assert "0 of 33 changed grid (0.0%), 21 kept theirs under another code" in said
+    assert "U  420583001001009 new, 21 from 420583001001001 (100%), the same ground" in said
+    assert "U  420583001001001 retired, now 420583001001009 (100%)" in said
 
 
 def test_units_without_ids_are_told_by_their_shape():
@@ -423,10 +493,12 @@ def test_the_map_on_given_axes_and_of_changes(pair):
 
 
 def test_the_lines_drawn_are_those_that_differ(pair):
-    from gridpart.plots.changes import FORMER, NEW, _line_work
+    from gridpart.plots.changes import FORMER, NEW
+    from gridpart.plots.linework import line_work
 
     changes = gp.change_table(*pair)
-    gone, fresh, stays = _line_work(changes, changes.new_grids.total_bounds)
+    everything = shapely.box(*changes.new_grids.total_bounds)
+    gone, fresh, stays = line_work(changes.old_grids, changes.new_grids, everything)
     old, new = (
         shapely.union_all(shapely.boundary(grids.geometry.to_numpy()))
         for grids in (changes.old_grids, changes.new_grids)
@@ -436,6 +508,35 @@ def test_the_lines_drawn_are_those_that_differ(pair):
     assert gone.length > 0
     assert fresh.length > 0
     assert FORMER["color"] != NEW["color"]
+
+
+def sloping(parts: int, shift: float) -> Plan:
+    """Two grids on either side of a slope; the west is in parts, drawn again with new vertices."""
+    line = shapely.LineString([(100, 0), (137, 300)])
+    at = [0, *(line.interpolate(k / parts, normalized=True).y for k in range(1, parts)), 300]
+    ends = [(round(100 + 37 * y / 300 + shift * (0 < y < 300), 2), y) for y in at]
+    west = [
+        shapely.Polygon([(0, a[1]), a, b, (0, b[1])]) for a, b in itertools.pairwise(ends)
+    ]  # fmt: skip
+    east = shapely.Polygon([*ends, (300, 300), (300, 0)])
+    units = gpd.GeoDataFrame(
+        {
+            "unit": [*(f"w{parts}{k}" for k in range(parts)), "e"],
+            "households": [60 // parts] * parts + [50],
+            "grid": ["G1"] * parts + ["G2"],
+        },
+        geometry=[*west, east],
+        crs=CRS,
+    )
+    return Plan(units, Rules(id="unit", low=1, high=1000), empty())
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3], ids=["rounded", "surveyed anew"])
+def test_parcels_drawn_again_leave_no_former_lines(shift):
+    changes = gp.change_table(sloping(2, 0.0), sloping(3, shift))
+    assert changes.grids["change"].tolist() == ["U", "U"]
+    ax = gp.plot_changes(changes, labels=False)
+    assert words(ax) == ["grid line that stays"]
 
 
 def test_the_map_where_nothing_changed(pair):

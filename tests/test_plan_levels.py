@@ -188,3 +188,20 @@ def test_the_refusal_says_what_could_be_meant(levelled):
     assert f"the community '{WEST}'" in text or f"the community '{EAST}'" in text
     with pytest.raises(gp.InputError, match=r"there are grid .*; community 4205"):
         sheet.draw_sheet(micro, within="zzz")
+
+
+def test_the_map_of_changes_names_the_level(levelled):
+    grid = levelled.grids["grid"].iloc[0]
+    units = levelled.units.loc[levelled.units["grid"] == grid, "unit"].tolist()
+    split = gp.split(levelled, grid, groups=[units[:3]], force=True).plan
+    changes = gp.change_table(levelled.at_level("micro"), split.at_level("micro"))
+    assert repr(changes).startswith("<Changes: 12 areas of the level micro before, 13 after")
+    figure = plt.figure(figsize=(40, 4))
+    ax = gp.plot_changes(changes, ax=figure.add_subplot(), zoom=False)
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "micro-grid line that stays" in words
+    assert "grid border" in words
+    assert not any(text.startswith("grid line") for text in words)
+    assert {"01", "02"} <= written(ax)
+    assert {"002", "003"} <= written(ax)
+    plt.close("all")

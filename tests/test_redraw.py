@@ -151,7 +151,7 @@ def test_a_unit_with_another_id_comes_from_the_ground_it_stands_on(base) -> None
     own = base.units["grid"].iloc[10]
     assert matched.home[changed["unit"].isin(["N1", "N2"])].tolist() == [own, own]
     assert matched.how.value_counts().to_dict() == {"id": 95, "ground": 2, "new": 1}
-    assert matched.vanished == ["U010"]
+    assert (matched.replaced, matched.vanished) == (["U010"], [])
     result = gp.redraw(base, changed)
     check(base, result)
     assert result.households_moved == 0

@@ -93,7 +93,9 @@ def diff(
 
 def _say_changes(changes: Changes) -> None:
     say(str(changes).strip("<>").removeprefix("Changes: "))
-    rows = changes.grids[changes.grids["change"] != "U"]
+    rows = changes.grids
+    rows = rows[(rows["change"] != "U") | (rows["status"] != "kept")]
+    rows = rows.loc[(rows["status"] == "kept").sort_values(kind="stable").index]  # codes first
     coded = rows[["old_code", "new_code"]].notna().any(axis=None)
     kind = "code" if coded else "grid"
     for _, row in rows.head(SHOWN).iterrows():
@@ -102,7 +104,8 @@ def _say_changes(changes: Changes) -> None:
             say(f"  {row['change']}  {old} retired, now {row['successors'] or 'nowhere'}")
         elif row["status"] == "new":
             come = row["predecessors"] or "nowhere"
-            say(f"  {row['change']}  {new} new, {row['after']:,} from {come}")
+            same = ", the same ground" if row["recoded"] > 0 else ""
+            say(f"  {row['change']}  {new} new, {row['after']:,} from {come}{same}")
         else:
             moved = f"{row['came']:,} came, {row['left']:,} left"
             say(f"  {row['change']}  {new}  {row['before']:,} → {row['after']:,} ({moved})")

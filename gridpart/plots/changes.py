@@ -20,7 +20,9 @@ from gridpart.errors import InputError
 from gridpart.plots import cartography as carto
 from gridpart.plots.fonts import Lettering
 from gridpart.plots.grids import _add_legend, _communities, _draw_lines, _frame_map
+from gridpart.plots.linework import line_work, without_slits
 from gridpart.plots.sheet import METADATA, TITLE_BREAKS, TITLE_SIZES, _settings, _write
+from gridpart.plots.words import parents_of, words_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -39,8 +41,8 @@ COMMUNITY: dict[str, Any] = {"color": "#4a5a6a", "linewidth": 1.6}
 TOUCHED = "#eef2f6"  # grids whose ground changed, under everything
 # Units by what happened: apart in lightness, so that a grey print tells them apart, too.
 FILLS = {
-    "recoded": ("#fdf0cf", "", "unit of a split or merged grid"),
-    "moved": ("#f2b632", "", "unit that went over to another grid"),
+    "whole": ("#fdf0cf", "", "unit of a split or merged {area}"),
+    "moved": ("#f2b632", "", "unit that went over to another {area}"),
     "new": ("#9fd0b4", "....", "new unit"),
     "vanished": ("#d9d2e4", "xxxx", "unit that is no more"),
 }
@@ -250,7 +252,7 @@ def _draw_locator(
     place = np.array([size[0] - BORDER - PANEL, BORDER, PANEL, min(2.2, size[1] / 3)])
     ax = figure.add_axes(place / size)
     ax.set_anchor("SW")
-    shapes = _communities(told.new_grids)
+    shapes = _outlines(told)
     if shapes is None:
         shapes = gpd.GeoSeries([told.new_grids.geometry.union_all()], crs=told.new_grids.crs)
     shapes.plot(ax=ax, facecolor="#f4f4f1", edgecolor=COMMUNITY["color"], linewidth=0.6)
@@ -271,10 +273,25 @@ def _changes(changes: Any, new: Any) -> ChangesLike:
 
 def _heading(told: ChangesLike) -> str:
     moved, total = int(told.grids["came"].sum()), int(told.new_grids["households"].sum())
-    return f"{moved:,} of {total:,} households changed grid"
+    recoded = int(told.grids["recoded"].clip(lower=0).sum())
+    said = f"{moved:,} of {total:,} households changed {words_of(told).area}"
+    return f"{said};\n{recoded:,} kept theirs under another {_called(told)}" if recoded else said
+
+
+def _called(told: ChangesLike) -> str:
+    return "code" if _coded(told) else "name"
 
 
 # ---------------------------------------------------------------- what is drawn
+
+
+def _outlines(told: ChangesLike) -> gpd.GeoSeries | None:
+    """Shapes of the communities as they are; None where there are not two."""
+    known: gpd.GeoSeries | None = getattr(told, "communities", None)
+    shapes = _communities(told.new_grids) if known is None else known
+    if shapes is not None and (told.units["what"] == "ground").any():
+        shapes = gpd.GeoSeries(without_slits(shapes), shapes.index, crs=shapes.crs)
+    return shapes if shapes is not None and len(shapes) > 1 else None
 
 
 def _changed(told: ChangesLike) -> gpd.GeoDataFrame:
@@ -289,7 +306,8 @@ def _view(told: ChangesLike, *, zoom: bool) -> tuple[float, float, float, float]
     shown = _changed(told)
     everything = np.vstack([told.new_grids.total_bounds, told.old_grids.total_bounds])
     if zoom and len(shown):
-        boxes = [shown.total_bounds] + ([told.units.total_bounds] if len(told.units) else [])
+        drawn = told.units[np.isin(_happened(told), list(FILLS))]
+        boxes = [shown.total_bounds] + ([drawn.total_bounds] if len(drawn) else [])
         corners = np.vstack(boxes)
     else:
         corners = everything
@@ -300,20 +318,6 @@ def _view(told: ChangesLike, *, zoom: bool) -> tuple[float, float, float, float]
         west, south = np.maximum((west - margin, south - margin), everything[:, :2].min(axis=0))
         east, north = np.minimum((east + margin, north + margin), everything[:, 2:].max(axis=0))
     return float(west), float(south), float(east), float(north)
-
-
-def _lines(grids: gpd.GeoDataFrame, frame: Any) -> Any:
-    """Borders of the grids that reach into the frame, each once."""
-    shapes = grids.geometry.to_numpy()
-    near = shapes[shapely.intersects(shapes, frame)]
-    return shapely.union_all(shapely.boundary(near))
-
-
-def _line_work(told: ChangesLike, view: Any) -> tuple[Any, Any, Any]:
-    """Grid lines that are gone, that are new, and that stay."""
-    frame = shapely.box(*view)
-    now, was = _lines(told.new_grids, frame), _lines(told.old_grids, frame)
-    return was.difference(now), now.difference(was), now.intersection(was)
 
 
 def _draw(ax: Axes, told: ChangesLike, view: Any) -> None:
@@ -330,14 +334,14 @@ def _draw(ax: Axes, told: ChangesLike, view: Any) -> None:
                 ax=ax, facecolor=color, edgecolor="#5d5d5d", linewidth=0.35, hatch=hatch,
                 aspect=None, zorder=1.2 if what == "vanished" else 1.5,
             )  # fmt: skip
-    gone, fresh, stays = _line_work(told, view)
+    gone, fresh, stays = line_work(told.old_grids, told.new_grids, shapely.box(*view))
     for lines, style, zorder in ((stays, STAYS, 2), (fresh, NEW, 4), (gone, FORMER, 5)):
         # the white below parts a line from the fills it crosses
         if style is not STAYS:
             halo = {"color": "white", "linewidth": style["linewidth"] + 1.6}
             _draw_lines(ax, _series(lines, crs), zorder=zorder - 0.1, **halo)
         _draw_lines(ax, _series(lines, crs), zorder=zorder, **style)
-    communities = _communities(told.new_grids)
+    communities = _outlines(told)
     if communities is not None:
         _draw_lines(
             ax, communities[communities.intersects(shapely.box(*view))], zorder=3, **COMMUNITY
@@ -347,10 +351,10 @@ def _draw(ax: Axes, told: ChangesLike, view: Any) -> None:
 def _happened(told: ChangesLike) -> NDArray[Any]:
     """What happened to every unit that is listed; with a whole grid, or by itself."""
     rows = told.grids
-    whole = (rows["status"] == "new") & rows["change"].isin(["S", "M", "U"])
+    whole = (rows["status"] == "new") & rows["change"].isin(["S", "M"])
     what = told.units["what"].to_numpy(object)
     together = told.units["new_grid"].isin(rows.loc[whole, "new_grid"]).to_numpy()
-    return np.where((what == "moved") & together, "recoded", what)
+    return np.where((what == "moved") & together, "whole", what)
 
 
 def _draw_neatline(ax: Axes, view: Any) -> None:
@@ -368,24 +372,26 @@ def _draw_neatline(ax: Axes, view: Any) -> None:
 def _legend_entries(told: ChangesLike, view: Any) -> list[Artist]:
     """What every colour and line means, in words."""
     handles: list[Artist] = []
-    happened = _happened(told)
+    happened, called = _happened(told), words_of(told)
     for what, (color, hatch, text) in FILLS.items():
         own = told.units[happened == what]
         if len(own):
             counted = f"{len(own):,} unit" + "s" * (len(own) > 1)
-            said = f"{text}\n({counted}, {int(own['households'].sum()):,} households)"
+            counted += f", {int(own['households'].sum()):,} households"
+            said = f"{text.format(area=called.area)}\n({counted})"
             handles.append(Patch(facecolor=color, edgecolor="#5d5d5d", hatch=hatch, label=said))
     changed = int(_changed(told)["new_grid"].notna().sum())
     if changed:
-        text = f"grid that changed  ({changed:,} of {len(told.new_grids):,})"
+        text = f"{called.area} that changed  ({changed:,} of {len(told.new_grids):,})"
         handles.append(Patch(facecolor=TOUCHED, edgecolor="#aab4be", label=text))
-    words = ("former grid line, no longer one", "new grid line", "grid line that stays")
-    drawn = zip(_line_work(told, view), (FORMER, NEW, STAYS), words, strict=True)
-    handles += [
-        Line2D([], [], label=text, **style) for lines, style, text in drawn if not lines.is_empty
-    ]
-    if _communities(told.new_grids) is not None:
-        handles.append(Line2D([], [], label="community border", **COMMUNITY))
+    area = called.area
+    words = (f"former {area} line, no longer one", f"new {area} line", f"{area} line that stays")
+    lines = line_work(told.old_grids, told.new_grids, shapely.box(*view))
+    for part, style, text in zip(lines, (FORMER, NEW, STAYS), words, strict=True):
+        if not part.is_empty:
+            handles.append(Line2D([], [], label=text, **style))
+    if _outlines(told) is not None:
+        handles.append(Line2D([], [], label=f"{called.parent} border", **COMMUNITY))
     return handles
 
 
@@ -427,22 +433,31 @@ def _draw_labels(ax: Axes, told: ChangesLike, view: Any, letters: Lettering) -> 
         if not len(own):
             continue
         first = len(ax.texts)
-        boxes, missing = carto.draw_labels(ax, own, carto.label_texts(own, "auto"), letters=letters)
+        boxes, missing = carto.draw_labels(ax, own, _labels(told, own), letters=letters)
         for text in ax.texts[first:]:
             text.set(**style)
             if kind == 2:
                 text.set_fontsize(min(text.get_fontsize(), 6.0))
         taken = np.append(taken, boxes)
         left_out += missing if kind < 2 else 0
-    # a name stands beside what changed, not on it
-    taken = np.append(taken, _changed(told).geometry.to_numpy())
+    if parents_of(told) is None:  # a community's name stands beside what changed, not on it
+        taken = np.append(taken, _changed(told).geometry.to_numpy())
     _draw_names(ax, told, frame, taken, letters)
     notes = []
     if fresh:
-        notes.append("bold red: new codes" if _coded(told) else "bold red: new names")
+        notes.append(f"bold red: new {_called(told)}s")
     if left_out:
-        notes.append(f"{left_out} labels of changed grids left out for want of room")
+        notes.append(
+            f"{left_out} labels of changed {words_of(told).areas} left out for want of room"
+        )
     return notes
+
+
+def _labels(told: ChangesLike, grids: gpd.GeoDataFrame) -> list[str]:
+    """Serials or names, without what tells the grid or community they are in."""
+    parents = parents_of(told)
+    known = {} if parents is None else dict(zip(parents["grid"], parents["grid_code"], strict=True))
+    return carto.label_texts(grids, "auto", known)
 
 
 def _coded(told: ChangesLike) -> bool:
@@ -453,9 +468,10 @@ def _draw_names(
     ax: Axes, told: ChangesLike, frame: Any, taken: NDArray[Any], letters: Lettering
 ) -> None:
     """Names of the communities in view, where they find room."""
-    communities = _communities(told.new_grids)
+    communities = _outlines(told)
     if communities is None:
         return
     shown = communities.intersection(frame)
     shown = shown[shown.area > 0]
+    shown.index = carto.parent_names(shown.index, parents_of(told))
     carto.draw_community_names(ax, shown, taken, letters=letters)

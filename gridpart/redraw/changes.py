@@ -19,6 +19,7 @@ from gridpart._excel import write_workbook
 from gridpart.errors import InputError, OutputError
 from gridpart.plan import Plan
 from gridpart.redraw.compare import Places, Table, goes_on, way
+from gridpart.redraw.match import in_words
 from gridpart.redraw.patches import changed_patches
 
 if TYPE_CHECKING:
@@ -53,13 +54,18 @@ class Changes:
         ``status`` of the code, or of the name in plans without codes (``kept``, ``new``,
         ``retired``), ``predecessors`` (where its households of today were, with their shares of
         it), ``successors`` (where its former households are, with their shares of them),
-        ``before`` and ``after`` (households), ``came``, ``left``, ``recounted``, ``built`` and
-        ``cleared`` (households of units that are new, or no more), and the geometry of today,
-        else the last. ``after = before + recounted + built - cleared + came - left``.
+        ``before`` and ``after`` (households), ``came``, ``left``, ``recoded`` (households whose
+        grid is the same ground under another code: below 0 in the row of the old code),
+        ``recounted`` (ground that was parcelled anew among them), ``built`` and ``cleared``
+        (households of units that are new, or no more), and the geometry of today, else the last.
+        ``after = before + recounted + built - cleared + came - left + recoded``.
     units : GeoDataFrame
-        One row a unit that changed grid, is new or vanished: ``unit``, ``what`` (``moved``,
-        ``new``, ``vanished``), ``old_grid`` (of a new unit the grid whose ground it stands on),
-        ``new_grid``, ``households`` and the geometry.
+        One row a unit that changed grid or its code, is new or no more: ``unit``, ``what``
+        (``moved``, ``recoded``, ``ground``: another id in the same grid, ``new``, ``vanished``,
+        ``replaced``: parcelled anew), ``how`` it was matched (``id``, ``ground`` or ``new``, as
+        :func:`gridpart.redraw.match_units` has it; of those no more ``vanished`` or
+        ``replaced``), ``old_grid`` (the grid whose ground it stands on), ``new_grid``,
+        ``households`` and the geometry.
     pairs : DataFrame
         One row for every old grid and new grid that share ground: ``old_grid``, ``new_grid``,
         ``change``, ``units``, ``households``, ``share_of_old``, ``share_of_new``. This is how
@@ -68,6 +74,12 @@ class Changes:
         Grids of both plans, in the CRS of the new one.
     by : str
         How grids were told to be the same: ``code``, ``name`` or ``overlap``.
+    level, parent_level : str
+        Which level of the plans it is, and what its areas lie in; see :class:`gridpart.Plan`.
+    communities : GeoSeries, optional
+        Shapes of what the new grids lie in; see :attr:`gridpart.Plan.communities`.
+    whole : Plan, optional
+        The new plan, where another level of it is compared.
     """
 
     grids: gpd.GeoDataFrame
@@ -76,6 +88,10 @@ class Changes:
     old_grids: gpd.GeoDataFrame
     new_grids: gpd.GeoDataFrame
     by: str
+    level: str = "grid"
+    parent_level: str = "community"
+    communities: gpd.GeoSeries | None = None
+    whole: Plan | None = None
     _old_units: pd.Index = field(default_factory=pd.Index)
     _new_units: pd.Index = field(default_factory=pd.Index)
     _origin: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -84,6 +100,11 @@ class Changes:
     def households_moved(self) -> int:
         """Households whose grid is another now, as counted in the new plan."""
         return int(self.grids["came"].sum())
+
+    @property
+    def households_recoded(self) -> int:
+        """Households whose grid is the same ground under another code (or name)."""
+        return int(self.grids["recoded"].clip(lower=0).sum())
 
     @property
     def grids_touched(self) -> int:
@@ -133,7 +154,7 @@ class Changes:
         old = labels.reindex(self._old_units).map(goes_on).to_numpy(object)
         result = pd.Series(None, index=self._new_units, dtype=object, name="grid")
         result.iloc[np.flatnonzero(there)] = old[self._origin[there]]
-        told = self.units[self.units["what"] != "vanished"]
+        told = self.units[self.units["new_grid"].notna()]
         result.loc[told["unit"]] = told["new_grid"].to_numpy(object)
         return result
 
@@ -177,6 +198,7 @@ class Changes:
             "counts": self.counts,
             "codes": self.codes,
             "households_moved": self.households_moved,
+            "households_recoded": self.households_recoded,
             "households": int(self.new_grids["households"].sum()),
             "grids": _records(self.to_frame()),
             "pairs": _records(self.pairs),
@@ -218,7 +240,7 @@ class Changes:
     def _summary(self) -> pd.DataFrame:
         counts = {f"old grids {IN_WORDS[kind]} ({kind})": self.counts[kind] for kind in "USMX"}
         codes = {f"codes {status}": n for status, n in self.codes.items()}
-        what = self.units["what"].value_counts()
+        what, how = self.units["what"].value_counts(), self.units["how"].value_counts()
         numbers = {
             "grids before": len(self.old_grids),
             "grids after": len(self.new_grids),
@@ -228,7 +250,11 @@ class Changes:
             **codes,
             "households": int(self.new_grids["households"].sum()),
             "households that changed grid": self.households_moved,
-            **{f"units {name}": int(what.get(name, 0)) for name in ("moved", "new", "vanished")},
+            "households whose grid has another code": self.households_recoded,
+            "units moved": int(what.get("moved", 0)),
+            "units by ground": int(how.get("ground", 0)),
+            "units in place of which these are": int(how.get("replaced", 0)),
+            **{f"units {name}": int(how.get(name, 0)) for name in ("new", "vanished")},
         }  # fmt: skip
         return pd.DataFrame({"what": list(numbers), "number": list(numbers.values())})
 
@@ -237,17 +263,26 @@ class Changes:
         total = int(self.new_grids["households"].sum())
         share = f" ({self.households_moved / total:.1%})" if total else ""
         listed = ", ".join(f"{n:,} {IN_WORDS[kind]}" for kind, n in counts.items() if n)
-        what = self.units["what"].value_counts()
-        units = ", ".join(f"{what[k]:,} {k}" for k in ("moved", "new", "vanished") if k in what)
         codes = ", ".join(f"{n:,} {status}" for status, n in self.codes.items() if n)
-        called = "codes" if self.by == "code" else "names"
+        called = "code" if self.by == "code" else "name"
+        recoded = f", {self.households_recoded:,} kept theirs under another {called}"
+        area, areas = ("grid", "grids") if self.level == "grid" else ("area", "areas")
+        which = areas if self.level == "grid" else f"areas of the level {self.level}"
         return (
-            f"<Changes: {len(self.old_grids):,} grids before, {len(self.new_grids):,} after\n"
-            f"  grids       {listed}\n"
-            f"  {called}       {codes}\n"
-            f"  households  {self.households_moved:,} of {total:,} changed grid{share}\n"
-            f"  units       {units or 'none changed grid'}>"
+            f"<Changes: {len(self.old_grids):,} {which} before, {len(self.new_grids):,} after\n"
+            f"  {areas}       {listed}\n"
+            f"  {called}s       {codes}\n"
+            f"  households  {self.households_moved:,} of {total:,} changed {area}{share}"
+            f"{recoded if self.households_recoded else ''}\n"
+            f"  units       {self._units_in_words()}>"
         )
+
+    def _units_in_words(self) -> str:
+        area = "grid" if self.level == "grid" else "area"
+        what, how = self.units["what"].value_counts(), self.units["how"].value_counts()
+        moved = f"{what['moved']:,} moved" if "moved" in what else f"none changed {area}"
+        others = [int(how.get(name, 0)) for name in ("ground", "replaced", "new", "vanished")]
+        return f"{moved}; {in_words(*others)}" if any(others) else moved
 
 
 def change_table(old: Plan, new: Plan, *, by: str | None = None) -> Changes:
@@ -257,7 +292,7 @@ def change_table(old: Plan, new: Plan, *, by: str | None = None) -> Changes:
     ----------
     old, new : Plan
         Their units are matched by id; a unit with an id of its own, or in a plan without ids, by
-        the ground that it stands on.
+        the ground that it stands on, as :func:`gridpart.redraw.match_units` does.
     by : {"code", "name", "overlap"}, optional
         When a grid of the new plan is one of the old: if it has the same code, the same name, or
         (``overlap``) if that way the fewest households change grid. By default by code if all
@@ -284,6 +319,9 @@ def change_table(old: Plan, new: Plan, *, by: str | None = None) -> Changes:
     * ``M``, merged: several old grids, one new one;
     * ``X``, complex: several of both, whose figures cannot be compared. A single unit that moves
       from one grid to another makes both of them X.
+
+    A grid that has the same ground under another code, such as one that was split and merged
+    again, is U; its households are recoded, not moved.
 
     A grid without any unit of the other plan is ``new`` or ``retired``. A unit that is new and
     stands on no old ground, or that vanished, makes no link, and so no change of kind. The kind
@@ -315,8 +353,9 @@ def change_table(old: Plan, new: Plan, *, by: str | None = None) -> Changes:
     table = Table(places, old_grids, new.grids, kept)
     return Changes(
         grids=table.grids(), units=table.units(old, new), pairs=table.pairs, old_grids=old_grids,
-        new_grids=new.grids, by=by, _old_units=places.old_names, _new_units=places.new_names,
-        _origin=places.origin,
+        new_grids=new.grids, by=by, level=new.level, parent_level=new.parent_level,
+        communities=new.communities, whole=new.whole, _old_units=places.old_names,
+        _new_units=places.new_names, _origin=places.origin,
     )  # fmt: skip
 
 

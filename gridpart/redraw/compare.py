@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
     Objects = npt.NDArray[np.object_]
+    Flags = npt.NDArray[np.bool_]
 
 __all__ = ["WAYS", "Places", "Table", "goes_on", "way"]
 
@@ -43,6 +44,10 @@ class Places:
     old_grid, new_grid : ndarray, shapes (n_old,) and (n_new,)
     old_load, new_load : ndarray
         Households.
+    how : ndarray of object, shape (n_new,)
+        ``id``, ``ground`` or ``new``; see :class:`gridpart.redraw.match.Matched`.
+    replaced : ndarray
+        Positions of old units that were parcelled anew.
     """
 
     old_names: pd.Index
@@ -53,6 +58,8 @@ class Places:
     new_grid: Ints
     old_load: Ints
     new_load: Ints
+    how: Objects
+    replaced: Ints
 
     @classmethod
     def of(cls, old: Plan, new: Plan) -> Places:
@@ -77,12 +84,19 @@ class Places:
             pd.Index(new.grids["grid"]).get_indexer(new.units["grid"]),
             old.units[old.rules.households].to_numpy(np.int64),
             new.units[new.rules.households].to_numpy(np.int64),
+            matched.how.to_numpy(object),
+            np.asarray(_ids(old.units, ids).get_indexer(matched.replaced), np.int64),
         )  # fmt: skip
 
     @property
-    def vanished(self) -> Ints:
-        """Positions of old units that are no more."""
+    def gone(self) -> Ints:
+        """Positions of old units whose ids are no more."""
         return np.setdiff1d(np.arange(self.old_grid.size), self.origin)
+
+    @property
+    def vanished(self) -> Ints:
+        """Those of them that no others have replaced."""
+        return np.setdiff1d(self.gone, self.replaced)
 
 
 def _same_units(old: Plan, new: Plan, ids: str | None) -> Ints:
@@ -255,11 +269,10 @@ class Table:
 
     def _counts(self) -> dict[str, Ints]:
         p, size, rows = self.places, self.size, self.row_of_old
-        same, known = p.origin >= 0, p.home >= 0
+        same, ground, new = (p.how == how for how in ("id", "ground", "new"))
         now, was = p.new_grid, rows[p.home]  # -1 finds "none"
-        moved = known & (was != now)
-        at_first = np.where(known, was, now)  # what is new on old ground belongs to that grid first
-        gone = p.vanished
+        moved, recoded = self._other_grid()
+        gone, anew = p.vanished, p.replaced
 
         def summed(row: Ints, load: Ints) -> Ints:
             return np.bincount(row, load, size).astype(np.int64)
@@ -269,19 +282,31 @@ class Table:
             "after": summed(now, p.new_load),
             "came": summed(now[moved], p.new_load[moved]),
             "left": summed(was[moved], p.new_load[moved]),
-            "recounted": summed(was[same], p.new_load[same] - p.old_load[p.origin[same]]),
-            "built": summed(at_first[~same], p.new_load[~same]),
+            "recoded": summed(now[recoded], p.new_load[recoded])
+            - summed(was[recoded], p.new_load[recoded]),
+            "recounted": summed(was[same], p.new_load[same] - p.old_load[p.origin[same]])
+            + summed(was[ground], p.new_load[ground])
+            - summed(rows[p.old_grid[anew]], p.old_load[anew]),
+            "built": summed(now[new], p.new_load[new]),
             "cleared": summed(rows[p.old_grid[gone]], p.old_load[gone]),
         }
 
+    def _other_grid(self) -> tuple[Flags, Flags]:
+        """New units that are in another grid, and those whose grid only has another code."""
+        p = self.places
+        other = (p.home >= 0) & (self.row_of_old[p.home] != p.new_grid)
+        whole = np.append(self.old_kind == "U", np.False_)[p.home]
+        return other & ~whole, other & whole
+
     def units(self, old: Plan, new: Plan) -> gpd.GeoDataFrame:
-        """Units that changed grid, are new or vanished."""
+        """Units that changed grid or its code, have another id, are new or no more."""
         import geopandas as gpd
 
         p = self.places
-        same = p.origin >= 0
-        moved = same & (self.row_of_old[p.home] != p.new_grid)
-        rows, gone = np.flatnonzero(moved | ~same), p.vanished
+        moved, recoded = self._other_grid()
+        what = np.select([moved, recoded], ["moved", "recoded"], p.how).astype(object)
+        rows, gone = np.flatnonzero(what != "id"), p.gone
+        left = np.where(np.isin(gone, p.replaced), "replaced", "vanished").astype(object)
         was = np.array([*self.old["grid"], None], dtype=object)
         names = self.new["grid"].to_numpy(object)
         return gpd.GeoDataFrame(
@@ -289,9 +314,8 @@ class Table:
                 "unit": np.concatenate([
                     p.new_names.to_numpy(object)[rows], p.old_names.to_numpy(object)[gone]
                 ]),
-                "what": np.concatenate([
-                    np.where(same[rows], "moved", "new"), np.full(gone.size, "vanished")
-                ]).astype(object),
+                "what": np.concatenate([what[rows], left]),
+                "how": np.concatenate([p.how[rows], left]),
                 "old_grid": np.concatenate([was[p.home[rows]], was[p.old_grid[gone]]]),
                 "new_grid": np.append(names[p.new_grid[rows]], [None] * gone.size),
                 "households": np.concatenate([p.new_load[rows], p.old_load[gone]]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from gridpart.plan import Plan
 if TYPE_CHECKING:
     import geopandas as gpd
 
-__all__ = ["Matched", "match_units"]
+__all__ = ["Matched", "in_words", "match_units"]
 
 Objects = npt.NDArray[np.object_]
 # Part of a unit's ground that one old grid must have had for the unit to come from it.
@@ -37,9 +37,12 @@ class Matched:
     recounted : Series of length n
         Whether a unit with the same id has other households.
     vanished : list
-        Ids of old units that are no more.
+        Ids of old units that are no more, and that no others have replaced.
     areas : dict of str to Series
         Old area of every unit at the plan's other levels, by level.
+    replaced : list
+        Ids of old units that are no more because they were parcelled anew: units matched by
+        ground stand on at least half of each.
     """
 
     home: pd.Series
@@ -48,14 +51,23 @@ class Matched:
     recounted: pd.Series
     vanished: list[Any]
     areas: dict[str, pd.Series]
+    replaced: list[Any] = field(default_factory=list)
 
     def __repr__(self) -> str:
         counts = self.how.value_counts()
-        return (
-            f"<Matched: {counts.get('id', 0)} units by id ({int(self.recounted.sum())} of them "
-            f"counted again), {counts.get('ground', 0)} by ground, {counts.get('new', 0)} new, "
-            f"{len(self.vanished)} vanished>"
+        others = in_words(
+            counts.get("ground", 0), len(self.replaced), counts.get("new", 0), len(self.vanished)
         )
+        return (
+            f"<Matched: {counts.get('id', 0):,} units by id ({int(self.recounted.sum()):,} of them "
+            f"counted again), {others}>"
+        )
+
+
+def in_words(ground: int, replaced: int, new: int, vanished: int) -> str:
+    """How many units have no id in common with those of a plan, and why."""
+    instead = f" in place of {replaced:,}" if ground or replaced else ""
+    return f"{ground:,} by ground{instead}, {new:,} new, {vanished:,} vanished"
 
 
 def match_units(plan: Plan, units: gpd.GeoDataFrame) -> Matched:
@@ -77,6 +89,9 @@ def match_units(plan: Plan, units: gpd.GeoDataFrame) -> Matched:
     A unit with an id that the plan knows is the same unit, whatever its shape and households.
     Where the plan has no column of ids, a unit with the very same shape is the same. Any other
     comes from the old grid that had most of its ground, if that was at least half.
+
+    An old unit whose id is no more is replaced, if at least half of its ground is under units
+    that were matched so, else it has vanished.
     """
     old = plan.units
     names = _ids(old, plan.rules.id)
@@ -97,13 +112,16 @@ def match_units(plan: Plan, units: gpd.GeoDataFrame) -> Matched:
     before = now.copy()
     before[known] = old[plan.rules.households].to_numpy()[row[known].astype(np.int64)]
     gone = np.setdiff1d(np.arange(len(old)), row[known].astype(np.int64))
+    shapes = units.geometry.to_numpy()[how == "ground"]
+    replaced = _covered(old.geometry.to_numpy()[gone], shapes) >= MOSTLY
     return Matched(
         homes.pop("grid"),
         pd.Series(how, index=units.index, dtype=object),
         pd.Series(before, index=units.index),
         pd.Series(now != before, index=units.index),
-        names[gone].tolist(),
+        names[gone[~replaced]].tolist(),
         homes,
+        names[gone[replaced]].tolist(),
     )
 
 
@@ -112,6 +130,15 @@ def _ids(units: gpd.GeoDataFrame, column: str | None) -> pd.Index:
     if column is not None:
         return pd.Index(units[column].astype(str))
     return pd.Index(shapely.to_wkb(shapely.normalize(units.geometry.to_numpy())))
+
+
+def _covered(old: Any, new: Any) -> npt.NDArray[np.float64]:
+    """Part of each old shape under new ones, which do not overlap."""
+    shape, other = shapely.STRtree(new).query(old, predicate="intersects")
+    shared = shapely.area(shapely.intersection(old[shape], new[other]))
+    area = shapely.area(old)
+    under = np.bincount(shape, shared, len(old))
+    return np.divide(under, area, out=np.zeros(len(old)), where=area > 0)
 
 
 def _by_ground(old: Any, grids: Objects, new: Any) -> Objects:
