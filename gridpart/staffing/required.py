@@ -97,6 +97,8 @@ def posts_required(
     do not fill the post of its neighbour. `filled` is the largest number of posts that can be
     filled so: a maximum flow from holders to posts (Dinic, *Soviet Math. Doklady* 11, 1970).
 
+    `max_grids` and `cross_borders` are for who assigns posts; they do not bend the count.
+
     Of a role that is welcome (`number` 0) all holders are `surplus`. Posts that hold no grid are
     not in an assignment, so they are not counted.
 
