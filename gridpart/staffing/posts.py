@@ -6,132 +6,282 @@ tables.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gridpart.staffing.loads import ANY, IntArray, apportion, pack
+from gridpart.staffing.loads import ANY, IntArray
+from gridpart.staffing.matching import Wishes, matched
+from gridpart.staffing.neighbours import Neighbours
+from gridpart.staffing.scattered import scattered
+from gridpart.staffing.sharing import FINENESS, Group, Place, shared_out
 
-__all__ = ["Outcome", "Posts", "assign_role"]
+__all__ = ["Outcome", "Posts", "Rules", "assign_role"]
+
+CANDIDATES = 40  # holders of a place that are tried when one may move
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a post may hold.
+
+    Attributes
+    ----------
+    max_grids : int or None
+        Most grids of one post.
+    cross_borders : bool
+        Whether the grids of a post may lie in several communities.
+    scattered : bool
+        Whether they need not touch.
+    free_beats : bool
+        Whether a post may have several grids where there would be a post for each.
+    max_moves : int
+        Posts that may lose the grids they hold today.
+    """
+
+    max_grids: int | None = None
+    cross_borders: bool = False
+    scattered: bool = False
+    free_beats: bool = False
+    max_moves: int = 0
 
 
 @dataclass(frozen=True)
 class Posts:
-    """The posts of one role in canonical order: where each stays (grid) or serves (place)."""
+    """The posts of one role in canonical order.
+
+    Attributes
+    ----------
+    ids : list of str
+    held : list of tuple of int
+        Positions of the grids that each holds today.
+    fixed : list of tuple of int
+        Positions of the grids that each must keep.
+    home : ndarray of int64, shape (n,)
+        Place that each serves, or :data:`ANY`.
+    wishes : Wishes
+        What decides which of the posts that are alike comes to which grids.
+    """
 
     ids: list[str]
-    fixed: IntArray
+    held: list[tuple[int, ...]]
+    fixed: list[tuple[int, ...]]
     home: IntArray
+    wishes: Wishes
 
 
 @dataclass
 class Outcome:
-    """Pairs of post and grid, and the bounds of the parts that were solved one by one."""
+    """Pairs of post and grid.
+
+    Attributes
+    ----------
+    pairs : list of tuple of int
+    lower_bound : float
+        No assignment by the same rules has a heaviest load below it, in parts of load.
+    moved : list of int
+        Posts that hold none of the grids that they held.
+    """
 
     pairs: list[tuple[int, int]]
-    lower_bound: float = 0.0
-
-    def raise_bound(self, bound: float) -> None:
-        """Keep the largest lower bound of the worst load that was shown."""
-        self.lower_bound = max(self.lower_bound, bound)
+    lower_bound: float
+    moved: list[int]
 
 
 def assign_role(
-    households: Sequence[int], place_of: IntArray, n_places: int, posts: Posts
+    loads: Sequence[int], near: Neighbours | None, place_of: IntArray, posts: Posts, rules: Rules
 ) -> Outcome:
-    """Decide, place by place, whether posts are plenty or few, and solve each part."""
-    held = np.bincount(posts.fixed[posts.fixed >= 0], minlength=len(households)).astype(np.int64)
-    free = posts.fixed < 0
-    rovers = np.flatnonzero(free & (posts.home == ANY)).tolist()
-    grids_in = _members(place_of, n_places)
-    free_in = _members(np.where(free, posts.home, ANY), n_places)
-    posts_in = _members(posts.home, n_places)
-    lacking = [
-        max(0, int((held[grids] == 0).sum()) - len(own))
-        for grids, own in zip(grids_in, free_in, strict=True)
+    """Share the grids of every place among the posts of one role.
+
+    Parameters
+    ----------
+    loads : sequence of int
+        Of every grid, whole parts.
+    near : Neighbours or None
+        Who touches whom; not needed where beats may be scattered.
+    place_of : ndarray of int64
+        Place of every grid.
+    posts : Posts
+    rules : Rules
+
+    Returns
+    -------
+    Outcome
+    """
+    if rules.cross_borders:
+        place_of = np.zeros_like(place_of)
+        posts = replace(posts, home=np.zeros_like(posts.home))
+    stay = [
+        tuple(sorted({*held, *fixed})) for held, fixed in zip(posts.held, posts.fixed, strict=True)
     ]
-    outcome = Outcome([(k, g) for k, g in enumerate(posts.fixed.tolist()) if g >= 0])
-    plenty = sum(lacking) <= len(rovers)
-    served = [c for c in range(n_places) if plenty or lacking[c] == 0]
-    _one_grid_each(
-        outcome,
-        np.array(households, np.int64),
-        held,
-        [(grids_in[c], free_in[c]) for c in served],
-        rovers if plenty else [],
-    )
-    short = [c for c in range(n_places) if c not in set(served)]
-    # Without rovers the communities have nothing to do with each other.
-    for pool in [short] if rovers and short else [[c] for c in short if len(posts_in[c])]:
-        grids = np.concatenate([grids_in[c] for c in pool])
-        workers = [k for c in pool for k in posts_in[c].tolist()] + rovers
-        _several_grids_each(outcome, households, held, place_of, posts, grids, workers)
-    return outcome
+    office = _Office(list(loads), near, place_of, posts, rules)
+    staying = office.assigned(stay)
+    if not rules.max_moves or stay == posts.fixed:
+        return staying
+    return office.with_moves(staying, stay)
 
 
-def _members(labels: IntArray, n: int) -> list[IntArray]:
-    """Positions of each label 0 .. n-1, in order."""
-    order = np.argsort(labels, kind="stable")
-    ends = np.searchsorted(labels[order], np.arange(n + 1))
-    return [order[ends[k] : ends[k + 1]] for k in range(n)]
+def _out_of_reach(places: list[Place], own: list[int], rovers: int) -> set[int]:
+    """Grids that must stay without a post, where posts are too few for every connected set.
+
+    Posts go to the heaviest sets first: their own place's, then those that may go anywhere.
+    """
+    caps = [max(place.total, 1) * FINENESS for place in places]
+    answers = [place.need(cap) for place, cap in zip(places, caps, strict=True)]
+    needs = [0 if answer is None else answer.found for answer in answers]
+    if sum(max(need - mine, 0) for need, mine in zip(needs, own, strict=True)) <= rovers:
+        return set()
+    waiting: list[Group] = []
+    weight: dict[Group, int] = {}
+    for place, cap, need, mine in zip(places, caps, needs, own, strict=True):
+        if need <= mine:
+            continue
+        free = [group for group in place.shared(need, cap) if group.post < 0]
+        weight |= {group: sum(place.loads[g] for g in group.grids) for group in free}
+        free.sort(key=lambda group: (-weight[group], group.grids))
+        waiting += free[mine:]
+    waiting.sort(key=lambda group: (-weight[group], group.grids))
+    return {g for group in waiting[rovers:] for g in group.grids}
 
 
-def _one_grid_each(
-    outcome: Outcome,
-    households: IntArray,
-    held: IntArray,
-    parts: list[tuple[IntArray, IntArray]],
-    rovers: list[int],
-) -> None:
-    """Posts are plenty: cover every grid, then send the others where the load is largest."""
-    counts = held.copy()
-    for grids, own in parts:
-        bare = grids[held[grids] == 0]
-        counts[bare[: len(own)]] = 1
-        extra = len(own) - min(len(bare), len(own))
-        if extra:  # then no grid of the place is bare
-            counts[grids] = apportion(households[grids].tolist(), counts[grids], extra)
-    everywhere = np.concatenate([grids for grids, _ in parts]) if parts else np.array([], np.int64)
-    if len(everywhere) == 0:
-        return
-    own_counts = counts.copy()
-    bare = everywhere[counts[everywhere] == 0]
-    counts[bare] = 1
-    counts[everywhere] = apportion(
-        households[everywhere].tolist(), counts[everywhere], len(rovers) - len(bare)
-    )
-    for grids, own in parts:
-        served = np.repeat(grids, (own_counts - held)[grids]).tolist()
-        outcome.pairs += zip(own.tolist(), served, strict=True)
-    roving = np.repeat(everywhere, (counts - own_counts)[everywhere]).tolist()
-    outcome.pairs += zip(rovers, roving, strict=True)
-    outcome.raise_bound(float((households[everywhere] / counts[everywhere]).max()))
+@dataclass
+class _Office:
+    """What is the same however many posts move."""
 
+    loads: list[int]
+    near: Neighbours | None
+    place_of: IntArray
+    posts: Posts
+    rules: Rules
 
-def _several_grids_each(
-    outcome: Outcome,
-    households: Sequence[int],
-    held: IntArray,
-    place_of: IntArray,
-    posts: Posts,
-    grids: IntArray,
-    workers: list[int],
-) -> None:
-    """Posts are few: hand each grid without a post to one, on top of what fixed posts hold."""
-    # Shares of a grid with several fixed posts become whole numbers in this unit.
-    unit = math.lcm(*(int(n) for n in held[grids] if n > 0))
-    start = []
-    for worker in workers:
-        at = int(posts.fixed[worker])
-        start.append(0 if at < 0 else households[at] * unit // int(held[at]))
-    bare = grids[held[grids] == 0].tolist()
-    packing = pack(
-        [households[g] * unit for g in bare],
-        place_of[bare].tolist(),
-        start,
-        posts.home[workers].tolist(),
-    )
-    outcome.pairs += [(workers[k], g) for k, g in zip(packing.holder, bare, strict=True)]
-    outcome.raise_bound(packing.lower_bound / unit)
+    def assigned(self, stay: list[tuple[int, ...]]) -> Outcome:
+        """Everybody keeps the grids in `stay`; the rest is shared out."""
+        if self.rules.scattered:
+            return self._scattered(stay)
+        own, rovers = self._pools(stay)
+        number = [len(pool) for pool in own]
+        places = self._places(stay)
+        left_open = _out_of_reach(places, number, len(rovers))
+        if left_open:
+            places = self._places(stay, without=left_open)
+        shared, roving, bound = shared_out(places, number, len(rovers))
+        loads = self._loads_of(group for found in shared for group in found)
+        pairs: list[tuple[int, int]] = []
+        waiting: list[Group] = []
+        for pool, found, others in zip(own, shared, roving, strict=True):
+            pairs += [(group.post, g) for group in found if group.post >= 0 for g in group.grids]
+            free = [group for group in found if group.post < 0]
+            named, rest = matched(pool, free, len(free) - others, loads, self.posts.wishes)
+            pairs += named
+            waiting += rest
+        named, _ = matched(rovers, waiting, len(waiting), loads, self.posts.wishes)
+        return self._outcome(pairs + named, bound / FINENESS)
+
+    def _outcome(self, pairs: list[tuple[int, int]], bound: float) -> Outcome:
+        kept = {k for k, g in pairs if g in self.posts.held[k]}
+        moved = [k for k, held in enumerate(self.posts.held) if held and k not in kept]
+        return Outcome(sorted(pairs), bound, moved)
+
+    def _pools(self, stay: list[tuple[int, ...]]) -> tuple[list[list[int]], list[int]]:
+        """Posts that come to each place, and those that may come to any."""
+        own: list[list[int]] = [[] for _ in range(self._n_places)]
+        rovers: list[int] = []
+        for k, home in enumerate(self.posts.home.tolist()):
+            if stay[k]:
+                continue
+            (rovers if home == ANY else own[home]).append(k)
+        return own, rovers
+
+    @property
+    def _n_places(self) -> int:
+        return int(self.place_of.max(initial=-1)) + 1
+
+    def _places(self, stay: list[tuple[int, ...]], without: Collection[int] = ()) -> list[Place]:
+        holders: list[dict[int, tuple[int, ...]]] = [{} for _ in range(self._n_places)]
+        for k, grids in enumerate(stay):
+            if grids:
+                holders[int(self.place_of[grids[0]])][k] = grids
+        assert self.near is not None, "without neighbours beats are scattered"
+        order = np.argsort(self.place_of, kind="stable")
+        ends = np.searchsorted(self.place_of[order], np.arange(self._n_places + 1))
+        places = []
+        for number, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
+            own = [g for g in order[start:end].tolist() if g not in without]
+            places.append(
+                Place(
+                    np.array(own, np.int64),
+                    self.loads,
+                    self.near,
+                    holders[number],
+                    self.rules.max_grids,
+                    self.rules.free_beats,
+                )
+            )
+        return places
+
+    def _loads_of(self, groups: Iterable[Group]) -> dict[Group, float]:
+        """Load of whoever holds a group: a grid is shared equally by those who hold it."""
+        listed = list(groups)
+        holders = Counter(g for group in listed for g in group.grids)
+        return {group: sum(self.loads[g] / holders[g] for g in group.grids) for group in listed}
+
+    # ------------------------------------------------------------ moving some
+
+    def with_moves(self, staying: Outcome, stay: list[tuple[int, ...]]) -> Outcome:
+        """Release one holder after the other where that lowers the heaviest load most."""
+        stay, best = list(stay), staying
+        for _ in range(self.rules.max_moves):
+            released = self._best_release(best, stay)
+            if released is None:
+                break
+            trial = [*stay]
+            trial[released] = self.posts.fixed[released]
+            found = self.assigned(trial)
+            if len(found.moved) > self.rules.max_moves or self._worst(found) >= self._worst(best):
+                break
+            stay, best = trial, found
+        # no way of moving has a heaviest load below what everybody's moving has
+        bound = self.assigned(list(self.posts.fixed)).lower_bound
+        return Outcome(best.pairs, min(bound, staying.lower_bound), best.moved)
+
+    def _worst(self, outcome: Outcome) -> float:
+        return max(self._post_loads(outcome), default=0.0)
+
+    def _post_loads(self, outcome: Outcome) -> list[float]:
+        holders = Counter(g for _, g in outcome.pairs)
+        loads = [0.0] * len(self.posts.ids)
+        for k, g in outcome.pairs:
+            loads[k] += self.loads[g] / holders[g]
+        return loads
+
+    def _best_release(self, outcome: Outcome, stay: list[tuple[int, ...]]) -> int | None:
+        """Holder in the place of the heaviest load without whom it is shared best."""
+        loads = self._post_loads(outcome)
+        heaviest = max(range(len(loads)), key=lambda k: (loads[k], -k))
+        place = int(self.place_of[next(g for k, g in outcome.pairs if k == heaviest)])
+        here = {k for k, g in outcome.pairs if self.place_of[g] == place}
+        candidates = sorted(
+            (k for k in here if stay[k] and stay[k] != self.posts.fixed[k]),
+            key=lambda k: (loads[k], k),
+        )
+        best: tuple[float, int] | None = None
+        for k in candidates[:CANDIDATES]:
+            trial = [*stay]
+            trial[k] = self.posts.fixed[k]
+            number = sum(not trial[one] for one in here)
+            groups, _, _ = shared_out([self._places(trial)[place]], [number], 0)
+            worst = max(self._loads_of(groups[0]).values())
+            if best is None or worst < best[0]:
+                best = (worst, k)
+        return None if best is None or best[0] >= loads[heaviest] else best[1]
+
+    # ------------------------------------------------------------ grids that need not touch
+
+    def _scattered(self, stay: list[tuple[int, ...]]) -> Outcome:
+        """Share out without regard to neighbours."""
+        own, rovers = self._pools(stay)
+        found = scattered(self.loads, self.place_of, stay, own, rovers)
+        return self._outcome(*found)

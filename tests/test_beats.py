@@ -1,0 +1,147 @@
+"""Posts with several grids: beats that hold together, against everything that could be tried."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import geopandas as gpd
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+from shapely import box
+
+import gridpart as gp
+from gridpart.errors import InputError
+from gridpart.staffing import assign_posts
+
+INFINITE = float("inf")
+
+
+def lattice(width, height, households, within=None, **columns):
+    """Square grids in rows; g0 in the south-west."""
+    cells = [box(x, y, x + 1, y + 1) for y in range(height) for x in range(width)]
+    frame = gpd.GeoDataFrame(
+        {"grid": [f"g{k}" for k in range(len(cells))], "households": households, **columns},
+        geometry=[cell for cell in cells],
+        crs="EPSG:4547",
+    )
+    frame["geometry"] = frame.geometry.scale(100, 100, origin=(0, 0))
+    return frame if within is None else frame.assign(within=within)
+
+
+def touching(grids, *, across=False):
+    """networkx graph of the grids that share a border, by shapely's own predicate."""
+    graph = nx.Graph()
+    graph.add_nodes_from(grids["grid"])
+    rows = list(zip(grids["grid"], grids.geometry, grids.get("within", [None] * len(grids)), strict=True))
+    for (a, one, home), (b, other, place) in itertools.combinations(rows, 2):
+        if one.intersection(other).length > 0 and (across or home == place):
+            graph.add_edge(a, b)
+    return graph
+
+
+def roster(*posts):
+    """Posts as (post_id, within, grid)."""
+    frame = pd.DataFrame(posts, columns=["post_id", "within", "grid"])
+    return frame.assign(role="leader")
+
+
+def assert_beats(staffing, grids, **options):
+    """Every post's grids touch each other and lie in one community; loads add up."""
+    graph = touching(grids, **options)
+    table = staffing.assignment
+    for post, rows in table.groupby("post_id"):
+        assert nx.is_connected(graph.subgraph(rows["grid"])), f"{post} is scattered"
+    named = {*table["grid"], *staffing.vacancies["grid"]}
+    assert named == set(grids["grid"])
+    covered = table.drop_duplicates("grid")["households"].sum()
+    assert table["load"].sum() == pytest.approx(covered)
+
+
+# --- the oracle -------------------------------------------------------------------------------
+
+
+def least_beats(loads, graph, seeds, free):
+    """Least heaviest load of one place, by trying every way; seeds are the grids of posts."""
+    held = {g: sum(seed == g for seed in seeds) for g in set(seeds)}
+    bare = [g for g in loads if g not in held]
+    if free >= len(bare):
+        return least_shares(loads, held, free)
+    workers = [*seeds, *[None] * free]
+    best = INFINITE
+    for choice in itertools.product(range(len(workers)), repeat=len(bare)):
+        sets = [{g for g, k in zip(bare, choice, strict=True) if k == w} for w in range(len(workers))]
+        total = [
+            sum(loads[g] for g in own) + (loads[seed] / held[seed] if seed is not None else 0)
+            for own, seed in zip(sets, workers, strict=True)
+        ]
+        if max(total) >= best:
+            continue
+        whole = [own | ({seed} if seed is not None else set()) for own, seed in zip(sets, workers, strict=True)]
+        if all(not own or nx.is_connected(graph.subgraph(own)) for own in whole):
+            best = max(total)
+    return best
+
+
+def least_shares(loads, held, free):
+    """With a post for every grid: the least heaviest share."""
+    grids = list(loads)
+    best = INFINITE
+    for extra in itertools.product(range(free + 1), repeat=len(grids)):
+        counts = [held.get(g, 0) + more for g, more in zip(grids, extra, strict=True)]
+        if sum(extra) == free and min(counts) > 0:
+            best = min(best, max(loads[g] / n for g, n in zip(grids, counts, strict=True)))
+    return best
+
+
+def least_of_all(grids, posts):
+    """Least heaviest load over all ways to send the posts without a home to a community."""
+    places = sorted(set(grids["within"]))
+    loads = dict(zip(grids["grid"], grids["households"], strict=True))
+    home = dict(zip(grids["grid"], grids["within"], strict=True))
+    graph = touching(grids)
+    rovers = sum(within is None and grid is None for _, within, grid in posts)
+    best = INFINITE
+    for sent in itertools.product(places, repeat=rovers):
+        worst = 0
+        for place in places:
+            own = {g: load for g, load in loads.items() if home[g] == place}
+            seeds = [grid for _, _, grid in posts if grid is not None and home[grid] == place]
+            free = sum(w == place and grid is None for _, w, grid in posts) + sent.count(place)
+            worst = max(worst, least_beats(own, graph, seeds, free))
+        best = min(best, worst)
+    return best
+
+
+def small_case(seed):
+    """A few grids in one or two communities, and a few posts."""
+    draw = random.Random(seed)
+    width, height = draw.choice([(3, 2), (4, 2), (3, 1), (5, 1), (7, 1), (2, 2)])
+    n = width * height
+    communities = draw.choice([1, 2])
+    within = ["East" if communities == 2 and k % width >= width // 2 else "West" for k in range(n)]
+    grids = lattice(width, height, [draw.randint(0, 500) for _ in range(n)], within)
+    posts = []
+    for k in range(draw.randint(1, 4)):
+        kind = draw.random()
+        place = draw.choice(sorted(set(within)))
+        grid = draw.choice(grids.loc[grids["within"] == place, "grid"].tolist())
+        posts.append((f"p{k}", *((None, None) if kind < 0.5 else (place, None) if kind < 0.8 else (None, grid))))
+    return grids, posts
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_worst_load_equals_the_exact_optimum(seed):
+    grids, posts = small_case(seed)
+    best = least_of_all(grids, posts)
+    staffing = assign_posts(grids, roster(*posts))
+    assert_beats(staffing, grids)
+    if best == INFINITE:
+        assert len(staffing.vacancies), "too few posts for every connected set of grids"
+        return
+    assert not len(staffing.vacancies)
+    [summary] = staffing.summary.to_dict("records")
+    assert summary["worst_load"] == pytest.approx(best)
+    assert summary["gap"] == 0, "and it says so"
