@@ -16,6 +16,7 @@ from gridpart.errors import InputError, Problem
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gridpart.plan import Plan
     from gridpart.redraw import Changes, Edit, History
 
     Step = Callable[[History, dict[str, Any]], Edit]
@@ -241,6 +242,8 @@ def _run(
         _io.check_output(output, PLAN, [plan])
     posts = None if staff is None else read_staff(staff)
     history = History(read_plan(plan))
+    if register is not None:
+        _check(history.plan, register)
     _ = history.plan.grids  # once for all edits, which then dissolve only what they touch
     for number, step in enumerate(steps, start=1):
         _say_edit(_done(step, history, options, number, len(steps)), issued=register is None)
@@ -254,6 +257,15 @@ def _run(
     else:
         _commit(history, register, output, str(options["reason"]), at)
     say(f"plan written to {output}")
+
+
+def _check(plan: Plan, where: str) -> None:
+    """Refuse a plan that is out of date before anything is done, and where nothing is written."""
+    from gridpart.codes import open_register
+    from gridpart.codes.current import check_plan
+
+    with open_register(where) as opened:
+        check_plan(plan, opened)
 
 
 def _done(step: Step, history: History, options: dict[str, Any], number: int, count: int) -> Edit:
@@ -293,3 +305,8 @@ def _commit(history: History, where: str, path: Path, reason: str, at: str | Non
     fresh = plan.grids[~plan.grids["grid"].isin(before)]
     for _, grid in fresh.iterrows():
         say(f"  code {grid['grid_code']} issued for {grid['grid']} in {opened.name}")
+    for level in plan.rules.lower_levels:
+        column, first = f"{level}_code", history.edits[0].before.units
+        if column in plan.units.columns and column in first.columns:
+            issued = set(plan.units[column].dropna()) - set(first[column].dropna())
+            say(f"  {len(issued)} codes of the level {level} issued in {opened.name}")

@@ -85,11 +85,14 @@ def redraw(
         options["locked_borders"] = read_one(locked_borders, locked_borders_layer, option)
     frame = gp.read_units(units, layer=units_layer)
     with ExitStack() as stack:
-        if register is not None and output is not None:
+        if register is not None:
             from gridpart.codes import open_register
+            from gridpart.codes.current import check_plan
 
-            options["register"] = stack.enter_context(open_register(register))
-            options["at"] = at
+            opened = stack.enter_context(open_register(register))
+            check_plan(plan, opened)  # before the work, and where nothing is written, too
+            if output is not None:
+                options |= {"register": opened, "at": at}
         # the plan takes its name only after the register has taken its codes
         unnamed = stack.enter_context(_io.writing(output)) if output is not None else None
         result = stack.enter_context(redrawing(plan, frame, **options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from gridpart.codes.register import Register
     from gridpart.plan import Plan
 
-__all__ = ["assign_codes", "issuing", "scheme_of", "snapshot_of", "with_codes", "with_snapshot"]
+__all__ = [
+    "above", "assign_codes", "change_of", "coded_levels", "issuing", "level_below", "scheme_of",
+    "snapshot_of", "with_codes", "with_level_codes", "with_snapshot",
+]  # fmt: skip
 
 SNAPSHOT_KEY = "register_snapshot"
+CHANGE_KEY = "register_change"  # number of the last change that the plan knows of
 SCHEME_KEY = "code_scheme"  # in the provenance of plans whose codes follow another than DEFAULT
 
 
@@ -117,6 +121,79 @@ def _lower_levels(plan: Plan, scheme: Scheme) -> list[str]:
     return [name for name in _below(plan) if name in known]
 
 
+def coded_levels(plan: Plan, scheme: Scheme) -> list[str]:
+    """Levels below the grids, the largest first, of which areas have codes.
+
+    Raises
+    ------
+    InputError
+        If the scheme has no such level.
+    """
+    units = plan.units
+    coded = [
+        name
+        for name in _below(plan)
+        if f"{name}_code" in units.columns and units[f"{name}_code"].notna().any()
+    ]
+    lacking = [name for name in coded if name not in _lower_levels(plan, scheme)]
+    if lacking:
+        raise InputError(
+            f"areas of the level {', '.join(lacking)} have codes, but the scheme {scheme.name} has "
+            "no such level; use a scheme, and a register of it, that has all levels of the plan"
+        )
+    return coded
+
+
+def above(plan: Plan, name: str, scheme: Scheme) -> str:
+    """What the areas of a lower level lie in, by the form of their codes: ``grid``, or a level.
+
+    Raises
+    ------
+    InputError
+        If codes of this level begin with those of no level of the plan.
+    """
+    width = scheme.parent_width(name)
+    for one in ("grid", *_below(plan)):
+        level = _grid_level(plan, scheme) if one == "grid" else one
+        if one == name:
+            break
+        if (one == "grid" or one in _lower_levels(plan, scheme)) and scheme.width(level) == width:
+            return one
+    raise InputError(
+        f"codes of the level {name} begin with {width} characters by the scheme {scheme.name}, "
+        "which are the code of no level above it in the plan"
+    )
+
+
+def level_below(units: gpd.GeoDataFrame, name: str, higher: str) -> pd.DataFrame:
+    """Areas of a lower level by their names, as their codes are made.
+
+    Parameters
+    ----------
+    units : GeoDataFrame
+        Of a plan.
+    name, higher : str
+        The level, and what its areas lie in; see :func:`above`.
+
+    Returns
+    -------
+    DataFrame
+        ``code`` (None where there is none), ``parent`` (the area above it) and ``parent_code``.
+    """
+    first = units[~units[name].duplicated()].set_index(name)
+    columns = {"code": f"{name}_code", "parent": higher, "parent_code": _code_column(higher)}
+    table = pd.DataFrame(index=first.index)
+    for title, column in columns.items():
+        there = column in first.columns
+        values = first[column].astype(object) if there else pd.Series(None, first.index, object)
+        table[title] = values.where(values.notna(), None)
+    return table
+
+
+def _code_column(level: str) -> str:
+    return "grid_code" if level == "grid" else f"{level}_code"
+
+
 def _serials(grids: gpd.GeoDataFrame, parents: pd.Series, scheme: Scheme, level: str) -> pd.Series:
     """Code of every grid, serials from the first of each range."""
     codes = pd.Series("", index=grids.index, dtype=object)
@@ -175,14 +252,14 @@ def with_codes(plan: Plan, codes: pd.Series, scheme: Scheme) -> Plan:
 def _with_level(plan: Plan, name: str, scheme: Scheme) -> Plan:
     """Copy with the codes of a lower level's areas, whose parents are the grids' codes."""
     areas = plan.at_level(name).grids
-    pairs = plan.units.groupby(name)["grid_code"].first()
-    codes = _serials(areas, pairs, scheme, name)
-    return _with_column(plan, name, dict(zip(areas["grid"], codes, strict=True)))
+    table = level_below(plan.units, name, above(plan, name, scheme))
+    codes = _serials(areas, table["parent_code"], scheme, name)
+    return with_level_codes(plan, name, dict(zip(areas["grid"], codes, strict=True)))
 
 
-def _with_column(plan: Plan, name: str, by_area: Mapping[str, str]) -> Plan:
+def with_level_codes(plan: Plan, name: str, by_area: Mapping[str, str]) -> Plan:
     """Copy whose units have the codes of a lower level's areas."""
-    column = plan.units[name].map(dict(by_area))
+    column = plan.units[name].map(dict(by_area)).astype(object)
     coded = plan.replace(units=plan.units.assign(**{f"{name}_code": column}))
     vars(coded)["grids"] = plan.grids
     return coded
@@ -275,43 +352,52 @@ def issuing(
         for label, row in ordered[bare].iterrows()
     ]  # fmt: skip
     kept: dict[str, KeptGrid | None] = dict.fromkeys(ordered.loc[~bare, "grid_code"])
-    below = {name: _below_grids(plan, name) for name in _lower_levels(plan, rules)}
+    below = {name: _below_grids(plan, name, rules) for name in _lower_levels(plan, rules)}
     for areas, codes in below.values():
         new += areas
         kept |= dict.fromkeys(codes.values())
     with register.changing(
-        new, kept=kept, reason=reason, at=at, crs=plan.units.crs, kind="plan"
+        new,
+        kept=kept,
+        reason=reason,
+        at=at,
+        crs=plan.units.crs,
+        kind="plan",
+        as_of=change_of(plan, register),
     ) as issued:
         codes = grids["grid_code"].where(grids["grid_code"].notna(), grids["grid"].map(issued))
         coded = with_codes(plan, codes.astype(object), rules)
         for name, (_, there) in below.items():
             own = [key for key in issued if isinstance(key, tuple) and key[0] == name]
-            coded = _with_column(coded, name, there | {key[1]: issued[key] for key in own})
-        yield with_snapshot(coded, register, reason)
+            coded = with_level_codes(coded, name, there | {key[1]: issued[key] for key in own})
+        yield with_snapshot(coded, register, reason, issued.change)
 
 
-def _below_grids(plan: Plan, name: str) -> tuple[list[NewGrid], dict[str, str]]:
+def _below_grids(plan: Plan, name: str, scheme: Scheme) -> tuple[list[NewGrid], dict[str, str]]:
     """Areas of a lower level that have no code yet, and the codes of those that have."""
     from gridpart.codes.changes import NewGrid
 
-    units, column = plan.units, f"{name}_code"
-    first = units[~units[name].duplicated()].set_index(name)
-    codes = first[column].dropna().to_dict() if column in units.columns else {}
-    grids = plan.grids[plan.grids["grid_code"].notna()]
-    coded = dict(zip(grids["grid"], grids["grid_code"], strict=True))
+    higher = above(plan, name, scheme)
+    table = level_below(plan.units, name, higher)
+    codes = {str(area): code for area, code in table["code"].items() if code is not None}
     areas = plan.at_level(name).grids
     areas = areas[~areas["grid"].isin(list(codes))]
-    grid_of = areas["grid"].map(first["grid"])
-    rows = areas.loc[_plan_order(areas, pd.Series(grid_of.to_numpy(), index=areas["grid"]))]
+    rows = areas.loc[_plan_order(areas, table["parent"])]
     new = [
         NewGrid(
-            key=(name, row["grid"]), parent=coded.get(grid_of[label], grid_of[label]),
+            key=(name, row["grid"]), parent=_parent_or_key(table.loc[row["grid"]], higher),
             kind=row["kind"], households=int(row["households"]), area_m2=float(row["area_m2"]),
             shape=rows.geometry[label], level=name,
         )
         for label, row in rows.iterrows()
     ]  # fmt: skip
     return new, codes
+
+
+def _parent_or_key(area: Any, higher: str) -> Hashable:
+    """Code of what an area lies in; the key under which it is new, if it has none yet."""
+    parent: str = area["parent"]
+    return area["parent_code"] or (parent if higher == "grid" else (higher, parent))
 
 
 def _plan_order(grids: gpd.GeoDataFrame, parents: pd.Series) -> list[Any]:
@@ -322,7 +408,14 @@ def _plan_order(grids: gpd.GeoDataFrame, parents: pd.Series) -> list[Any]:
     ]
 
 
-def with_snapshot(plan: Plan, register: Register, reason: str) -> Plan:
+def change_of(plan: Plan, register: Register) -> int | None:
+    """Number of the last change of a register that a plan knows of; None if it does not say."""
+    facts = plan.provenance
+    number = facts.get(CHANGE_KEY, "") if facts.get("register") == register.id else ""
+    return int(number) if number.isdigit() else None
+
+
+def with_snapshot(plan: Plan, register: Register, reason: str, change: int | None = None) -> Plan:
     """Copy whose provenance says which register its codes are of, and what they stand for.
 
     Parameters
@@ -332,12 +425,15 @@ def with_snapshot(plan: Plan, register: Register, reason: str) -> Plan:
     register : Register
     reason : str
         What the register says of the change that made the plan.
+    change : int, optional
+        Number of that change; the one that the plan knows of already, if nothing was written.
 
     Returns
     -------
     Plan
         See :func:`snapshot_of`.
     """
+    known = change if change is not None else change_of(plan, register)
     columns = ["grid_code", "kind", "households", "area_m2"]
     table = plan.grids[columns].rename(columns={"grid_code": "code"}).sort_values("code")
     facts = {
@@ -346,7 +442,10 @@ def with_snapshot(plan: Plan, register: Register, reason: str) -> Plan:
         "register_reason": reason,
         SNAPSHOT_KEY: pd.DataFrame(table).to_csv(index=False),
     }
-    coded = plan.replace(provenance={**plan.provenance, **facts})
+    if known is not None:
+        facts[CHANGE_KEY] = str(known)
+    before = {key: value for key, value in plan.provenance.items() if key != CHANGE_KEY}
+    coded = plan.replace(provenance={**before, **facts})
     vars(coded)["grids"] = plan.grids
     return coded
 

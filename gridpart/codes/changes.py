@@ -4,159 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
-from gridpart.codes.grounds import Ground, check_ground, check_grounds_crs
+from gridpart.codes.grounds import Ground
 from gridpart.codes.moments import as_utc
+from gridpart.codes.proposals import Change, Issued, KeptGrid, NewGrid, check_change, grounds_of
 from gridpart.codes.scheme import Level, Scheme
 from gridpart.codes.store import CODES, COUNTERS, EVENTS, GROUNDS, LINKS, Store, chunks
 from gridpart.errors import InputError, Problem
 
-if TYPE_CHECKING:
-    from shapely.geometry.base import BaseGeometry
-
-__all__ = ["Change", "KeptGrid", "NewGrid", "check_change", "lock", "write_change", "write_grounds"]
+__all__ = [
+    "Change", "Issued", "KeptGrid", "NewGrid", "check_change", "lock", "write_change",
+    "write_grounds",
+]  # fmt: skip
 
 LIVE, RETIRED = "live", "retired"
-
-
-@dataclass(frozen=True)
-class NewGrid:
-    """A grid that is to get a code.
-
-    Parameters
-    ----------
-    key : hashable
-        What the caller calls it; the answer names its code by it.
-    parent : str
-        Code of what it lies in; or the key of another new grid, if it lies in that.
-    kind : str, default "base"
-        ``"base"``, ``"exclusive"``, or another kind that the scheme has serials for.
-    households : int, optional
-    area_m2 : float, optional
-        Measured from the shape if it is left out and the CRS is in metres.
-    shape : Polygon or MultiPolygon, optional
-        Its ground.
-    predecessors : tuple of str
-        Codes whose ground, or part of it, it takes over.
-    level : str, optional
-        Level of the scheme; by default the one with the longest codes.
-    """
-
-    key: Hashable
-    parent: str
-    kind: str = "base"
-    households: int | None = None
-    area_m2: float | None = None
-    shape: BaseGeometry | None = None
-    predecessors: tuple[str, ...] = ()
-    level: str | None = None
-
-
-@dataclass(frozen=True)
-class KeptGrid:
-    """What a code that stays stands for from now on.
-
-    Parameters
-    ----------
-    households : int, optional
-    area_m2 : float, optional
-    shape : Polygon or MultiPolygon, optional
-    predecessors : tuple of str
-        Codes whose ground, or part of it, it takes over.
-    """
-
-    households: int | None = None
-    area_m2: float | None = None
-    shape: BaseGeometry | None = None
-    predecessors: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Change:
-    """All of one change. The crs is that of the shapes."""
-
-    new: tuple[NewGrid, ...]
-    retired: tuple[str, ...]
-    kept: Mapping[str, KeptGrid | None]
-    reason: str
-    at: str | None
-    crs: str | None
-    kind: str
-
-
-# --------------------------------------------------------------------------- before the database
-
-
-def check_change(change: Change, scheme: Scheme) -> list[Problem]:
-    """Everything that is wrong with a change whatever the register holds."""
-    found: list[tuple[str, str, list[str]]] = [
-        ("reason", "say the reason of a change", [] if change.reason.strip() else ["it is empty"]),
-        ("key", "every new grid needs a key of its own", _twice(grid.key for grid in change.new)),
-        ("new", "new grids are not usable", list(_wrong_new(change, scheme))),
-        ("retired_twice", "codes are to be retired twice", _twice(change.retired)),
-        (
-            "kept_and_retired",
-            "codes are to be kept and retired",
-            sorted(set(change.kept) & set(change.retired)),
-        ),
-        ("ground", "grounds are not usable", list(_wrong_grounds(change))),
-        ("own_predecessor", "codes are to follow themselves", _own_predecessors(change)),
-    ]
-    problems = [Problem(kind, text, tuple(examples)) for kind, text, examples in found if examples]
-    if not (change.new or change.retired or change.kept):
-        problems.append(Problem("no_change", "there is nothing to issue, retire or keep"))
-    crs = check_grounds_crs(_grounds(change), change.crs)
-    return problems + ([crs] if crs is not None else [])
-
-
-def _twice(items: Iterable[Hashable]) -> list[str]:
-    return [str(item) for item, count in Counter(items).items() if count > 1]
-
-
-def _grounds(change: Change) -> list[NewGrid | KeptGrid]:
-    return [*change.new, *(grid for grid in change.kept.values() if grid is not None)]
-
-
-def _wrong_new(change: Change, scheme: Scheme) -> Iterator[str]:
-    names = {level.name for level in scheme.levels}
-    above = {level.name: _above(level, scheme) for level in scheme.levels}
-    homes = {(scheme.level(g.level).name, g.key) for g in change.new if g.level in {None, *names}}
-    for grid in change.new:
-        if grid.level is not None and grid.level not in names:
-            yield f"grid {grid.key}: no level {grid.level!r} in the scheme {scheme.name}"
-            continue
-        level = scheme.level(grid.level)
-        if not level.serials:
-            yield f"grid {grid.key}: codes of the level {level.name} are entered, not issued"
-            continue
-        reason = scheme.check_parent(grid.parent, level=level.name)
-        if reason is not None and (above[level.name], grid.parent) not in homes:
-            yield f"grid {grid.key}: parent code {grid.parent!r} {reason}"
-        if not isinstance(grid.kind, str) or not grid.kind:
-            yield f"grid {grid.key}: kind {grid.kind!r} is no word"
-
-
-def _above(level: Level, scheme: Scheme) -> str | None:
-    """Level in whose codes those of a level lie."""
-    width = scheme.parent_width(level.name)
-    return next((one.name for one in scheme.levels if scheme.width(one.name) == width), None)
-
-
-def _wrong_grounds(change: Change) -> Iterator[str]:
-    for grid in change.new:
-        yield from (f"grid {grid.key}: {reason}" for reason in check_ground(grid))
-    for code, kept in change.kept.items():
-        if kept is not None:
-            yield from (f"code {code}: {reason}" for reason in check_ground(kept))
-
-
-def _own_predecessors(change: Change) -> list[str]:
-    return [code for code, kept in change.kept.items() if kept and code in kept.predecessors]
-
+REDRAWN = (
+    "the plan is out of date: later changes in the register have drawn its codes otherwise; use "
+    "the plan that came of the last one"
+)
 
 # --------------------------------------------------------------------------- in the transaction
 
@@ -185,21 +54,17 @@ def lock(connection: sa.Connection, store: Store, roots: Iterable[str]) -> None:
         ).all()
 
 
-def write_change(
-    connection: sa.Connection, store: Store, change: Change, scheme: Scheme
-) -> dict[Hashable, str]:
+def write_change(connection: sa.Connection, store: Store, change: Change, scheme: Scheme) -> Issued:
     """Check a change against the register and write it; returns the codes by the grids' keys."""
     named = _named(change, scheme)
     parents = [grid.parent for grid in change.new if _is_code(grid, scheme)]
     lock(connection, store, (root_of(code, scheme) for code in [*named, *parents]))
     known = load_codes(connection, named)
     drawn = _last_drawn(connection, [*change.kept, *change.retired])
-    at = change.at or max([as_utc(None), *(row.issued for row in known.values()), *drawn.values()])
+    since = [row.since for row in drawn.values()]
+    at = change.at or max([as_utc(None), *(row.issued for row in known.values()), *since])
     problems = list(_refused(connection, change, scheme, known, at))
-    late = [f"{code}, on {since}" for code, since in sorted(drawn.items()) if since > at]
-    if late:
-        text = f"grounds of codes changed after {at}; a change cannot come before them"
-        problems.append(Problem("before_changed", text, tuple(late)))
+    problems += _overtaken(change, drawn, at)
     issued: dict[Hashable, str] = {}
     serial_of: dict[Hashable, int] = {}
     placed: dict[Hashable, NewGrid] = {}
@@ -219,9 +84,11 @@ def write_change(
     if problems:
         raise InputError(problems)
     change = replace(change, new=tuple(placed[grid.key] for grid in change.new))
-    issued = {grid.key: issued[grid.key] for grid in change.new}
-    _write(connection, change, scheme, issued, [serial_of[key] for key in issued], at)
-    return issued
+    answer = Issued((grid.key, issued[grid.key]) for grid in change.new)
+    answer.change = _write(
+        connection, change, scheme, answer, [serial_of[key] for key in answer], at
+    )
+    return answer
 
 
 def _is_code(grid: NewGrid, scheme: Scheme) -> bool:
@@ -235,7 +102,7 @@ def _named(change: Change, scheme: Scheme) -> list[str]:
     codes = {*change.retired, *change.kept}
     parents = (grid.parent for grid in change.new if _is_code(grid, scheme))
     codes |= {parent for parent in parents if len(parent) in widths}
-    for grid in _grounds(change):
+    for grid in grounds_of(change):
         codes |= set(grid.predecessors)
     return sorted(codes)
 
@@ -249,21 +116,41 @@ def load_codes(connection: sa.Connection, codes: Iterable[str]) -> dict[str, Any
     return rows
 
 
-def _last_drawn(connection: sa.Connection, codes: Iterable[str]) -> dict[str, str]:
-    """Since when each code stands for the ground that it stands for now."""
-    found: dict[str, str] = {}
+def _last_drawn(connection: sa.Connection, codes: Iterable[str]) -> dict[str, Any]:
+    """Since when, and by which change, each code stands for the ground that it stands for now."""
+    found: dict[str, Any] = {}
     for some in chunks(codes):
-        query = sa.select(GROUNDS.c.code, GROUNDS.c.since).where(
-            GROUNDS.c.code.in_(some), GROUNDS.c.until.is_(None)
+        query = (
+            sa.select(GROUNDS.c.code, GROUNDS.c.since, GROUNDS.c.since_event, EVENTS.c.reason)
+            .join(EVENTS, EVENTS.c.id == GROUNDS.c.since_event)
+            .where(GROUNDS.c.code.in_(some), GROUNDS.c.until.is_(None))
         )
-        found.update((row.code, row.since) for row in connection.execute(query))
+        found.update((row.code, row) for row in connection.execute(query))
     return found
+
+
+def _overtaken(change: Change, drawn: Mapping[str, Any], at: str) -> Iterator[Problem]:
+    """Changes of the same grounds that came first, or that the caller does not know of."""
+    rows = sorted(drawn.items())
+    late = tuple(f"{code}, on {row.since}" for code, row in rows if row.since > at)
+    if late:
+        text = f"grounds of codes changed after {at}; a change cannot come before them"
+        yield Problem("before_changed", text, late)
+    if change.as_of is None:
+        return
+    later = tuple(
+        f"{code}, by change {row.since_event} on {row.since} ({row.reason})"
+        for code, row in rows
+        if row.since_event > change.as_of
+    )
+    if later:
+        yield Problem("redrawn_since", REDRAWN, later)
 
 
 def _refused(
     connection: sa.Connection, change: Change, scheme: Scheme, known: Mapping[str, Any], at: str
 ) -> Iterator[Problem]:
-    predecessors = {code for grid in _grounds(change) for code in grid.predecessors}
+    predecessors = {code for grid in grounds_of(change) for code in grid.predecessors}
     used = {*change.retired, *change.kept, *predecessors}
     groups = {
         ("unknown_code", "codes are not in the register"): [c for c in used if c not in known],
@@ -389,11 +276,12 @@ def _write(
     issued: Mapping[Hashable, str],
     serials: list[int],
     at: str,
-) -> None:
+) -> int | None:
+    """Write a change; returns its number, None if all that was to be kept is as it was."""
     changed = _changed_grounds(connection, change)
     links = _links(change, issued)
     if not (issued or change.retired or changed or links):
-        return  # all that was to be kept is as it was
+        return None
     event = insert_event(
         connection, at=at, kind=change.kind, reason=change.reason, n_issued=len(issued),
         n_retired=len(change.retired), n_grounds=len(issued) + len(changed), n_links=len(links),
@@ -422,6 +310,7 @@ def _write(
         key = (grid.parent, scheme.level(grid.level).series_of(grid.kind))
         last[key] = max(last.get(key, 0), serial)
     save_counters(connection, last)
+    return event
 
 
 def insert_event(connection: sa.Connection, **facts: Any) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from gridpart.errors import InputError
 
-__all__ = ["as_utc"]
+__all__ = ["as_past", "as_utc"]
+
+AHEAD = timedelta(hours=14)  # where a day begins first, it does so 14 hours before UTC
 
 
 def as_utc(moment: Any) -> str:
@@ -48,6 +50,43 @@ def as_utc(moment: Any) -> str:
             f"{moment.isoformat()} has no time zone; say {moment.isoformat()}Z for UTC"
         )
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def as_past(moment: Any, *, what: str = "the date of a change") -> str:
+    """A moment as :func:`as_utc` has it, which must not be after today.
+
+    Codes are issued and retired when that is decided: a later date is rather a slip of the pen,
+    and would keep every later change of the same grids waiting for it.
+
+    Parameters
+    ----------
+    moment : datetime, date, str or None
+        Of a change. Today is today wherever on earth it is latest.
+    what : str
+        What the message calls it.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If it is later than today, or no moment.
+
+    Examples
+    --------
+    >>> as_past("2021-05-01")
+    '2021-05-01T00:00:00Z'
+    >>> as_past("9021-05-01")
+    Traceback (most recent call last):
+        ...
+    gridpart.errors.InputError: the date of a change is 9021-05-01, later than today
+    """
+    at = as_utc(moment)
+    if at[:10] > (datetime.now(UTC) + AHEAD).strftime("%Y-%m-%d"):
+        raise InputError(f"{what} is {at.removesuffix('T00:00:00Z')}, later than today")
+    return at
 
 
 def _read(text: str) -> datetime | date:

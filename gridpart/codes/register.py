@@ -6,10 +6,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gridpart.codes import adopting, history, lineage, verifying
-from gridpart.codes.changes import Change, KeptGrid, NewGrid, check_change, write_change
+from gridpart.codes import adopting, history, lineage, overlaps, verifying
+from gridpart.codes.changes import Change, Issued, KeptGrid, NewGrid, check_change, write_change
 from gridpart.codes.grounds import crs_text
-from gridpart.codes.moments import as_utc
+from gridpart.codes.moments import as_past
 from gridpart.codes.scheme import Scheme
 from gridpart.codes.store import Store, open_store
 from gridpart.errors import InputError
@@ -143,29 +143,34 @@ class Register:
         at: Any = None,
         crs: Any = None,
         kind: str = "change",
-    ) -> Iterator[dict[Hashable, str]]:
+        as_of: int | None = None,
+    ) -> Iterator[Issued]:
         """Make a change that is written when the ``with`` block ends well, and else not at all.
 
         Within the block the codes are known and nobody else can touch these communities. Write the
         plan there under another name, and let it take its own after the block: then no plan is
         there whose codes were not issued, and a plan that cannot be written has used none up.
-        Parameters and errors are those of :meth:`commit`.
+        Parameters and errors are those of :meth:`commit`. With `as_of`, the number of the last
+        change that the caller knows of, codes are refused that a later one has drawn otherwise.
 
         Yields
         ------
-        dict
-            Key of each new grid to its code.
+        Issued
+            Key of each new grid to its code; its ``change`` is the number of the change.
         """
         given = kept if isinstance(kept, Mapping) else dict.fromkeys(kept)
         change = Change(
             new=tuple(new), retired=tuple(retired), kept=dict(given), reason=reason,
-            at=None if at is None else as_utc(at), crs=crs_text(crs), kind=kind,
+            at=None if at is None else as_past(at), crs=crs_text(crs), kind=kind, as_of=as_of,
         )  # fmt: skip
         problems = check_change(change, self.scheme)
         if problems:
             raise InputError(problems)
         store, scheme = self._store, self.scheme
-        with store.changing(lambda link: write_change(link, store, change, scheme)) as issued:
+        with store.changing(
+            lambda link: write_change(link, store, change, scheme),
+            lambda link, issued: overlaps.refuse_taken(link, change, scheme, issued),
+        ) as issued:
             yield issued
 
     def commit(
@@ -193,7 +198,7 @@ class Register:
         reason : str
             Why; it stands at every code that is issued or retired.
         at : datetime or str, optional
-            When; now, by default.
+            When; now, by default. Never later than today.
         crs : object, optional
             CRS of the shapes; needed if there are any.
         kind : str, default "change"
@@ -207,9 +212,9 @@ class Register:
         Raises
         ------
         InputError
-            With every problem: unknown codes, codes that are retired already, parents that are
-            malformed or retired, serials that are used up, shapes that are not valid. Nothing is
-            written then.
+            With every problem, and nothing is written: unknown codes, codes that are retired
+            already, parents that are malformed or retired, serials that are used up, shapes that
+            are not valid; new grids of which more than half is ground of other live codes.
         OutputError
             If the database cannot be written.
         """
@@ -234,10 +239,6 @@ class Register:
         n : int, default 1
         kind, level, reason, at
             See :meth:`commit` and :class:`NewGrid`.
-
-        Returns
-        -------
-        list of str
         """
         if n < 1:
             raise InputError(f"n must be 1 or more, got {n}")
@@ -351,8 +352,9 @@ class Register:
         ----------
         codes : DataFrame, GeoDataFrame, Plan or iterable of str
             A table has the codes in ``code`` or ``grid_code``, and may have ``state``, ``kind``,
-            ``households``, ``area_m2``, ``issued``, ``retired``, ``reason``, ``predecessors``,
-            ``successors`` (codes parted by ``;``) and a geometry. What :meth:`codes` returns goes
+            ``households``, ``area_m2``, ``issued``, ``retired``, ``reason`` (of the last of these,
+            or ``issue_reason`` and ``retire_reason``), ``predecessors``, ``successors`` (codes
+            parted by ``;``) and a geometry. What :meth:`codes` returns goes
             from one register to another so.
         code : str, optional
             Column with the codes, if it is called otherwise.
@@ -371,7 +373,8 @@ class Register:
         ------
         InputError
             If a code is malformed, doubled, or in the register already, with all of them; if there
-            is no column of codes.
+            is no column of codes; if more than half of a live code's ground is that of other live
+            codes of its level. If it is less, a GridpartWarning says so.
 
         Notes
         -----
@@ -402,7 +405,7 @@ class Register:
             One row a code, in their order: ``code``, ``state`` (``live``, ``retired``),
             ``issued``, ``retired`` (UTC), ``reason`` (of the last of these), ``predecessors``,
             ``successors`` (codes parted by ``;``), ``households``, ``area_m2``, ``parent``,
-            ``kind``, ``level`` and the geometry.
+            ``kind``, ``level``, ``issue_reason``, ``retire_reason`` and the geometry.
         """
         return history.codes(self._store, live, crs, ground)
 
@@ -418,10 +421,11 @@ class Register:
         DataFrame
             ``direction`` (``from``, ``self``, ``to``), ``generation`` (negative: before; 0: the
             code itself; positive: after), ``code``, ``via`` (the code one step nearer), ``at``
-            (when the ground changed hands), ``state``, ``reason``, ``households``, ``area_m2``
-            and ``share``: how much of the ground of the code asked for lies in it (NaN where a
-            ground is not known); ``to``: of what it had before it first gave any away, ``from``:
-            of what it had when it had got all.
+            (when the ground changed hands) and ``reason`` (of that change; both of its issue in
+            the row ``self``), ``state`` (now), ``households``, ``area_m2`` and ``share``: how much
+            of the area of the code asked for lies in it (0 to 1; NaN where a ground is not known);
+            ``to``: of what it had before it first gave any away, ``from``: of what it had when it
+            had got all.
 
         Raises
         ------
@@ -486,7 +490,7 @@ class Register:
         return history.snapshot(self._store, codes)
 
     def verify(self) -> pd.DataFrame:
-        """Look for anything that cannot be: codes below their counter, gaps in the lineage.
+        """Look for what cannot be: gaps in the lineage, live codes on the same ground.
 
         Returns
         -------

@@ -137,7 +137,7 @@ class _State(Division):
         inside = np.flatnonzero(self.labels >= 0)
         first = np.unique(part[inside], return_index=True)[1]
         broken = np.bincount(self.labels[inside][first], minlength=len(self.exempt)) > 1
-        broken &= ~np.array(self.exempt)
+        broken &= ~np.array(self.exempt, np.bool_)
         found = np.flatnonzero(self.outside() | broken | self._too_wide()).tolist()
         return found + [-1 - int(u) for u in self._homeless()]
 
@@ -163,7 +163,7 @@ class _State(Division):
         np.maximum.at(far, self.labels[inside], reach[inside])
         half = reach.shape[1] // 2
         wide = (far[:, :half] + far[:, half:] > self.task.widest).any(axis=1)
-        return wide & ~np.array(self.exempt)
+        return wide & ~np.array(self.exempt, np.bool_)
 
     def around(self, groups: Sequence[int], units: Ints, rings: int) -> list[int]:
         """Groups within some rings of groups around others and around units in none."""
@@ -302,7 +302,7 @@ class _State(Division):
         away = (self.home != NO_HOME) & (self.labels != self.task.home)
         changed = np.unique(np.concatenate([self.labels[away], self.task.home[away]]))
         changed = changed[changed >= 0]
-        changed = changed[~np.array(self.exempt)[changed]]
+        changed = changed[~np.array(self.exempt, np.bool_)[changed]]
         rows, columns = self.labels[self.task.rows], self.labels[self.task.indices]
         both = np.isin(rows, changed) & np.isin(columns, changed)
         first, second = np.searchsorted(changed, (rows[both], columns[both]))

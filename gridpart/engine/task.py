@@ -107,7 +107,7 @@ class Division:
         sums = self.task.sums(self.labels, len(self.exempt))
         used = np.bincount(self.labels[self.labels >= 0], minlength=len(self.exempt)) > 0
         wrong = ((sums < self.task.low) | (sums > self.task.high)).any(axis=1)
-        return used & wrong & ~np.array(self.exempt)
+        return used & wrong & ~np.array(self.exempt, np.bool_)
 
 
 # ---------------------------------------------------------------- what no method can beat

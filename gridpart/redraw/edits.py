@@ -15,9 +15,11 @@ import pandas as pd
 
 from gridpart.errors import InputError, Problem
 from gridpart.plan import Plan
+from gridpart.redraw.areas import divide_areas, exceptions_below
 from gridpart.redraw.changes import Changes, change_table
 from gridpart.redraw.checks import BROKEN, Effect, Touched, as_table, check_edit
 from gridpart.redraw.leftovers import exceptions_after
+from gridpart.redraw.recording import recording
 from gridpart.redraw.selecting import (
     called,
     community_of,
@@ -29,7 +31,7 @@ from gridpart.redraw.selecting import (
     places_of,
     told,
 )
-from gridpart.redraw.serials import Serials, recording, scheme_of
+from gridpart.redraw.serials import Serials, scheme_of
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -391,11 +393,13 @@ def _edited(
     units["grid"] = pd.Series(after, units.index).astype(plan.units["grid"].dtype)
     ended = sorted(set(touched.before) - set(touched.after))
     trail = json.loads(plan.provenance.get(EDITS_KEY) or "[]")
+    divisions = divide_areas(plan, units, touched.rows, serials)
     serials.finish(units, ended, touched.origins)
+    exceptions = exceptions_after(touched, effects, reason)
     edited = dataclasses.replace(
         plan,
         units=units,
-        exceptions=exceptions_after(touched, effects, reason),
+        exceptions=exceptions_below(plan, units, exceptions, divisions, reason),
         provenance={
             **plan.provenance,
             **serials.facts(),
@@ -439,6 +443,22 @@ def _code_effects(plan: Plan, edited: Plan, touched: Touched) -> list[Effect]:
             "retired": f"the code {old} of grid {grid} is retired",
         }[verdict]
         effects.append(Effect("codes", grid, old, new, verdict, text))
+    for level in plan.rules.lower_levels:
+        if f"{level}_code" in plan.units.columns:
+            effects += _codes_below(plan, edited, level)
+    return effects
+
+
+def _codes_below(plan: Plan, edited: Plan, level: str) -> list[Effect]:
+    """Codes of a lower level that begin and end, counted: a split of one grid changes dozens."""
+    was, now = (set(of.units[f"{level}_code"].dropna()) for of in (plan, edited))
+    effects = []
+    for verdict, codes in (("retired", sorted(was - now)), ("new", sorted(now - was))):
+        if codes:
+            span = codes[0] if len(codes) == 1 else f"{codes[0]} to {codes[-1]}"
+            text = f"codes of the level {level}: {len(codes)} {verdict}, {span}"
+            old, new = (span, "") if verdict == "retired" else ("", span)
+            effects.append(Effect("codes", "", old, new, verdict, text))
     return effects
 
 

@@ -13,7 +13,7 @@ from gridpart.errors import InputError
 from gridpart.plan import Plan
 from gridpart.redraw import edits
 from gridpart.redraw.changes import Changes, change_table
-from gridpart.redraw.serials import recording
+from gridpart.redraw.recording import recording
 
 if TYPE_CHECKING:
     from typing import Unpack

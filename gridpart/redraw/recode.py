@@ -6,17 +6,20 @@ and changed areas get new, higher serials.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from gridpart.codes.assign import CHANGE_KEY
 from gridpart.errors import InputError
 from gridpart.plan import Plan
 from gridpart.redraw.match import Matched
-from gridpart.redraw.serials import Serials, recording, scheme_of
+from gridpart.redraw.parents import Parents
+from gridpart.redraw.recording import recording
+from gridpart.redraw.serials import Serials, scheme_of
 
 if TYPE_CHECKING:
     from gridpart.codes import Register
@@ -131,30 +134,32 @@ def recoded(
     coded = "grid_code" in old.units.columns and bool(old.units["grid_code"].notna().any())
     if register is not None and not coded:
         raise InputError("the plan has no codes yet: issue them with assign_codes first")
-    home = matched.home
     today = new.units[new.rules.households]
-    told = succession(home, new.units["grid"], matched.households, today, keep)
+    told = succession(matched.home, new.units["grid"], matched.households, today, keep)
     serials = Serials(old, scheme_of(old))
     named, names = _named(new, told, serials)
-    if register is not None and _differs(old, named, home):
-        with recording(old, named, register, reason=reason, at=at, kind="redraw") as entered:
+    for level in new.rules.lower_levels:
+        named = _with_areas(named, level, matched, keep, serials)
+    if register is not None:
+        with recording(
+            old, named, register, reason=reason, at=at, kind="redraw", empty=True
+        ) as entered:
             yield entered
         return
     units = named.units.copy()
-    if coded:
-        units["grid_code"] = units["grid"].map(serials.code_of).astype(object)
-        units = _with_areas(old, units)
-    # a grid is numbered in its community, wherever its units come from
-    within = dict(zip(new.grids["grid"], new.grids["within"], strict=True))
-    beside: dict[Any, list[str]] = {}
-    for grid, was in told.kept.items():
-        beside.setdefault(within[grid], []).append(was)
-    origins = {
-        names[grid]: tuple(beside.get(within[grid], sources))
-        for grid, sources in told.predecessors.items()
-    }
-    serials.finish(units, told.ended, origins)
-    yield named.replace(units=units, provenance={**named.provenance, **serials.facts()})
+    origins = {names[grid]: tuple(sources) for grid, sources in told.predecessors.items()}
+    parents = None
+    if serials.scheme is not None:
+        parents = Parents(old, serials.scheme, serials.code_of, named, told.kept)
+    serials.finish(units, told.ended, origins, parents)
+    yield named.replace(
+        units=units, provenance={**named.provenance, **_register_facts(old), **serials.facts()}
+    )
+
+
+def _register_facts(old: Plan) -> dict[str, str]:
+    """What a plan says of its register goes on, also where a change passes that by."""
+    return {CHANGE_KEY: old.provenance[CHANGE_KEY]} if CHANGE_KEY in old.provenance else {}
 
 
 def _named(new: Plan, told: Succession, serials: Serials) -> tuple[Plan, dict[str, str]]:
@@ -163,27 +168,33 @@ def _named(new: Plan, told: Succession, serials: Serials) -> tuple[Plan, dict[st
     names = dict(told.kept)
     for grid in told.predecessors:
         names[grid] = serials.new_name(str(within[grid] or ""))
-    table = new.exceptions
-    of_grids = table["level"] == "grid"
-    renamed = table["grid"].where(~of_grids, table["grid"].map(lambda name: names.get(name, name)))
-    plan = new.replace(
-        units=new.units.assign(grid=new.units["grid"].map(names)),
-        exceptions=table.assign(grid=renamed),
+    return _renamed(new, "grid", names), names
+
+
+def _renamed(plan: Plan, level: str, names: Mapping[str, str]) -> Plan:
+    """The plan with other names for the areas of a level, in its exceptions, too."""
+    table = plan.exceptions
+    order = [*plan.rules.upper_levels, "grid", *plan.rules.lower_levels]
+    below = order[order.index(level) + 1 :][:1]
+    renamed = table["grid"].where(
+        table["level"] != level, table["grid"].map(lambda name: names.get(name, name))
     )
-    return plan, names
+    within = table["within"].where(
+        ~table["level"].isin(below), table["within"].map(lambda name: names.get(name, name))
+    )
+    return plan.replace(
+        units=plan.units.assign(**{level: plan.units[level].map(dict(names))}),
+        exceptions=table.assign(grid=renamed, within=within),
+    )
 
 
-def _differs(old: Plan, new: Plan, home: pd.Series) -> bool:
-    """Whether any grid has other units than before."""
-    gone = len(old.units) != int(home.notna().sum())
-    return gone or bool((home != new.units["grid"]).any())
-
-
-def _with_areas(old: Plan, units: Any) -> Any:
-    """Units with the codes of areas of lower levels that go on."""
-    for level in old.rules.lower_levels:
-        column = f"{level}_code"
-        if column in old.units.columns:
-            codes = old.units.drop_duplicates(level).set_index(level)[column]
-            units[column] = units[level].map(codes).astype(object)
-    return units
+def _with_areas(plan: Plan, level: str, matched: Matched, keep: float, serials: Serials) -> Plan:
+    """The plan with old names for the areas of a lower level that go on, as grids do."""
+    units = plan.units
+    home, today = matched.areas[level], units[plan.rules.households]
+    told = succession(home, units[level], matched.households, today, keep)
+    lies_in = dict(zip(units[level], units["grid"], strict=True))
+    names = dict(told.kept)
+    for area in told.predecessors:
+        names[area] = serials.new_name(str(lies_in[area]))
+    return _renamed(plan, level, names)
