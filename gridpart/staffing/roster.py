@@ -169,7 +169,7 @@ def check_roster(
     checked = _checked(posts, cells, table, team)
     listed = sorted([*listed, *_listed(found, posts, rows)], key=lambda one: one[0])
     checked = checked.iloc[[row for row in range(len(posts)) if row not in bad]].copy()
-    checked.attrs["unusable"] = pd.DataFrame([one[1:] for one in listed], columns=UNUSABLE)
+    checked.attrs["unusable"] = _unusable_table(listed)
     return checked
 
 
@@ -215,6 +215,28 @@ def _listed(
         for kind, message, places in found
         for row, detail in places
     ]
+
+
+class _Kept(pd.DataFrame):  # type: ignore[misc]  # pandas has no inline types
+    """A table that stays the same object where pandas copies the attributes of another.
+
+    Pandas does so with every row taken from a roster, and compares them when rows are put
+    together again, which it cannot with tables that are equal and not the same.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Kept:
+        return self
+
+    @property
+    def _constructor(self) -> type[pd.DataFrame]:
+        return pd.DataFrame
+
+
+def _unusable_table(listed: Sequence[tuple[int, Any, str | None, str, str]]) -> pd.DataFrame:
+    table: dict[str, pd.Series] = {"line": pd.Series([one[1] for one in listed])}
+    for k, name in enumerate(UNUSABLE[1:], start=2):
+        table[name] = pd.Series([one[k] for one in listed], dtype=object)
+    return _Kept(table)
 
 
 # ---------------------------------------------------------------- what the cells say

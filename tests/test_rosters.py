@@ -1,0 +1,562 @@
+"""Rosters as they come: from CSV and Excel, with everything that officers put in them."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import warnings
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl import Workbook
+from pyproj import Transformer
+from shapely import box
+
+from gridpart.errors import GridpartWarning, InputError
+from gridpart.staffing import assign_posts, check_roster, read_roster
+from gridpart.staffing.headers import HEADERS, match_headers, number_in, words_in
+from gridpart.staffing.locate import names_in
+
+EAST, NORTH = 500_000.0, 3_390_000.0  # in Hubei, EPSG:4547
+
+
+def plain_grids():
+    return pd.DataFrame(
+        {
+            "grid": ["g1", "g2", "g3"],
+            "grid_code": ["042058300100101", "042058300100102", "042058300100201"],
+            "within": ["东湖", "东湖", "西湖"],
+            "households": [300, 200, 250],
+        }
+    )
+
+
+def map_grids(crs="EPSG:4547"):
+    shapes = [box(EAST + 500 * k, NORTH, EAST + 500 * k + 500, NORTH + 500) for k in range(3)]
+    frame = gpd.GeoDataFrame(plain_grids(), geometry=shapes, crs="EPSG:4547")
+    return frame.to_crs(crs).rename_geometry("shape")
+
+
+def posts(**columns):
+    n = max(len(values) for values in columns.values())
+    given = {"post_id": [f"p{k}" for k in range(n)], "role": ["leader"] * n}
+    return pd.DataFrame(given | columns, dtype=object)
+
+
+def problems_of(roster, grids, **options):
+    with pytest.raises(InputError) as caught:
+        check_roster(roster, grids, **options)
+    return {problem.kind: problem for problem in caught.value.problems}
+
+
+def write_rows(path, rows, merged=()):
+    """A sheet of an Excel file, or the same as comma-separated text."""
+    if path.suffix == ".csv":
+        lines = [",".join("" if v is None else str(v) for v in row) for row in rows]
+        path.write_text("\n".join(lines) + "\n", encoding="gb18030")
+        return path
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    for area in merged:
+        book.active.merge_cells(area)
+    book.save(path)
+    return path
+
+
+BOTH = pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+
+
+# --- several grids, fixed grids, skills -------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", ["；", ";", "、", ",", "，", "/", "／", " ", "　", "\n", " ; "])
+def test_several_grids_in_a_cell(mark):
+    roster = posts(grid=[f"g2{mark}042058300100101{mark}g2", None], 固定网格=[None, f"g3{mark}"])
+    checked = check_roster(roster, plain_grids())
+    assert checked["held"].tolist() == [("g2", "g1"), ()]
+    assert checked["grid"].tolist() == ["g2", None]
+    assert checked["fixed"].tolist() == [(), ("g3",)]
+    assert "held" not in roster.columns
+
+
+def test_new_columns_are_always_there():
+    checked = check_roster(posts(within=["东湖"]), plain_grids())
+    assert list(checked.columns) == [
+        *("post_id", "role", "within", "grid", "held", "fixed", "skills", "x", "y"),
+    ]
+    assert checked[["held", "fixed", "skills"]].values.tolist() == [[(), (), ()]]
+    assert checked[["x", "y"]].dtypes.tolist() == [np.float64, np.float64]
+    assert checked[["x", "y"]].isna().all(axis=None)
+    unusable = checked.attrs["unusable"]
+    assert list(unusable.columns) == ["line", "post_id", "reason", "text"]
+    assert unusable.empty
+
+
+def test_a_name_may_hold_what_parts_names():
+    known = {"东湖 1": 0, "A/1": 1, "A": 2, "g1": 3}
+    assert names_in("东湖 1 A/1、A", known) == ["东湖 1", "A/1", "A"]
+    assert names_in("东湖 7", known) == ["东湖 7"]
+    assert names_in("g1 g7", known) == ["g1", "g7"]
+    assert names_in("g7,g8", known) == ["g7", "g8"]
+    assert names_in(" / ", known) == names_in("无", known) == names_in(None, known) == []
+    assert names_in(7.0, {"7": 0}) == ["7"]
+
+
+@given(st.lists(st.sampled_from(["g1", "A 1", "A", "1/2", "东湖，一"]), unique=True))
+def test_known_names_are_found_whatever_parts_them(names):
+    known = dict.fromkeys(["g1", "A 1", "A", "1/2", "东湖，一"], 0)
+    assert names_in("；".join(names), known) == names
+
+
+def test_checking_twice_changes_nothing():
+    roster = posts(grid=["g2 g1", "g3"], fixed=["g1；g2", None], skills=["藏语、急救", None])
+    roster = roster.assign(x=[EAST, None], y=[NORTH, None], capacity=["1,200", "无"])
+    once = check_roster(roster, map_grids())
+    pd.testing.assert_frame_equal(check_roster(once, map_grids()), once)
+    assert once["capacity"].tolist()[0] == 1200
+    assert np.isnan(once["capacity"].tolist()[1])
+
+
+def test_skills_of_several_columns_are_read_together():
+    roster = posts(技能=["急救/消防 电工", "无"], 语言=["藏语；急救", "first aid, 彝语"])
+    checked = check_roster(roster, plain_grids())
+    assert checked["skills"].tolist() == [("急救", "消防", "电工", "藏语"), ("first aid", "彝语")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [(None, ()), ("—", ()), (("a", " b "), ("a", "b")), ("a\nb", ("a", "b")), ("c c", ("c c",))],
+)
+def test_words(cell, words):
+    assert words_in(cell) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *[("１２．５", 12.5), ("－3", -3.0), ("1,234,567.5", 1_234_567.5), ("500户", 500.0)],
+        *[("1e3", 1000.0), ("112.5°", 112.5), ("12,34", None), ("nan", None), ("inf", None)],
+        *[("1e999", None), ("many", None), ("1_000", None), ("", None)],
+    ],
+)
+def test_numbers_in_text(text, number):
+    assert number_in(text) == number
+
+
+# --- headers ----------------------------------------------------------------------------------
+
+
+def test_no_header_has_two_meanings():
+    words = [word for ranks in HEADERS.values() for word in itertools.chain(*ranks)]
+    assert len(words) == len(set(words))
+    for ours, ranks in HEADERS.items():
+        for word in itertools.chain(*ranks):
+            partner = {"x": "y", "y": "x", "lon": "lat", "lat": "lon"}.get(ours)
+            names = [word] if partner is None else [word, HEADERS[partner][0][0]]
+            found = match_headers(names)
+            assert found[ours] == [0]
+            assert sum(map(len, found.values())) == len(names)
+
+
+def test_remarks_in_brackets_and_lone_coordinates():
+    found = match_headers(["岗位编号（必填）", "岗位 [*]", "经度（度）", "纬度(°)", "x"])
+    assert [found[name] for name in ("post_id", "role", "lon", "lat")] == [[0], [1], [2], [3]]
+    assert found["x"] == []
+    exact = match_headers(["岗位编号", "岗位编号（旧）", "岗位"])
+    assert exact["post_id"] == [0]
+
+
+def test_thirty_columns_of_junk(tmp_path):
+    junk = [f"备用{k}" for k in range(15)] + ["备注"] * 5 + [None] * 3 + ["x", "电话", "姓名"]
+    header = [*junk[:12], "岗位编号", "岗位", *junk[12:], "固定网格", "特长"]
+    row = ["废"] * 12 + ["００７", "网格长"] + ["废"] * (len(junk) - 12) + ["g2，g1", "急救"]
+    path = write_rows(tmp_path / "roster.xlsx", [header, row])
+    checked = check_roster(read_roster(path), plain_grids())
+    assert checked[["post_id", "role"]].values.tolist() == [["007", "网格长"]]
+    assert checked["fixed"].tolist() == [("g2", "g1")]
+    assert checked["skills"].tolist() == [("急救",)]
+    assert checked["备用3"].tolist() == ["废"]
+    assert np.isnan(checked["x"].tolist()[0])
+
+
+# --- home points ------------------------------------------------------------------------------
+
+
+def test_home_points_in_metres_and_degrees():
+    back = Transformer.from_crs("EPSG:4547", "EPSG:4490", always_xy=True)
+    lon, lat = back.transform(EAST + 300, NORTH + 200)
+    roster = posts(
+        x=[f"{EAST}", None, None, "／"],
+        y=[f"{NORTH:,.0f}", None, None, "/"],
+        经度=["废", f"{lon:.9f}", None, None],
+        纬度=[None, f"{lat:.9f}°", None, "-"],
+    )
+    checked = check_roster(roster, map_grids())
+    expected = [[EAST, NORTH], [EAST + 300, NORTH + 200], [np.nan] * 2, [np.nan] * 2]
+    assert np.allclose(checked[["x", "y"]], expected, atol=0.5, equal_nan=True)
+
+
+def test_home_points_of_another_projection():
+    lon, lat = 114.0, 30.63
+    grids = map_grids("EPSG:32649")
+    checked = check_roster(posts(lon=[lon], lat=[lat]), grids)
+    x, y = Transformer.from_crs("EPSG:4326", grids.crs, always_xy=True).transform(lon, lat)
+    assert checked[["x", "y"]].values.tolist() == [[pytest.approx(x), pytest.approx(y)]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"x": ["a1"], "y": ["3"]}, "row 0: x is no number: 'a1'"),
+        ({"x": [EAST], "y": [None]}, "row 0: x is given, y is missing"),
+        ({"x": [NORTH], "y": [EAST]}, "km from the plan; are x and y exchanged?"),
+        ({"x": [EAST], "y": [NORTH + 200_600]}, f"row 0: x 500000, y {NORTH + 200_600:.0f} lies"),
+        ({"lon": ["30.6"], "lat": ["114"]}, "lies nowhere in its CRS; are lon and lat exchanged?"),
+        ({"lon": ["0"], "lat": ["0"]}, "lon 0, lat 0 lies"),
+        ({"lon": ["10"], "lat": ["50"]}, "km from the plan"),
+    ],
+)
+def test_bad_home_points(columns, words):
+    problem = problems_of(posts(**columns), map_grids())["home_point"]
+    assert words in problem.examples[0]
+    assert "at most 200 km from the plan" in problem.message
+
+
+def test_a_home_point_just_outside_the_plan_is_good():
+    checked = check_roster(posts(x=[EAST - 150_000], y=[NORTH + 132_000]), map_grids())
+    assert checked["x"].tolist() == [EAST - 150_000]
+    far = posts(x=[EAST - 150_000], y=[NORTH + 133_000])
+    assert "home_point" in problems_of(far, map_grids())
+
+
+def test_where_home_points_cannot_be_placed():
+    degrees, metres = posts(lon=["114"], lat=["30.6"]), posts(x=["5e5"], y=[NORTH])
+    for grids in (plain_grids(), map_grids().set_crs(None, allow_override=True)):
+        assert "have no CRS" in problems_of(degrees, grids)["home_point_crs"].message
+        assert check_roster(metres, grids)["x"].tolist() == [500_000]
+    for roster in (degrees, metres):
+        problems = problems_of(roster, map_grids("EPSG:4490"), unusable="skip")
+        assert "project them with to_crs" in problems["home_point_crs"].message
+    nothing = posts(lon=[None], lat=["/"])
+    assert check_roster(nothing, plain_grids())["x"].isna().all()
+
+
+# --- what is wrong, raised or skipped ---------------------------------------------------------
+
+
+@dataclass
+class Terms:
+    name: str
+    title: str
+    words: tuple[str, ...]
+
+
+class Rule:
+    """As little of a team as rosters need."""
+
+    roles = (Terms("leader", "网格长", ("leader", "网格长")), Terms("doctor", "", ("医生",)))
+
+    def name_of(self, word):
+        return next((role.name for role in self.roles if word in role.words), None)
+
+
+class Bare:
+    """A rule that does not list its roles."""
+
+    def name_of(self, word):
+        return "leader" if word == "网格长" else None
+
+
+BAD = pd.DataFrame(
+    [
+        ["p1", "网格长", "东湖", "g1", "g1 g2", "500"],
+        [None, "网格长", None, None, None, None],
+        ["p1", "网络长", None, "g9", "g8", None],
+        ["p4", None, "东胡", None, None, "-1"],
+        ["p5", "医生", "东湖", "g3 g1", "g1、g3", None],
+        ["p6", "医生", "西湖", None, "g2", "many"],
+        ["p7", "医生", None, None, None, None],
+    ],
+    columns=["post_id", "role", "within", "grid", "fixed", "capacity"],
+    index=pd.Index(range(4, 11), name="line"),
+)
+
+
+def test_every_problem_of_every_row_at_once():
+    problems = problems_of(BAD, plain_grids(), team=Rule())
+    assert {kind: problem.examples for kind, problem in problems.items()} == {
+        "missing_post_id": ("line 5",),
+        "duplicate_post_id": ("line 6: 'p1', first in line 4",),
+        "missing_role": ("line 7: post 'p4'",),
+        "unknown_role": ("line 6: '网络长'; did you mean '网格长'?",),
+        "unknown_grid": ("line 6: 'g9'; did you mean 'g3'?",),
+        "unknown_fixed_grid": ("line 6: 'g8'; did you mean 'g3'?",),
+        "unknown_community": ("line 7: '东胡'; did you mean '东湖'?",),
+        "contradiction": (
+            "line 8: grid 'g3' lies in '西湖', not in '东湖'",
+            "line 8: fixed grid 'g3' lies in '西湖', not in '东湖'",
+            "line 9: fixed grid 'g2' lies in '东湖', not in '西湖'",
+        ),
+        "fixed_contradiction": ("line 8: 'g1' in '东湖', 'g3' in '西湖'",),
+        "capacity": ("line 7: '-1'", "line 9: 'many'"),
+    }
+    assert "it knows leader (网格长), doctor" in problems["unknown_role"].message
+    bare = problems_of(BAD.iloc[[2]], plain_grids(), team=Bare())["unknown_role"]
+    assert bare.message == "role is not in the rule"
+
+
+def test_skipped_rows_are_listed_one_problem_a_row():
+    before = BAD.copy(deep=True)
+    checked = check_roster(BAD, plain_grids(), team=Rule(), unusable="skip")
+    pd.testing.assert_frame_equal(BAD, before)
+    assert checked.index.tolist() == [4, 10]
+    assert checked["role"].tolist() == ["leader", "doctor"]
+    assert checked["capacity"].tolist()[0] == 500
+    listed = checked.attrs["unusable"]
+    raised = problems_of(BAD, plain_grids(), team=Rule())
+    assert len(listed) == sum(len(problem.examples) for problem in raised.values())
+    assert listed["line"].tolist() == [5, 6, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9]
+    assert listed["post_id"].tolist()[:2] == [None, "p1"]
+    assert listed.loc[listed["line"] == 7, "reason"].tolist() == [
+        *("missing_role", "unknown_community", "capacity"),
+    ]
+    texts = listed["text"].tolist()
+    assert "within is no community of the plan: '东胡'; did you mean '东湖'?" in texts
+    assert "post_id is missing" in texts
+    assert assign_posts(plain_grids(), checked).posts["post_id"].tolist() == ["p7", "p1"]
+
+
+def test_where_no_row_is_usable_everything_is_raised():
+    problems = problems_of(BAD.iloc[1:6], plain_grids(), team=Rule(), unusable="skip")
+    assert len(problems) == 9
+    with pytest.raises(InputError, match="must be 'raise' or 'skip'"):
+        check_roster(BAD, plain_grids(), unusable="drop")
+
+
+def test_attributes_of_the_input_do_not_come_along():
+    roster = posts(within=["东湖"])
+    roster.attrs = {"unusable": "of another table", "source": "here"}
+    assert list(check_roster(roster, plain_grids()).attrs) == ["unusable"]
+    assert roster.attrs["source"] == "here"
+
+
+def test_rows_of_a_checked_roster_can_be_put_together_again():
+    checked = check_roster(BAD, plain_grids(), unusable="skip")
+    both = pd.concat([checked.iloc[1:], checked.iloc[:1]])
+    assert both.index.tolist() == [10, 4]
+    listed = checked.attrs["unusable"]
+    assert isinstance(listed, pd.DataFrame)
+    assert type(listed.iloc[:1]) is pd.DataFrame
+    assert both.attrs["unusable"] is listed
+
+
+TAILED = [
+    ["序号", "岗位编号", "岗位", "社区"],
+    [1, "p1", "网格长", "东湖"],
+    ["序号", "岗位编号", "岗位", "社区"],
+    [2, "p2", "网格长", "西湖"],
+    [None, "合  计：2人", None, None],
+    ["总计", None, None, 2],
+    [None, None, None, None],
+    [None, "制表人：张三", None, None],
+    ["备注：以上岗位均已核实", None, None, None],
+]
+
+
+@BOTH
+@pytest.mark.parametrize("unusable", ["raise", "skip"])
+def test_sums_remarks_and_repeated_headers_stop_nothing(tmp_path, suffix, unusable):
+    path = write_rows(tmp_path / f"roster.{suffix}", TAILED)
+    with pytest.warns(GridpartWarning) as told:
+        checked = check_roster(read_roster(path), plain_grids(), unusable=unusable)
+    assert checked["post_id"].tolist() == ["p1", "p2"]
+    said = "\n".join(str(one.message) for one in told)
+    assert "a sum, a remark or a signature, not a post" in said
+    assert "line 5: '合  计:2人'" in said.replace("：", ":")
+    assert "line 3: '岗位编号'" in said
+    listed = checked.attrs["unusable"]
+    assert listed["line"].tolist() == [3, 5, 6, 8, 9]
+    assert listed["reason"].tolist() == ["header_row", *["total_row"] * 4]
+
+
+def test_a_total_with_a_role_and_a_post_called_like_one():
+    roster = posts(role=["网格长", None], post_id=["合计", "注1"])
+    assert list(problems_of(roster, plain_grids())) == ["missing_role"]
+    only = pd.DataFrame({"post_id": ["合计"], "role": [None]})
+    with pytest.warns(GridpartWarning, match="not a post"):
+        problem = problems_of(only, plain_grids())["no_posts"]
+    assert "only sums" in problem.message
+
+
+# --- workbooks --------------------------------------------------------------------------------
+
+
+def test_merged_cells_are_filled_down_and_said(tmp_path):
+    rows = [
+        ["网格员花名册", None, None, None],
+        [None, None, None, None],
+        ["社区", "岗位编号", "岗位", "网格"],
+        ["东湖", "p1", "网格长", "g1"],
+        [None, "p2", "网格长", "g2"],
+        [None, None, None, None],
+        [None, "p3", "网格长", None],
+        ["备注：无", None, None, None],
+    ]
+    path = write_rows(tmp_path / "roster.xlsx", rows, ["A1:D2", "A4:A5", "A8:D9"])
+    with pytest.warns(GridpartWarning, match="lines 4 to 5, 社区: '东湖'") as told:
+        roster = read_roster(path)
+    assert len(told) == 1
+    assert "花名册" not in str(told[0].message)
+    assert roster.index.tolist() == [4, 5, 7, 8]
+    assert roster["within"].tolist()[:2] == ["东湖", "东湖"]
+    assert roster["within"].isna().tolist() == [False, False, True, False]
+    with pytest.warns(GridpartWarning, match="line 8: '备注：无'"):
+        checked = check_roster(roster, plain_grids())
+    assert checked["within"].tolist() == ["东湖", "东湖", None]
+
+
+def test_a_header_of_two_merged_lines(tmp_path):
+    rows = [
+        ["岗位编号", "岗位", "驻地", None],
+        [None, None, "经度", "纬度"],
+        ["p1", "网格长", 114.001, 30.63],
+    ]
+    path = write_rows(tmp_path / "roster.xlsx", rows, ["A1:A2", "B1:B2", "C1:D1"])
+    roster = read_roster(path)
+    assert list(roster.columns) == ["post_id", "role", "lon", "lat"]
+    assert roster.index.tolist() == [3]
+    assert check_roster(roster, map_grids())["x"].notna().all()
+
+
+def test_cells_are_read_as_they_are_shown(tmp_path):
+    book = Workbook()
+    book.active.append(["编号", "岗位", "网格", "入职", "户数上限", "固定网格"])
+    day = datetime.datetime(2024, 2, 29)
+    book.active.append([7, "网格长", 42058300100101, day, 350.0, 3])
+    book.active["A2"].number_format = "000"
+    book.active["C2"].number_format = "0" * 15
+    book.save(tmp_path / "roster.xlsx")
+    roster = read_roster(tmp_path / "roster.xlsx")
+    assert roster.iloc[0].tolist() == [
+        *("007", "网格长", "042058300100101", "2024-02-29", "350", "3"),
+    ]
+    grids = plain_grids().assign(grid=[1, 2, 3], within=None)
+    checked = check_roster(roster, grids)
+    assert checked[["held", "fixed"]].values.tolist() == [[("1",), ("3",)]]
+
+
+def roster_book(path, *sheets):
+    book = Workbook()
+    book.remove(book.active)
+    for name, rows in sheets:
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+def test_the_sheet_that_holds_the_roster_is_read(tmp_path):
+    table = [["post_id", "role"], ["p1", "leader"]]
+    cover = ("填表说明", [["请逐行填写"], ["谢谢"]])
+    path = roster_book(tmp_path / "r.xlsx", cover, ("花名册", table))
+    with pytest.warns(GridpartWarning, match="'花名册' is read; '填表说明' has no header"):
+        assert read_roster(path)["post_id"].tolist() == ["p1"]
+    other = [["post_id", "role"], ["p2", "leader"]]
+    path = roster_book(path, ("东湖", table), ("西湖", other))
+    with pytest.warns(GridpartWarning, match="only sheet '东湖' is read; .* on '西湖' too"):
+        assert read_roster(path)["post_id"].tolist() == ["p1"]
+    assert read_roster(path, sheet="西湖")["post_id"].tolist() == ["p2"]
+    with pytest.raises(InputError, match="no sheet '南湖'; the file has: 东湖, 西湖"):
+        read_roster(path, sheet="南湖")
+    text = write_rows(tmp_path / "r.csv", table)
+    with pytest.raises(InputError, match="only a workbook has sheets"):
+        read_roster(text, sheet="东湖")
+
+
+@pytest.mark.parametrize("name", ["r.xls", "r.docx"])
+def test_other_kinds_of_files_are_refused(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"x")
+    with pytest.raises(InputError, match=r"must be one of .*\.xlsx.*; save it as \.xlsx"):
+        read_roster(path)
+    fake = tmp_path / "r.xlsx"
+    fake.write_bytes(b"not a workbook")
+    with pytest.raises(InputError, match="cannot be read as a workbook"):
+        read_roster(fake)
+
+
+TEXTS = st.text(
+    st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=6
+)
+
+
+@st.composite
+def rosters(draw):
+    """Posts with every column, as a program would have them."""
+    ids = draw(st.lists(TEXTS.map(lambda text: f"P{text}"), min_size=1, max_size=6, unique=True))
+    grid = st.lists(st.sampled_from(["g1", "g2"]), unique=True, max_size=2)
+    skill = st.lists(st.sampled_from(["急救", "藏语", "first aid"]), unique=True, max_size=3)
+    rows = []
+    for post in ids:
+        x, y = draw(st.tuples(*[st.none() | st.floats(-5e4, 5e4)] * 2))
+        rows.append(
+            {
+                "岗位编号": post,
+                "岗位": draw(st.sampled_from(["网格长", "leader", "=1+1"])),
+                "社区": draw(st.sampled_from([None, "东湖"])),
+                "网格编码": draw(grid),
+                "必管网格": draw(grid),
+                "技能": draw(skill),
+                "户数上限": draw(st.none() | st.integers(0, 10**6)),
+                "东坐标": None if None in (x, y) else EAST + x,
+                "北坐标": None if None in (x, y) else NORTH + y,
+                "电话": draw(st.none() | st.just("０139")),
+            }
+        )
+    return rows
+
+
+@given(
+    rosters(),
+    st.sampled_from(["；", ";", "、", ",", "/"]),
+    st.integers(0, 3),
+    st.booleans(),
+)
+def test_a_roster_comes_back_from_excel(tmp_path_factory, rows, mark, n_titles, as_text):
+    header = list(rows[0])
+    lines = [["花名册"]] * n_titles + [header]
+    for row in rows:
+        cells = [mark.join(cell) if isinstance(cell, list) else cell for cell in row.values()]
+        lines.append([repr(c) if as_text and isinstance(c, int | float) else c for c in cells])
+        lines.append([None] * len(header))
+    book = Workbook()
+    for number, line in enumerate(lines, start=1):
+        for k, value in enumerate(line, start=1):
+            cell = book.active.cell(number, k, value)
+            if isinstance(value, str):
+                cell.data_type = "s"
+    path = tmp_path_factory.mktemp("books") / "roster.xlsx"
+    book.save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checked = check_roster(read_roster(path), map_grids())
+    assert checked.index.tolist() == [n_titles + 2 + 2 * k for k in range(len(rows))]
+    wide = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code).isalnum()}
+    for found, row in zip(checked.to_dict("records"), rows, strict=True):
+        assert found["post_id"] == row["岗位编号"].translate(wide)
+        assert found["role"] == row["岗位"]
+        assert found["within"] == row["社区"]
+        assert found["held"] == tuple(row["网格编码"])
+        assert found["fixed"] == tuple(row["必管网格"])
+        assert found["skills"] == tuple(row["技能"])
+        limit, x = row["户数上限"], row["东坐标"]
+        assert np.isnan(found["capacity"]) if limit is None else found["capacity"] == limit
+        assert np.isnan(found["x"]) if x is None else found["x"] == pytest.approx(x, abs=1e-6)
+        assert pd.isna(found["电话"]) if row["电话"] is None else found["电话"] == "０139"
