@@ -38,7 +38,13 @@ def test_both_databases_hold_the_same_to_the_bit(url, tmp_path):
     for where in (url, tmp_path / "a.sqlite"):
         with open_register(where, create=True) as register:
             new = [
-                NewGrid(k, PARENT, households=k, area_m2=k / 7e5, shape=box(k / 3, 0, k, k / 0.7))
+                NewGrid(
+                    k,
+                    PARENT,
+                    households=k,
+                    area_m2=k / 7e5,
+                    shape=box(k / 3, 0, k / 3 + 0.3, k / 0.7),
+                )
                 for k in range(1, 40)
             ]
             issued = register.commit(new, reason="中文 ' \" \\ %s", at="2021-05-01", crs=CRS)
@@ -183,6 +189,18 @@ def test_other_parents_do_not_wait(url):
             # and readers see what was before
             assert other.codes()["code"].tolist() == [code(1), code(1, OTHER), code(2, OTHER)]
         assert len(other.codes()) == 4
+
+
+def test_neighbours_do_not_wait_for_each_other_s_grounds(url):
+    """Grounds are compared at the end again, so nobody waits while another saves a plan."""
+    squares = [
+        NewGrid("a", parent, shape=box(x, 0, x + 9, 9)) for x, parent in ((0, PARENT), (9, OTHER))
+    ]
+    with open_register(url, create=True) as register, open_register(url) as other:
+        with register.changing(squares[:1], reason="x", crs=CRS):
+            assert other.commit(squares[1:], reason="x", crs=CRS) == {"a": code(1, OTHER)}
+        assert len(register.codes()) == 2
+        assert register.verify().empty
 
 
 def test_a_reader_sees_one_state(url):

@@ -6,7 +6,7 @@ import random
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import geopandas as gpd
 import pandas as pd
@@ -69,7 +69,8 @@ class TestIssuing:
         for table in (register.codes(), register.codes(live=False)):
             assert list(table.columns) == [
                 "code", "state", "issued", "retired", "reason", "predecessors", "successors",
-                "households", "area_m2", "parent", "kind", "level", "geometry",
+                "households", "area_m2", "parent", "kind", "level", "issue_reason",
+                "retire_reason", "geometry",
             ]  # fmt: skip
             assert isinstance(table, gpd.GeoDataFrame)
         assert len(register.codes(live=True)) == 1
@@ -246,11 +247,30 @@ class TestTime:
                 register.issue(PARENT, at=bad)
 
     def test_nothing_is_retired_before_it_was_issued(self, register):
-        [first] = register.issue(PARENT, at="2999-01-01")
-        assert "before_issued" in refused(lambda: register.retire(first, "x", at="2998-12-31"))
+        [first, second] = register.issue(PARENT, 2, at="2021-05-02")
+        assert "before_issued" in refused(lambda: register.retire(first, "x", at="2021-05-01"))
+        register.retire(first, "x", at="2021-05-02")
         # a clock that is behind does not stop the work
-        register.retire(first, "x")
-        assert register.codes()["retired"].tolist() == ["2999-01-01T00:00:00Z"]
+        soon = datetime.now(UTC) + timedelta(hours=1)
+        [third] = register.issue(PARENT, at=soon)
+        register.retire([second, third], "x")
+        told = soon.strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert register.codes()["retired"].tolist() == ["2021-05-02T00:00:00Z", told, told]
+
+    @pytest.mark.parametrize("name", ["at", "issued"])
+    def test_nothing_happens_in_the_future(self, register, name):
+        """A code of tomorrow could not be changed today."""
+        calls = [lambda: register.adopt([code(1)], **{name: "2999-01-01"})]
+        if name == "at":
+            calls.append(lambda: register.issue(PARENT, at="2999-01-01"))
+        for call in calls:
+            with pytest.raises(gp.InputError, match="2999-01-01, later than today"):
+                call()
+        ended = pd.DataFrame({"code": [code(1)], "state": ["retired"], "retired": ["2999-01-01"]})
+        assert (
+            "2999-01-01, later than today" in refused(lambda: register.adopt(ended))["bad_code"][0]
+        )
+        assert register.codes().empty
 
 
 # ---------------------------------------------------------------- against a plain model

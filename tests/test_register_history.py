@@ -291,6 +291,11 @@ class TestPlans:
         part = coded.replace(
             units=coded.units.assign(grid_code=coded.units["grid_code"].where(some, None))
         )
+        lost = coded.units.loc[~some, "grid_code"].iloc[0]
+        # the code still stands for this ground, whatever the plan has forgotten
+        found = refused(lambda: gp.assign_codes(part, parent="parent", register=register))
+        assert [row.split(": ")[1] for row in found["ground_taken"]] == [f"100 % on {lost}"]
+        register.retire(lost, "its file was lost")
         third = gp.assign_codes(part, parent="parent", register=register)
         assert len(set(third.grids["grid_code"]) - set(coded.grids["grid_code"])) == 1
         register.retire(coded.grids["grid_code"].iloc[-1], "cleared")
@@ -322,16 +327,25 @@ class TestPlans:
         assert again.units["micro_code"].tolist() == units["micro_code"].tolist()
         assert len(micro.codes()) == 18
         bare = units.assign(micro_code=units["micro_code"].where(units["micro"] != "m3"))
+        lost = units.loc[units["micro"] == "m3", "micro_code"].iloc[0]
+        found = refused(
+            lambda: gp.assign_codes(coded.replace(units=bare), parent="parent", register=micro)
+        )
+        assert found == {"ground_taken": (f"micro m3: 100 % on {lost}",)}
+        micro.retire(lost, "lost")
         third = gp.assign_codes(coded.replace(units=bare), parent="parent", register=micro)
         own = third.units.set_index("micro").loc["m3"]
         assert own["micro_code"] == f"{own['grid_code']}03"
         # a grid that has lost its code, and its micro-grids theirs
-        lost = units["grid"] != units["grid"].iloc[0]
-        part = units.assign(
-            grid_code=units["grid_code"].where(lost), micro_code=units["micro_code"].where(lost)
+        units = third.units
+        others = units["grid"] != units["grid"].iloc[0]
+        bare = units.assign(
+            grid_code=units["grid_code"].where(others), micro_code=units["micro_code"].where(others)
         )
-        fourth = gp.assign_codes(coded.replace(units=part), parent="parent", register=micro)
-        own = fourth.units[~lost]
+        lost = set(units.loc[~others, ["grid_code", "micro_code"]].to_numpy().ravel())
+        micro.retire(sorted(lost), "lost")
+        fourth = gp.assign_codes(third.replace(units=bare), parent="parent", register=micro)
+        own = fourth.units[~others]
         assert own["micro_code"].tolist() == [
             f"{own['grid_code'].iloc[0]}{k}" for k in ("01", "02")
         ]

@@ -20,6 +20,7 @@ from gridpart.codes import open_register
 from gridpart.codes.store import COUNTERS
 
 SECONDS = 3.0
+REASONS = {1: "first plan", 2: "tower finished", 3: "street merged", 4: "border moved"}
 PLANNERS = Path(__file__).with_name("planners.py")
 
 
@@ -35,6 +36,88 @@ def saved(plan, tmp_path) -> Path:
 
 def run(*arguments: object) -> int:
     return main([str(argument) for argument in arguments])
+
+
+SHOWN = """\
+code          {one}
+level         grid
+kind          base
+state         retired
+issued        2021-05-01T00:00:00Z: first plan
+retired       2021-05-02T00:00:00Z: tower finished
+successors    {two};{three}
+
+stood for
+               since                until households area_m2
+2021-05-01T00:00:00Z 2021-05-02T00:00:00Z        400   200.0
+
+went to
+generation            code             via share of area, %                   on state now        because households area_m2
+         1 {two} {one}            50.0% 2021-05-02T00:00:00Z      live tower finished              100.0
+         1 {three} {one}            50.0% 2021-05-02T00:00:00Z   retired tower finished              100.0
+         2 {five} {three}            50.0% 2021-05-03T00:00:00Z      live  street merged              200.0
+         2 {five} {two}            55.0% 2021-05-04T00:00:00Z      live   border moved              210.0
+"""  # noqa: E501
+
+
+class TestScreens:
+    """Every date stands beside the reason of its own change."""
+
+    def test_a_code_and_where_its_ground_went(self, where, register, story, capsys):
+        assert run("register", "show", story["1"], "--register", where) == 0
+        names = dict(zip(("one", "two", "three", "five"), "1235", strict=True))
+        wanted = SHOWN.format(**{name: story[key] for name, key in names.items()})
+        assert capsys.readouterr().out == wanted
+        reasons = register.lineage(story["1"]).set_index("at")["reason"].to_dict()
+        assert reasons == {f"2021-05-0{day}T00:00:00Z": told for day, told in REASONS.items()}
+
+    def test_where_its_ground_came_from(self, where, register, story, capsys):
+        assert run("register", "show", story["5"], "--register", where) == 0
+        out = capsys.readouterr().out
+        assert "issued        2021-05-03T00:00:00Z: street merged\n" in out
+        assert "retired" not in out.split("stood for")[0]
+        rows = re.findall(r"^ +-\d (\d+) \d+ +([\d.]+)% 2021-05-(\d\d)\S+ +\w+ +(.*?)  ", out, re.M)
+        assert [(row[0][-1], *row[1:]) for row in rows] == [
+            ("1", "52.4", "02", "tower finished"), ("1", "52.4", "02", "tower finished"),
+            ("2", "47.6", "03", "street merged"), ("4", "47.6", "03", "street merged"),
+            ("3", "4.8", "04", "border moved"),
+        ]  # fmt: skip
+        table = register.lineage(story["5"])
+        told = dict(zip(table["at"].str[9:10].astype(int), table["reason"], strict=True))
+        assert told == {day: REASONS[day] for day in (2, 3, 4)}
+
+    @pytest.mark.usefixtures("register", "story")
+    def test_the_list_and_the_log(self, where, capsys):
+        assert run("register", "list", "--register", where) == 0
+        first = capsys.readouterr().out.splitlines()[1].split("2021-05-")
+        assert first[1].split(maxsplit=1)[1].strip() == "first plan"
+        assert first[2].startswith("02T00:00:00Z tower finished")
+        assert run("register", "log", "--register", where) == 0
+        rows = capsys.readouterr().out.splitlines()[1:]
+        assert [re.findall(r"2021-05-0(\d)", row) for row in rows] == [["1"], ["2"], ["3"], ["4"]]
+        assert all(REASONS[day] in row for day, row in enumerate(rows, start=1))
+
+    def test_what_is_not_known_is_left_out(self, where, register, capsys):
+        register.issue(PARENT)
+        assert run("register", "show", code(1), "--register", where) == 0
+        assert "households" in capsys.readouterr().out
+        assert run("register", "show", code(2), "--register", where) == 2
+        assert "was never issued" in capsys.readouterr().err
+
+    def test_nothing_is_done_in_the_future(self, where, register, saved, tmp_path, capsys):
+        [own] = register.issue(PARENT)
+        at = ("--register", where, "--at", "2999-01-01")
+        table = tmp_path / "old.csv"
+        table.write_text(f"code\n{code(44)}\n", encoding="utf-8")
+        for command in (
+            ("code", saved, "-o", tmp_path / "new.gpkg", "--parent-col", "parent", *at),
+            ("register", "retire", own, *at, "--reason", "x"),
+            ("register", "adopt", table, *at),
+            ("register", "adopt", table, *at[:2], "--issued", "2999-01-01"),
+        ):
+            assert run(*command) == 2
+            assert "2999-01-01, later than today" in capsys.readouterr().err
+        assert register.codes()["state"].tolist() == ["live"]
 
 
 class TestCommands:
@@ -100,9 +183,11 @@ class TestCommands:
         assert "no column code" in capsys.readouterr().err
         assert run("register", "adopt", table, *at, "--code", "kode", "--at", "2020-01-01") == 0
         layer = tmp_path / "old.gpkg"
-        gpd.GeoDataFrame({"grid_code": [code(45)]}, geometry=[box(0, 0, 1, 1)], crs=CRS).to_file(
-            layer
-        )
+        old = gpd.GeoDataFrame({"grid_code": [code(45)]}, geometry=[box(0, 0, 1, 1)], crs=CRS)
+        old.to_file(layer)
+        assert run("register", "adopt", layer, *at) == 2
+        assert f"{code(45)}: 100 % on {code(1)}" in capsys.readouterr().err
+        old.set_geometry([box(-1, 0, 0, 1)], crs=CRS).to_file(layer)
         assert run("register", "adopt", layer, *at) == 0
         with open_register(where) as register:
             assert register.issue(PARENT) == [code(46)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,10 +24,11 @@ from gridpart.codes.changes import (
     save_counters,
 )
 from gridpart.codes.grounds import Ground, check_ground, crs_text
-from gridpart.codes.moments import as_utc
+from gridpart.codes.moments import as_past
+from gridpart.codes.overlaps import Drawn, Overlap, shared_ground, taken
 from gridpart.codes.scheme import Scheme
 from gridpart.codes.store import CODES, GROUNDS, LINKS, Store
-from gridpart.errors import InputError, Problem
+from gridpart.errors import GridpartWarning, InputError, Problem
 
 if TYPE_CHECKING:
     from gridpart.plan import Plan
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
 __all__ = ["adopt", "as_frame", "part"]
 
 CODE_COLUMNS = ("code", "grid_code", "编码", "网格编码")
+TAKEN = (
+    "live codes would stand for ground that other live codes of their level stand for; say in the "
+    "column state which of them are retired, and give each the ground that it stands for now"
+)
+WARN_LEVEL = 4  # the caller of Register.adopt
 STATES = {
     **dict.fromkeys(("", "live", "active", "current", "在用", "启用", "有效"), LIVE),
     **dict.fromkeys(("retired", "inactive", "停用", "注销", "废止", "作废"), RETIRED),
@@ -50,7 +57,8 @@ class Entry:
     kind: str = "base"
     issued: str = ""
     retired: str | None = None
-    reason: str = ""
+    issue_reason: str = ""
+    retire_reason: str | None = None
     predecessors: tuple[str, ...] = ()
     successors: tuple[str, ...] = ()
     households: int | None = None
@@ -106,8 +114,8 @@ def adopt(
     store: Store, scheme: Scheme, frame: pd.DataFrame, issued: Any, reason: str, moment: Any
 ) -> int:
     """Enter the codes of a table; see :meth:`Register.adopt`."""
-    at = as_utc(moment)
-    default = at if issued is None else as_utc(issued)
+    at = as_past(moment)
+    default = at if issued is None else as_past(issued, what="the date of issue")
     entries, bad = [], []
     shapes, crs = _shapes(frame)
     columns = {str(name): frame[name].tolist() for name in frame.columns if name in KNOWN}
@@ -123,7 +131,7 @@ def adopt(
         entries.append(entry)
     counted = Counter(entry.code for entry in entries)
     twice = tuple(f"{code}, {number} times" for code, number in counted.items() if number > 1)
-    problems = []
+    problems, shared = [], list[Overlap]()
     if bad:
         problems.append(Problem("bad_code", "codes cannot be adopted", tuple(bad)))
     if twice:
@@ -132,13 +140,45 @@ def adopt(
         problems.append(Problem("no_codes", "there are no codes to adopt"))
     if problems:
         raise InputError(problems)
-    with store.changing(lambda link: _enter(link, store, scheme, entries, reason, at, crs)):
-        return len(entries)
+    drawn = [
+        Drawn(entry.code, entry.code, entry.level, shapely.force_2d(entry.shape))
+        for entry in entries
+        if entry.state == LIVE and entry.shape is not None
+    ]
+    with store.changing(
+        lambda link: _enter(link, store, scheme, entries, reason, at, crs),
+        lambda link, _: _refuse_taken(link, drawn, crs, shared),
+    ):
+        pass
+    _warn_of(shared, crs)
+    return len(entries)
+
+
+def _refuse_taken(
+    connection: sa.Connection, drawn: list[Drawn], crs: str | None, shared: list[Overlap]
+) -> bool:
+    """Refuse codes for ground that has others, and note those that only overlap."""
+    problems = taken(connection, drawn, crs, TAKEN)
+    if problems:
+        raise InputError(problems)
+    shared[:] = shared_ground(connection, drawn, crs)
+    return bool(drawn)
+
+
+def _warn_of(shared: list[Overlap], crs: str | None) -> None:
+    if not shared:
+        return
+    assert crs is not None
+    pairs = [f"{pair.code} and {pair.other}: {pair.told(crs)}" for pair in shared]
+    text = "live codes were adopted whose grounds overlap; gridpart register check lists them"
+    warnings.warn(
+        str(Problem("overlap", text, tuple(pairs))), GridpartWarning, stacklevel=WARN_LEVEL
+    )
 
 
 KNOWN = (
     "code", "state", "kind", "issued", "retired", "reason", "predecessors", "successors",
-    "households", "area_m2",
+    "households", "area_m2", "issue_reason", "retire_reason",
 )  # fmt: skip
 
 
@@ -178,10 +218,15 @@ def _entry(row: dict[str, Any], scheme: Scheme, issued: str, reason: str, at: st
     if word not in STATES:
         raise InputError(f"code {code}: state {word!r} must be live or retired")
     retired = STATES[word] == RETIRED
-    begins = as_utc(_text(row.get("issued")) or issued)
-    ends = as_utc(_text(row.get("retired")) or max(at, begins)) if retired else None
+    begins = as_past(_text(row.get("issued")) or issued, what=f"code {code}: the date of issue")
+    end = _text(row.get("retired")) or max(at, begins)
+    ends = as_past(end, what=f"code {code}: the date of retirement") if retired else None
     if ends is not None and ends < begins:
         raise InputError(f"code {code}: retired on {ends}, before it was issued on {begins}")
+    # reason is that of the last of issue and retirement, as Register.codes has it
+    last = _text(row.get("reason"))
+    began = _text(row.get("issue_reason")) or ("" if retired else last) or reason
+    ended = (_text(row.get("retire_reason")) or last or reason) if retired else None
     return Entry(
         code=code,
         level=level.name,
@@ -189,7 +234,8 @@ def _entry(row: dict[str, Any], scheme: Scheme, issued: str, reason: str, at: st
         kind=_text(row.get("kind")) or "base",
         issued=begins,
         retired=ends,
-        reason=_text(row.get("reason")) or reason,
+        issue_reason=began,
+        retire_reason=ended,
         predecessors=_codes_of(row.get("predecessors")),
         successors=_codes_of(row.get("successors")),
         households=_number(row.get("households"), int, code, "households"),
@@ -288,9 +334,9 @@ def _code_row(entry: Entry, scheme: Scheme, event: int) -> dict[str, Any]:
     return {
         "code": entry.code, "parent": entry.code[: scheme.parent_width(entry.level)],
         "level": entry.level, "kind": entry.kind, "serial": scheme.serial_of(entry.code),
-        "state": entry.state, "issued": entry.issued, "issue_reason": entry.reason,
+        "state": entry.state, "issued": entry.issued, "issue_reason": entry.issue_reason,
         "issue_event": event, "retired": entry.retired,
-        "retire_reason": entry.reason if retired else None,
+        "retire_reason": entry.retire_reason,
         "retire_event": event if retired else None,
     }  # fmt: skip
 

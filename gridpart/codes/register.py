@@ -285,7 +285,6 @@ class Register:
         Returns
         -------
         list of str
-            Codes of the parts, in their order.
         """
         parts: Sequence[Any] = [None] * into if isinstance(into, int) else into
         if len(parts) < 2:
@@ -352,10 +351,9 @@ class Register:
         ----------
         codes : DataFrame, GeoDataFrame, Plan or iterable of str
             A table has the codes in ``code`` or ``grid_code``, and may have ``state``, ``kind``,
-            ``households``, ``area_m2``, ``issued``, ``retired``, ``reason`` (of the last of these,
-            or ``issue_reason`` and ``retire_reason``), ``predecessors``, ``successors`` (codes
-            parted by ``;``) and a geometry. What :meth:`codes` returns goes
-            from one register to another so.
+            ``households``, ``area_m2``, ``issued``, ``retired``, ``reason`` (or ``issue_reason``
+            and ``retire_reason``), ``predecessors``, ``successors`` (codes parted by ``;``) and a
+            geometry. What :meth:`codes` returns goes from one register to another so.
         code : str, optional
             Column with the codes, if it is called otherwise.
         issued : datetime or str, optional
@@ -421,11 +419,10 @@ class Register:
         DataFrame
             ``direction`` (``from``, ``self``, ``to``), ``generation`` (negative: before; 0: the
             code itself; positive: after), ``code``, ``via`` (the code one step nearer), ``at``
-            (when the ground changed hands) and ``reason`` (of that change; both of its issue in
-            the row ``self``), ``state`` (now), ``households``, ``area_m2`` and ``share``: how much
-            of the area of the code asked for lies in it (0 to 1; NaN where a ground is not known);
-            ``to``: of what it had before it first gave any away, ``from``: of what it had when it
-            had got all.
+            and ``reason`` (of the change by which the ground went over; ``self``: of its issue),
+            ``state`` (now), ``households``, ``area_m2`` and ``share`` (by area, of the ground of
+            the code asked for, NaN where one is not known; ``to``: of what it had before it first
+            gave any away, ``from``: of what it had when it had got all).
 
         Raises
         ------
