@@ -65,7 +65,7 @@ ARROWS = {
         "codes",
     },
     "standards": {"files"},
-    "staffing": {"files", "excel", "standards"},
+    "staffing": {"files", "excel", "contiguity", "engine", "plan", "standards"},
     "plots": {"files", "plan", "redraw"},
     "report": set(ROOMS) - {"cli", "samples", "report"},
     "samples": {"files"},

@@ -37,6 +37,7 @@ __all__ = [
     "role_outcome",
     "same_grids",
     "staffed",
+    "with_role",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -358,35 +359,66 @@ def _needs(frame: pd.DataFrame, table: GridTable) -> list[frozenset[str]]:
     return [frozenset(words_in(cells[row])) for row in table.row]
 
 
+_Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
+
+
 def staffed(case: Case) -> Staffing:
     """Spread the posts of every role; see :func:`assign_posts`."""
-    tables: list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]] = []
+    tables = []
     for role, rows in case.roster.groupby("role", sort=True):
-        tables.append(_role_tables(case, str(role), rows))
-    assignments, posts, vacancies, summaries = zip(*tables, strict=True)
-    return Staffing(
-        case,
-        pd.concat(assignments, ignore_index=True),
-        pd.concat(posts, ignore_index=True),
-        pd.concat(vacancies, ignore_index=True),
-        pd.DataFrame(list(summaries)),
+        served = case.grids_for(str(role))
+        place_of = case.places(served)
+        asked = posts_of(case, rows, served, place_of)
+        outcome = role_outcome(case, str(role), asked, served, place_of)
+        tables.append(_role_tables(case, str(role), rows, outcome))
+    return _gathered(case, tables)
+
+
+def with_role(staffing: Staffing, role: str, roster: pd.DataFrame, outcome: Outcome) -> Staffing:
+    """The staffing with another roster, and other holders of one role.
+
+    Parameters
+    ----------
+    staffing : Staffing
+    role : str
+    roster : DataFrame
+        In which only posts of this role differ.
+    outcome : Outcome
+        Positions of posts among those of the role, and of grids among those that it serves.
+
+    Returns
+    -------
+    Staffing
+    """
+    case = replace(staffing.case, roster=roster)
+    old = (staffing.assignment, staffing.posts, staffing.vacancies, staffing.summary)
+    tables: list[_Tables] = []
+    for name in old[3]["role"]:
+        if name == role:
+            tables.append(_role_tables(case, role, roster[roster["role"] == role], outcome))
+        else:
+            a, p, v, s = (table[table["role"] == name] for table in old)
+            tables.append((a, p, v, s))
+    return _gathered(case, tables)
+
+
+def _gathered(case: Case, tables: Sequence[_Tables]) -> Staffing:
+    columns = zip(*tables, strict=True)
+    assignment, posts, vacancies, summary = (
+        pd.concat(list(of_roles), ignore_index=True) for of_roles in columns
     )
+    return Staffing(case, assignment, posts, vacancies, summary)
 
 
-def _role_tables(
-    case: Case, role: str, rows: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    served = case.grids_for(role)
-    place_of = case.places(served)
-    asked = posts_of(case, rows, served, place_of)
-    outcome = role_outcome(case, role, asked, served, place_of)
-    outcome.pairs = [(k, served[g]) for k, g in outcome.pairs]
-    assignment = _assignment_table(role, outcome.pairs, asked.ids, case)
-    posts = _post_table(role, asked.ids, assignment, rows, outcome)
-    bare = sorted(set(served) - {g for _, g in outcome.pairs})
-    vacancies = _vacancy_table(role, bare, case.table)
+def _role_tables(case: Case, role: str, rows: pd.DataFrame, outcome: Outcome) -> _Tables:
+    served, ids = case.grids_for(role), rows["post_id"].tolist()
+    pairs = [(k, served[g]) for k, g in outcome.pairs]
+    assignment = _assignment_table(role, pairs, ids, case)
+    posts = _post_table(role, ids, assignment, rows, outcome)
+    vacancies = _vacancy_table(role, sorted(set(served) - {g for _, g in pairs}), case.table)
     bound = outcome.lower_bound / case.loads.parts
-    return assignment, posts, vacancies, _role_summary(role, assignment, posts, vacancies, bound)
+    summary = _role_summary(role, assignment, posts, vacancies, bound)
+    return assignment, posts, vacancies, pd.DataFrame([summary])
 
 
 def role_outcome(
