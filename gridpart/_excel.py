@@ -26,15 +26,7 @@ from gridpart.errors import InputError, OutputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "WORKBOOKS",
-    "display_width",
-    "opened",
-    "read_sheets",
-    "sheet_name",
-    "sheet_names",
-    "write_workbook",
-]
+__all__ = ["display_width", "opened", "read_sheets", "sheet_name", "sheet_names", "write_workbook"]
 
 WORKBOOKS = (".xlsx", ".xlsm")
 
@@ -44,8 +36,10 @@ MOST_ROWS = 1_048_576
 LONGEST_TEXT = 32_767
 WIDEST = 48
 LINE_HEIGHT, HIGHEST = 15, 409  # points; Excel knows no higher row
-TEXT, ANYTHING, COUNT = "@", "General", "0"
-WHOLE, DECIMAL = "0_._0", "0.0"
+TEXT, ANYTHING, COUNT, PLAIN = "@", "General", "#,##0", "0"
+WHOLE, DECIMAL = "#,##0_._0", "#,##0.0"
+# What a spreadsheet may take for a formula, full-width forms too; it skips blanks before them.
+FORMULA_SIGNS = tuple("=+-@＝＋－＠")
 ROWS_MEASURED = 500
 # Fixed, so that a workbook differs only where its tables differ; 1980 is the first year of ZIP.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -58,6 +52,7 @@ def write_workbook(
     *,
     text_columns: Collection[str] = CODE_COLUMNS,
     percent_columns: Collection[str] = (),
+    plain_columns: Collection[str] = ("line",),
     bold_where: Collection[str] = (),
     choices: Mapping[str, Sequence[str]] | None = None,
     landscape: bool = False,
@@ -76,13 +71,15 @@ def write_workbook(
         Columns that are text whatever they hold: codes and ids.
     percent_columns : collection of str, optional
         Columns of fractions, shown as per cent.
+    plain_columns : collection of str, optional
+        Columns of numbers that no one adds up, shown without a mark between thousands.
     bold_where : collection of str, optional
         A row with one of these texts in a cell is bold: subtotals.
     choices : mapping of str to sequence of str, optional
         Columns whose cells offer a list to choose from, and take nothing else.
     landscape : bool, default False
-        Printed with the long side of the paper at the top, and narrow margins; the cells are
-        ruled, and headers of several words wrapped, as on a form to fill in.
+        Printed with the long side of the paper at the top, narrow margins, and the sheet's name
+        and page number; the cells are ruled, and headers in two languages stand in two lines.
     widest : int, optional
         Characters in the widest column; longer texts, and those of several lines, are wrapped.
 
@@ -95,9 +92,9 @@ def write_workbook(
     Notes
     -----
     Missing values, and numbers that Excel does not know (infinite), are empty cells. Text is
-    always stored as text; where it begins with ``=``, ``+``, ``-`` or ``@`` the cell is also
-    marked with Excel's quote prefix, so that it stays text when somebody edits it. Control
-    characters, which the format forbids, are dropped.
+    always stored as text; where it begins with ``=``, ``+``, ``-``, ``@``, their full-width forms,
+    a tab or a line break, the cell is also marked with Excel's quote prefix, so that it stays text
+    when somebody edits it. Control characters, which the format forbids, are dropped.
 
     Examples
     --------
@@ -114,6 +111,7 @@ def write_workbook(
     style = _Style(
         frozenset(text_columns),
         frozenset(percent_columns),
+        frozenset(plain_columns),
         frozenset(bold_where),
         dict(choices or {}),
         landscape,
@@ -171,6 +169,7 @@ class _Style:
 
     text_columns: frozenset[str]
     percent_columns: frozenset[str]
+    plain_columns: frozenset[str]
     bold_where: frozenset[str]
     choices: Mapping[str, Sequence[str]]
     landscape: bool
@@ -229,15 +228,15 @@ def _cell_can_hold(value: Any) -> bool:
 def _printable(text: str) -> str:
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-    return ILLEGAL_CHARACTERS_RE.sub("", text)
+    # a line ends as it does in a cell; XML would make a blank of a lone return
+    return ILLEGAL_CHARACTERS_RE.sub("", re.sub(r"\r\n?", "\n", text))
 
 
-def _fill(
-    sheet: Any,
-    header: list[str],
-    columns: list[list[Any]],
-    style: _Style,
-) -> None:
+def _may_be_formula(text: str) -> bool:
+    return text.lstrip().startswith(FORMULA_SIGNS) or text.startswith(("\t", "\n"))
+
+
+def _fill(sheet: Any, header: list[str], columns: list[list[Any]], style: _Style) -> None:
     from openpyxl.utils import get_column_letter
     from openpyxl.worksheet.page import PageMargins
     from openpyxl.worksheet.properties import PageSetupProperties
@@ -255,16 +254,18 @@ def _fill(
     if style.landscape:
         sheet.page_setup.orientation = "landscape"
         sheet.page_setup.paperSize = 9  # A4
-        sheet.page_margins = PageMargins(left=0.3, right=0.3, top=0.4, bottom=0.4)
+        sheet.page_margins = PageMargins(0.3, 0.3, 0.6, 0.6, header=0.3, footer=0.3)
+        sheet.HeaderFooter.oddHeader.center.text = "&A"
+        sheet.HeaderFooter.oddFooter.center.text = "&P / &N"
     sheet.print_title_rows = "1:1"
     n_rows = len(columns[0]) if columns else 0
     if columns:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{n_rows + 1}"
     _offer(sheet, header, n_rows, style)
     make = _CellMaker(sheet, style.widest, ruled=style.landscape)
-    if style.landscape:
+    if any("\n" in title for title in titles):
         sheet.row_dimensions[1].height = 2 * LINE_HEIGHT
-    percent = [name in style.percent_columns for name in header]
+    forms = [_form(name, style) for name in header]
     sheet.append([make.cell(_printable(name), bold=True, header=True) for name in titles])
     for number, row in enumerate(zip(*columns, strict=True), start=2):
         lines = max(
@@ -274,11 +275,15 @@ def _fill(
             sheet.row_dimensions[number].height = min(lines * LINE_HEIGHT, HIGHEST)
         bold = any(isinstance(value, str) and value in style.bold_where for value in row)
         sheet.append(
-            [
-                make.cell(value, bold=bold, percent=as_percent)
-                for value, as_percent in zip(row, percent, strict=True)
-            ]
+            [make.cell(value, bold=bold, form=form) for value, form in zip(row, forms, strict=True)]
         )
+
+
+def _form(name: str, style: _Style) -> str | None:
+    """Number format of a column, if it has one of its own."""
+    if name in style.percent_columns:
+        return "0.0%"
+    return PLAIN if name in style.plain_columns else None
 
 
 def _offer(sheet: Any, header: list[str], n_rows: int, style: _Style) -> None:
@@ -305,14 +310,14 @@ class _CellMaker:
         self.ruled = ruled
         self.styles: dict[tuple[str, bool, bool, bool], Any] = {}
 
-    def cell(self, value: Any, *, bold: bool, percent: bool = False, header: bool = False) -> Any:
+    def cell(self, value: Any, *, bold: bool, form: str | None = None, header: bool = False) -> Any:
         from openpyxl.cell import WriteOnlyCell
 
         if value is None and not self.ruled:
             return None
         text = isinstance(value, str)
-        form = "0.0%" if percent and not text else _number_format(value)
-        quoted = text and value.lstrip()[:1] in tuple("=+-@")
+        form = form if form and not text and value is not None else _number_format(value)
+        quoted = text and _may_be_formula(value)
         wrapped = text and (_lines(value, self.widest) > 1 or (header and self.ruled))
         kind = (form, bold, quoted, wrapped)
         cell: Any = WriteOnlyCell(self.sheet, value)
@@ -376,11 +381,17 @@ def _column_width(header: str, values: list[Any], widest: int) -> float:
     longest = _widest_line(header) + 3
     for value in values[:ROWS_MEASURED]:
         if value is not None:
-            text = f"{value:.1f}" if isinstance(value, float) else str(value)
+            text = _as_shown(value)
             width = _widest_line(text)
             # numbers are indented by about two characters
             longest = max(longest, width + (1 if isinstance(value, str) else 3))
     return float(min(longest, widest))
+
+
+def _as_shown(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+    return str(value)
 
 
 def _lines(text: str, widest: int) -> int:
@@ -417,17 +428,7 @@ def _stable(content: bytes) -> bytes:
 
 @contextmanager
 def opened(path: PathLike) -> Iterator[Any]:
-    """Open a workbook to read: values as they were last shown, no formula is worked out.
-
-    Parameters
-    ----------
-    path : str or path
-        An ``.xlsx``.
-
-    Yields
-    ------
-    openpyxl.Workbook
-        With every cell and its merged cells.
+    """Open a workbook: values as they were last shown; no formula is worked out.
 
     Raises
     ------
@@ -461,11 +462,6 @@ def opened(path: PathLike) -> Iterator[Any]:
 
 def sheet_names(path: PathLike) -> list[str]:
     """Names of the sheets of a workbook, in its order.
-
-    Parameters
-    ----------
-    path : str or path
-        An ``.xlsx``.
 
     Raises
     ------

@@ -32,17 +32,40 @@ def test_codes_stay_text_with_their_zeros(tmp_path):
     sheet = written(tmp_path, table)
     assert cells(sheet) == [["grid_code", "grid", "households"], ["042058300100100", "7", 312]]
     assert [cell.data_type for cell in sheet[2]] == ["s", "s", "n"]
-    assert [cell.number_format for cell in sheet[2]] == ["@", "@", "0"]
+    assert [cell.number_format for cell in sheet[2]] == ["@", "@", "#,##0"]
+
+
+SIGNS = ["=", "+", "-", "@", "＝", "＋", "－", "＠"]
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+861234", "-5", "@sum", '=HYPERLINK("http://x")', "#N/A", "#REF!"]
+    "text",
+    [
+        *("=1+1", "+861234", "-5", "@sum", '=HYPERLINK("http://x")', "#N/A", "#REF!", "'=1"),
+        *("\tabc", "\t=1", " =1", "\n-2", *(f"{sign}cmd" for sign in SIGNS)),
+    ],
 )
 def test_what_looks_like_a_formula_is_text(tmp_path, text):
     sheet = written(tmp_path, pd.DataFrame({"note": [text], text: [1]}))
     for cell in (sheet["A2"], sheet["B1"]):
         assert (cell.value, cell.data_type) == (text, "s")
-        assert cell.quotePrefix == (text[0] in "=+-@")
+        assert cell.quotePrefix == (text[0] not in "#'")
+
+
+@pytest.mark.parametrize(("text", "kept"), [("\r=1", "\n=1"), ("a\r\nb\rc", "a\nb\nc")])
+def test_returns_become_line_breaks(tmp_path, text, kept):
+    cell = written(tmp_path, pd.DataFrame({"note": [text]}))["A2"]
+    assert (cell.value, cell.data_type, cell.quotePrefix) == (kept, "s", kept[0] == "\n")
+
+
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=6))
+def test_no_text_becomes_anything_else(tmp_path_factory, texts):
+    sheet = written(tmp_path_factory.mktemp("books"), pd.DataFrame({"a": texts}))
+    for (cell,) in sheet.iter_rows(min_row=2):
+        assert cell.data_type == "s" or cell.value is None
+        assert cell.number_format == "@"
+        if cell.value and cell.value[0] in SIGNS:
+            assert cell.quotePrefix
 
 
 def test_header_is_bold_frozen_and_filtered(tmp_path):
@@ -56,8 +79,8 @@ def test_header_is_bold_frozen_and_filtered(tmp_path):
 def test_fractions_are_shown_as_per_cent(tmp_path):
     table = pd.DataFrame({"gap": [0.0014, 0.0], "load": [0.5, 1.0]})
     sheet = written(tmp_path, table, percent_columns={"gap"})
-    assert [cell.number_format for cell in sheet[2]] == ["0.0%", "0.0"]
-    assert [cell.number_format for cell in sheet[3]] == ["0.0%", "0_._0"]
+    assert [cell.number_format for cell in sheet[2]] == ["0.0%", "#,##0.0"]
+    assert [cell.number_format for cell in sheet[3]] == ["0.0%", "#,##0_._0"]
     assert sheet["A2"].value == 0.0014
 
 
@@ -66,6 +89,15 @@ def test_numbers_keep_off_the_text_beside_them(tmp_path):
     sheet = written(tmp_path, table)
     assert [cell.alignment.indent for cell in sheet[2]] == [1, 1, 0, 0]
     assert [cell.alignment.horizontal for cell in sheet[2]] == ["right", "right", None, None]
+
+
+def test_thousands_are_marked_but_not_in_line_numbers(tmp_path):
+    table = pd.DataFrame({"n": [12345], "load": [1234.56], "line": [4711], "flag": [True]})
+    sheet = written(tmp_path, table)
+    assert [cell.number_format for cell in sheet[2]] == ["#,##0", "#,##0.0", "0", "General"]
+    assert sheet.column_dimensions["A"].width == len("12,345") + 3
+    year = written(tmp_path, table, plain_columns=("n",))
+    assert [cell.number_format for cell in year[2]][:3] == ["0", "#,##0.0", "#,##0"]
 
 
 def test_pages_are_as_wide_as_the_paper_with_the_header_on_each(tmp_path):
@@ -192,6 +224,9 @@ def test_forms_are_ruled_and_their_headers_stand_in_two_lines(tmp_path):
     assert all(cell.border.left.style == "thin" for row in sheet.iter_rows() for cell in row)
     assert sheet.row_dimensions[1].height == 30
     assert sheet.data_validations.dataValidation[0].sqref == "B2:B2"
+    assert sheet.page_setup.orientation == "landscape"
+    assert sheet.oddHeader.center.text == "&A"
+    assert sheet.oddFooter.center.text == "&P / &N"
     plain = written(tmp_path, table)
     assert plain["A1"].value == "Zones, units 涉及对象"
     assert plain["A1"].border.left.style is None
