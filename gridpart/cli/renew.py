@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gridpart.cli.options import FILE, PLAN, lines, read_one, say
+
+if TYPE_CHECKING:
+    from gridpart.plan import Plan
 
 __all__ = ["redraw"]
 
@@ -90,7 +93,8 @@ def redraw(
             from gridpart.codes.current import check_plan
 
             opened = stack.enter_context(open_register(register))
-            check_plan(plan, opened)  # before the work, and where nothing is written, too
+            # before the work, and where nothing is written, too; what is cleared shows later
+            check_plan(plan, opened, cleared=_codes(plan))
             if output is not None:
                 options |= {"register": opened, "at": at}
         # the plan takes its name only after the register has taken its codes
@@ -105,3 +109,10 @@ def redraw(
         say(f"  and {len(result.plan.exceptions) - 10} more in the layer exceptions")
     if output is not None:
         say(f"plan written to {output}")
+
+
+def _codes(plan: Plan) -> set[str]:
+    """Codes of a plan at all levels."""
+    columns = ["grid_code", *(f"{level}_code" for level in plan.rules.lower_levels)]
+    there = [plan.units[name] for name in columns if name in plan.units.columns]
+    return {str(code) for codes in there for code in codes.dropna()}

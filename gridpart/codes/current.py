@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ __all__ = ["Standing", "check_plan", "standing_of"]
 LEAST_SHARE = 1e-4  # of a ground: below it shapes differ by rounding, not by a unit
 RETIRED_SINCE = (
     "the plan is out of date: codes that it carries are retired in the register; use the plan that "
-    "came of the last change (gridpart register log lists them all)"
+    "came of the last change (gridpart register log lists them all). Where the ground was cleared, "
+    "and nothing followed, draw the plan again for units without it"
 )
 UNKNOWN = (
     "codes of the plan are not in the register; use the plan whose codes it issued, or enter those "
@@ -53,13 +54,16 @@ class Standing:
     adopted : frozenset of str
         Codes that were adopted for other ground than the plan's: the next change is to say what
         they stand for.
+    cleared : frozenset of str
+        Codes that are retired already, as nothing is left of their ground.
     """
 
     problems: tuple[Problem, ...]
     adopted: frozenset[str]
+    cleared: frozenset[str]
 
 
-def check_plan(plan: Plan, register: Register) -> frozenset[str]:
+def check_plan(plan: Plan, register: Register, *, cleared: Collection[str] = ()) -> Standing:
     """Refuse a plan that is out of date in a register, or whose codes are not of it.
 
     Parameters
@@ -67,12 +71,12 @@ def check_plan(plan: Plan, register: Register) -> frozenset[str]:
     plan : Plan
         With codes.
     register : Register
+    cleared : collection of str
+        Codes of ground that the plan is to lose: these may be retired, if nothing followed them.
 
     Returns
     -------
-    frozenset of str
-        Codes that were adopted for other ground than the plan's: the next change is to say what
-        they stand for.
+    Standing
 
     Raises
     ------
@@ -82,13 +86,18 @@ def check_plan(plan: Plan, register: Register) -> frozenset[str]:
     """
     levels = coded_levels(plan, register.scheme)
     tables = [plan.grids, *(plan.at_level(name).grids for name in levels)]
-    standing = standing_of(register._store, tables, change_of(plan, register))
+    standing = standing_of(register._store, tables, change_of(plan, register), cleared)
     if standing.problems:
         raise InputError(standing.problems)
-    return standing.adopted
+    return standing
 
 
-def standing_of(store: Store, tables: Iterable[gpd.GeoDataFrame], as_of: int | None) -> Standing:
+def standing_of(
+    store: Store,
+    tables: Iterable[gpd.GeoDataFrame],
+    as_of: int | None,
+    cleared: Collection[str] = (),
+) -> Standing:
     """Hold the codes of a plan against the register.
 
     Parameters
@@ -98,6 +107,8 @@ def standing_of(store: Store, tables: Iterable[gpd.GeoDataFrame], as_of: int | N
         Grids of the plan, and areas of its other levels: ``grid_code``, ``households``, shapes.
     as_of : int, optional
         Number of the change that the plan came of, if it says so.
+    cleared : collection of str
+        Codes that may be retired, if nothing followed them.
 
     Returns
     -------
@@ -108,9 +119,10 @@ def standing_of(store: Store, tables: Iterable[gpd.GeoDataFrame], as_of: int | N
     with store.reading() as connection:
         known = load_codes(connection, codes)
         ended = {code for code in codes if code in known and known[code].state == RETIRED}
-        told = _endings(connection, sorted(ended))
+        told, followed = _endings(connection, sorted(ended))
         now = _current_grounds(connection, set(codes) - ended)
     later = {code: row for code, row in now.items() if as_of and row.since_event > as_of}
+    gone = (ended & set(cleared)) - followed
     other = {
         code
         for table in coded
@@ -122,18 +134,18 @@ def standing_of(store: Store, tables: Iterable[gpd.GeoDataFrame], as_of: int | N
     redrawn -= adopted
     groups = (
         ("unknown_code", UNKNOWN, [code for code in codes if code not in known]),
-        ("retired_since", RETIRED_SINCE, [f"{code}, {told[code]}" for code in ended]),
+        ("retired_since", RETIRED_SINCE, [f"{code}, {told[code]}" for code in ended - gone]),
         ("redrawn_since", REDRAWN, [_redrawn(now[code]) for code in {*later, *redrawn}]),
         ("changed_without", CHANGED, list(other - adopted - redrawn)),
     )
     problems = tuple(
         Problem(kind, text, tuple(sorted(examples))) for kind, text, examples in groups if examples
     )
-    return Standing(problems, frozenset(adopted))
+    return Standing(problems, frozenset(adopted), frozenset(gone))
 
 
-def _endings(connection: sa.Connection, codes: list[str]) -> dict[str, str]:
-    """By which change each code was retired, and what followed it, in words."""
+def _endings(connection: sa.Connection, codes: list[str]) -> tuple[dict[str, str], set[str]]:
+    """By which change each code was retired, and what followed it, in words; and whom any did."""
     after: dict[str, list[str]] = {}
     found = {}
     for some in chunks(codes):
@@ -147,7 +159,7 @@ def _endings(connection: sa.Connection, codes: list[str]) -> dict[str, str]:
             follow = f"; followed by {', '.join(after[row.code])}" if row.code in after else ""
             change = f"by change {row.retire_event} on {row.retired} ({row.retire_reason})"
             found[row.code] = change + follow
-    return found
+    return found, set(after)
 
 
 def _current_grounds(connection: sa.Connection, codes: Iterable[str]) -> dict[str, Any]:

@@ -173,7 +173,8 @@ class _Desk:
         self._give_sites_their_own()
         self.reasons: list[str] = []
         self.labels = self.start.copy()
-        parted = np.array([name in level.parted for name in self.names] + [False], bool)
+        # the last two stand for units without a home, and those whose home is elsewhere
+        parted = np.array([name in level.parted for name in self.names] + [False, False], bool)
         self.community = linked(community, np.where(parted[self.home], self.home, NO_HOME))
 
     def _give_sites_their_own(self) -> None:

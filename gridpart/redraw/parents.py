@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -71,22 +72,13 @@ class Parents:
         kept: Collection[str] = (),
     ) -> None:
         self.plan, self.scheme, self.code_of = plan, scheme, code_of
-        self._told: dict[str, str] = {}
-        self._within: dict[str, Any] = {}
-        if new is not None:
-            self._told = self._by_column(new, kept)
-            self._within = dict(zip(new.grids["grid"], new.grids["within"], strict=True))
-        self._beside = {
-            self._within[grid]: code_of[grid]
-            for grid in sorted(kept)
-            if grid in code_of and self._within.get(grid) is not None
-        }
+        self.new, self.kept = new, frozenset(kept)
 
     def of(self, grid: str, sources: Collection[str]) -> tuple[str, str]:
         """Parent code of a new grid that comes from others, and the level of its code."""
         if grid in self._told:
             return self._told[grid], self._level_of_grids()
-        alike = self._beside.get(self._within.get(grid)) or self._mother(sources)
+        alike = self._beside.get(grid) or self._mother(sources)
         if alike is not None:
             return parent_of(alike, self.scheme), level_of(alike, self.scheme)
         text = (
@@ -105,16 +97,30 @@ class Parents:
         largest = max(coded, key=lambda source: (int(loads[names == source].sum()), source))
         return self.code_of[largest]
 
-    def _by_column(self, new: Plan, kept: Collection[str]) -> dict[str, str]:
-        """Parents by the column of the units with which all codes that go on begin."""
-        units = new.units
-        level = self._level_of_grids()
-        begins = {g: parent_of(self.code_of[g], self.scheme) for g in kept if g in self.code_of}
-        if not begins:
+    @cached_property
+    def _beside(self) -> dict[str, str]:
+        """Code of a grid that goes on in the same community as each grid."""
+        if self.new is None:
             return {}
-        own = {"grid", "grid_code", "grid_check", units.geometry.name, new.rules.id}
+        within = dict(zip(self.new.grids["grid"], self.new.grids["within"], strict=True))
+        known = {within[grid]: self.code_of[grid] for grid in sorted(self.kept & set(self.code_of))}
+        return {
+            grid: known[where]
+            for grid, where in within.items()
+            if where is not None and where in known
+        }
+
+    @cached_property
+    def _told(self) -> dict[str, str]:
+        """Parents by the column of the units with which all codes that go on begin."""
+        kept = self.kept & set(self.code_of)
+        if self.new is None or not kept:
+            return {}
+        units, rules, level = self.new.units, self.new.rules, self._level_of_grids()
+        begins = {grid: parent_of(self.code_of[grid], self.scheme) for grid in kept}
+        own = {"grid", "grid_code", "grid_check", units.geometry.name, rules.id}
         columns = [name for name in units.columns if name not in own]
-        columns.sort(key=lambda name: name != new.rules.within)
+        columns.sort(key=lambda name: name != rules.within)
         for column in columns:
             values = units[column]
             if pd.api.types.infer_dtype(values, skipna=True) != "string":

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,14 +95,18 @@ def recording(
     bare = old.grids.loc[old.grids["grid_code"].isna(), "grid"]
     if len(bare):
         raise InputError(f"{len(bare)} grids of the plan have no code, first {bare.iloc[0]}")
-    adopted = check_plan(old, register)
     scheme = register.scheme
     levels = coded_levels(old, scheme)
-    turns = {"grid": _grids(old, new, scheme, adopted)}
+    turns = {"grid": _grids(old, new, scheme)}
     for name in levels:
-        turns[name] = _areas(old, new, name, scheme, turns, adopted)
+        turns[name] = _areas(old, new, name, scheme, turns)
+    cleared = {code for turn in turns.values() for code in turn.cleared}
+    standing = check_plan(old, register, cleared=cleared)
+    for turn in turns.values():
+        turn.tell(standing.adopted)
     added = [grid for turn in turns.values() for grid in turn.new]
-    retired = [code for turn in turns.values() for code in turn.retired]
+    # ground that is cleared may have lost its codes before
+    retired = [c for turn in turns.values() for c in turn.retired if c not in standing.cleared]
     kept = {code: grid for turn in turns.values() for code, grid in turn.kept.items()}
     if not (added or retired or any(kept.values()) or empty):
         raise InputError("nothing changed: there is nothing to enter in the register")
@@ -152,17 +157,24 @@ def _with_trail(old: Plan, coded: Plan, turns: Mapping[str, _Turn]) -> Plan:
 class _Turn:
     """What becomes of the codes of one level.
 
-    `goes_on` has the codes that go on by the names of their areas.
+    `goes_on` has the codes that go on by the names of their areas, `stays` what those of them
+    stand for that are as they were, `cleared` the codes of which no ground is left in the plan.
     """
 
     new: list[NewGrid] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
     kept: dict[str, KeptGrid | None] = field(default_factory=dict)
+    stays: dict[str, Callable[[], KeptGrid]] = field(default_factory=dict)
     goes_on: dict[str, str] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
+    cleared: set[str] = field(default_factory=set)
+
+    def tell(self, codes: Collection[str]) -> None:
+        """Say what some codes stand for, though nothing has happened to them."""
+        self.kept |= {code: self.stays[code]() for code in codes if code in self.stays}
 
 
-def _grids(old: Plan, new: Plan, scheme: Scheme, adopted: Collection[str]) -> _Turn:
+def _grids(old: Plan, new: Plan, scheme: Scheme) -> _Turn:
     code_of = {
         str(grid): str(code)
         for grid, code in zip(old.grids["grid"], old.grids["grid_code"], strict=True)
@@ -170,9 +182,9 @@ def _grids(old: Plan, new: Plan, scheme: Scheme, adopted: Collection[str]) -> _T
     changes = change_table(old, new, by="name")
     kept = {str(name) for name in changes.grids.loc[changes.grids["status"] == "kept", "new_grid"]}
     parents = Parents(old, scheme, code_of, new, kept)
-    sources = changes.pairs.groupby("new_grid")["old_grid"].agg(list).to_dict()
+    sources = _sources(changes)
     return _turned(
-        changes, code_of, level_of(min(code_of.values()), scheme), adopted,
+        changes, code_of, level_of(min(code_of.values()), scheme),
         goes_on=code_of.__contains__,
         parent_of=lambda name: parents.of(name, sources.get(name, ()))[0],
         key_of=lambda name: name,
@@ -185,7 +197,6 @@ def _areas(
     level: str,
     scheme: Scheme,
     turns: Mapping[str, _Turn],
-    adopted: Collection[str],
 ) -> _Turn:
     """Areas of a lower level; one that goes on in a grid with another code gets another, too."""
     higher, width = above(old, level, scheme), scheme.parent_width(level)
@@ -204,7 +215,7 @@ def _areas(
         return codes_above.get(parent, key)
 
     turn = _turned(
-        change_table(old.at_level(level), new.at_level(level), by="name"), code_of, level, adopted,
+        change_table(old.at_level(level), new.at_level(level), by="name"), code_of, level,
         goes_on=goes_on, parent_of=parent_of, key_of=lambda area: (level, area),
     )  # fmt: skip
     # an area that was forced into two grids once may have had two codes
@@ -217,7 +228,6 @@ def _turned(
     changes: Changes,
     code_of: Mapping[str, str],
     level: str,
-    adopted: Collection[str],
     *,
     goes_on: Callable[[str], bool],
     parent_of: Callable[[str], Hashable],
@@ -227,35 +237,51 @@ def _turned(
     from gridpart.codes import KeptGrid, NewGrid
 
     turn = _Turn()
-    before: dict[str, tuple[str, ...]] = {
-        str(area): tuple(sorted(code_of[one] for one in rows["old_grid"] if one in code_of))
-        for area, rows in changes.pairs.groupby("new_grid")
+    before = {
+        area: tuple(sorted(code_of[one] for one in sources if one in code_of))
+        for area, sources in _sources(changes).items()
     }
     now = changes.new_grids.set_index("grid")
     drawn = _drawn(changes)
-    for _, row in changes.grids.sort_values(["within", "new_grid"], kind="stable").iterrows():
-        if row["status"] == "retired":
-            turn.ended.add(row["old_grid"])
-            continue
-        name, grid = str(row["new_grid"]), now.loc[row["new_grid"]]
-        facts: dict[str, Any] = {
+
+    def facts(name: str) -> dict[str, Any]:
+        grid = now.loc[name]
+        return {
             "households": int(grid["households"]), "area_m2": float(grid["area_m2"]),
-            "shape": now.geometry[name],
+            "shape": now.geometry[name], "predecessors": before.get(name, ()),
         }  # fmt: skip
-        if row["status"] == "kept" and goes_on(name):
+
+    def stands(name: str) -> KeptGrid:
+        known = facts(name)
+        others = (other for other in known.pop("predecessors") if other != code_of[name])
+        return KeptGrid(**known, predecessors=tuple(others))
+
+    rows = changes.grids.sort_values(["within", "new_grid"], kind="stable")
+    for status, change, was, name in zip(
+        rows["status"], rows["change"], rows["old_grid"], rows["new_grid"], strict=True
+    ):
+        if status == "retired":
+            turn.ended.add(was)
+            if change == "retired" and was in code_of:
+                turn.cleared.add(code_of[was])
+        elif status == "kept" and goes_on(name):
             code = turn.goes_on[name] = code_of[name]
-            others = tuple(other for other in before.get(name, ()) if other != code)
-            told = name in drawn or code in adopted
-            turn.kept[code] = KeptGrid(**facts, predecessors=others) if told else None
+            turn.kept[code] = stands(name) if name in drawn else None
+            if name not in drawn:
+                turn.stays[code] = partial(stands, name)
         else:
-            turn.new.append(
-                NewGrid(
-                    key=key_of(name), parent=parent_of(name), kind=grid["kind"], level=level,
-                    predecessors=before.get(name, ()), **facts,
-                )
-            )  # fmt: skip
+            kind, parent = now.loc[name, "kind"], parent_of(name)
+            turn.new.append(NewGrid(key_of(name), parent, kind=kind, level=level, **facts(name)))
     turn.retired = sorted(set(code_of.values()) - set(turn.kept))
     return turn
+
+
+def _sources(changes: Changes) -> dict[str, list[str]]:
+    """Old areas that share ground with each new one."""
+    found: dict[str, list[str]] = {}
+    for old, new in zip(changes.pairs["old_grid"], changes.pairs["new_grid"], strict=True):
+        found.setdefault(str(new), []).append(str(old))
+    return found
 
 
 def _drawn(changes: Changes) -> set[str]:
