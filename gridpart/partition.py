@@ -23,7 +23,7 @@ from gridpart.contiguity import Contiguity, build_contiguity
 from gridpart.engine import EFFORTS, Effort
 from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.explain import Divided, explain, find_crossings, join
-from gridpart.plan import Plan
+from gridpart.plan import GRAPH_KEY, Plan
 from gridpart.problem import (
     Community,
     Measured,
@@ -223,7 +223,7 @@ def partition(
         )
     checked = _at_the_door(units, rules, crs=crs, repair=repair, tolerance=tolerance)
     lines = gather_lines(barriers, crossings, border_costs, checked.crs)
-    borders = _borders(checked, graph, tolerance)
+    borders = borders_of(checked, graph, tolerance)
     if graph is not None:
         _say_isolates(borders)
     if lines is not None:
@@ -250,11 +250,14 @@ def partition(
             GridpartWarning,
             stacklevel=2,
         )
+    facts = {"version": __version__, **({"stopped": "yes"} if stopped else {})}
+    if graph is not None:
+        facts[GRAPH_KEY] = "given"
     return Plan(
         units=frame,
         rules=rules,
         exceptions=pd.concat(tables, ignore_index=True),
-        provenance={"version": __version__, **({"stopped": "yes"} if stopped else {})},
+        provenance=facts,
         _contiguity=borders,
         lines=lines,
     )
@@ -272,7 +275,7 @@ class _Spend:
         return None if self.end is None else max(self.end - time.monotonic(), 0.0)
 
 
-def _borders(
+def borders_of(
     units: gpd.GeoDataFrame, graph: Contiguity | Graph | None, tolerance: float
 ) -> Contiguity:
     """The caller's graph, or that of the geometries."""

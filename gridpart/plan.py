@@ -41,6 +41,7 @@ EXCEPTION_COLUMNS = (
     "certainty",
     "advice",
 )
+GRAPH_KEY = "graph"  # in the provenance of plans that were drawn on a graph of the caller's
 LAYERS = ("grids", "units", "exceptions", "provenance")
 
 

@@ -17,18 +17,21 @@ from scipy.sparse.csgraph import connected_components
 
 from gridpart._version import __version__
 from gridpart.barriers import gather_lines, mark_borders
-from gridpart.contiguity import Contiguity, build_contiguity
+from gridpart.contiguity import Contiguity
 from gridpart.errors import GridpartWarning, InputError, Problem
-from gridpart.plan import Plan
+from gridpart.partition import borders_of
+from gridpart.plan import GRAPH_KEY, Plan
 from gridpart.problem import measure, site_numbers
 from gridpart.redraw.level import Level, redraw_level
 from gridpart.redraw.match import Matched, match_units
 from gridpart.redraw.recode import recoded
+from gridpart.redraw.shorter import shorten
 from gridpart.rules import Rules, check_rules
 from gridpart.units import check_units, repair_units
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from libpysal.graph import Graph
 
     from gridpart.codes import Register
 
@@ -95,6 +98,7 @@ def redraw(
     at: Any = None,
     repair: bool = False,
     tolerance: float = 0.001,
+    graph: Contiguity | Graph | None = None,
 ) -> Redrawn:
     """Draw a plan again for units as they are now, moving as few households as possible.
 
@@ -127,6 +131,9 @@ def redraw(
         Mend the new units' borders first; see :func:`gridpart.repair_units`.
     tolerance : float, default 0.001
         Metres within which borders are the same.
+    graph : Contiguity or libpysal.graph.Graph, optional
+        Who touches whom among the units of today, as :func:`gridpart.partition` takes it. It must
+        be given for a plan that was drawn on a graph of its own.
 
     Returns
     -------
@@ -135,7 +142,8 @@ def redraw(
     Raises
     ------
     InputError
-        With every problem found: of the units, of locks and pins that name nothing.
+        With every problem found: of the units, of locks and pins that name nothing; or if the plan
+        was drawn on a graph of its own, and none is given.
     CodeError
         If serials are used up.
 
@@ -147,7 +155,8 @@ def redraw(
     -----
     Around each grid that is outside the band, or no longer connected, a mixed-integer program
     moves the fewest households among it and the grids around it, with more of them until it is
-    in order. The bound: what a grid has above the band it must give in whole units, what one
+    in order. Then units are exchanged, at no household more, as long as that makes the
+    lines shorter. The bound: what a grid has above the band it must give in whole units, what one
     below lacks it must take, or end.
 
     Examples
@@ -164,7 +173,7 @@ def redraw(
     """
     with redrawing(
         plan, units, locked=locked, pinned=pinned, locked_borders=locked_borders, keep=keep,
-        register=register, reason=reason, at=at, repair=repair, tolerance=tolerance,
+        register=register, reason=reason, at=at, repair=repair, tolerance=tolerance, graph=graph,
     ) as result:  # fmt: skip
         return result
 
@@ -183,6 +192,7 @@ def redrawing(
     at: Any = None,
     repair: bool = False,
     tolerance: float = 0.001,
+    graph: Contiguity | Graph | None = None,
 ) -> Iterator[Redrawn]:
     """Draw a plan again, and change the register only if the ``with`` block ends well.
 
@@ -195,17 +205,24 @@ def redrawing(
     """
     if not 0 < keep <= 1:
         raise InputError(f"keep must be above 0 and at most 1, got {keep!r}")
+    if graph is None and GRAPH_KEY in plan.provenance:
+        raise InputError(
+            "the plan was drawn on a graph of its own, not on that of the geometries; give the "
+            "graph of the units as they are now: graph=, in Python"
+        )
     frame = _at_the_door(plan, units, repair=repair, tolerance=tolerance)
     matched = match_units(plan, frame)
     frame = _with_marks(plan, frame)
     problems = check_rules(plan.rules, frame)
     if problems:
         raise InputError(problems)
-    borders = _borders(frame, plan, tolerance)
+    borders = _borders(frame, plan, tolerance, graph)
     held = _pinned(plan, frame, matched, pinned, locked_borders, borders)
     drawn, households_bound, grids_bound = _drawn(
         plan, frame, matched, borders, held, _known(plan, locked)
     )
+    if graph is not None:
+        drawn = drawn.replace(provenance={**drawn.provenance, GRAPH_KEY: "given"})
     home, now = matched.home, drawn.units["grid"]
     away = home.notna() & (home != now)
     touched = {*home[away], *now[away], *now[home.isna()]}
@@ -253,8 +270,10 @@ def _with_marks(plan: Plan, units: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return units.assign(**{name: marks[name] for name in lacking})
 
 
-def _borders(units: gpd.GeoDataFrame, plan: Plan, tolerance: float) -> Contiguity:
-    borders = build_contiguity(units, tolerance=tolerance)
+def _borders(
+    units: gpd.GeoDataFrame, plan: Plan, tolerance: float, graph: Contiguity | Graph | None
+) -> Contiguity:
+    borders = borders_of(units, graph, tolerance)
     if plan.lines is None:
         return borders
     return mark_borders(borders, units, plan.lines, tolerance=plan.rules.barrier_tolerance)
@@ -325,7 +344,10 @@ def _drawn(
             decreed if name in rules.upper_levels else None,
         )  # fmt: skip
         drawn = redraw_level(frame, borders, measured, level)
-        frame = frame.assign(**{name: drawn.names})
+        names = drawn.names
+        if name not in rules.upper_levels:  # the levels below would have to follow
+            names = shorten(frame, borders, measured, level, names, drawn.exceptions["grid"])
+        frame = frame.assign(**{name: names})
         tables.append(drawn.exceptions)
         bounds[name] = (drawn.households_bound, drawn.areas_bound)
     facts = {key: plan.provenance[key] for key in _LASTING if key in plan.provenance}
@@ -343,7 +365,7 @@ def _drawn(
 # What a plan hands on to those that come of it.
 _LASTING = (
     "retired_codes", "retired_grids", "retired_codes_below", "edits", "register", "register_scheme",
-    "code_scheme",
+    "code_scheme", GRAPH_KEY,
 )  # fmt: skip
 
 
