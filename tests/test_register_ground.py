@@ -235,6 +235,14 @@ class TestVerifying:
         assert faults["message"].str.contains(f"and {code(3)} are both live").all()
         assert faults["message"].str.contains("50 % of the smaller").all()
 
+    def test_a_crs_that_does_not_reach_so_far(self, opened):
+        """At the other side of the earth a zone has no numbers: nothing is in common."""
+        issue(opened, SQUARE)
+        assert issue(opened, box(-156.1, -0.1, -155.9, 0.1), crs=4326) == code(2)
+        assert issue(opened, box(-156.3, -0.1, -156.1, 0.1), crs=4326) == code(3)
+        assert issue(opened, east(100)) == code(4)
+        assert opened.verify().empty
+
     def test_degrees_are_told_without_metres(self, opened):
         issue(opened, box(111, 30, 112, 31), crs=4490)
         second = issue(opened, box(112, 30, 113, 31), crs=4490)

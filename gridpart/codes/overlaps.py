@@ -82,6 +82,13 @@ def in_crs(shapes: Objects, source: str, target: str) -> Objects:
     return np.asarray(moved.to_numpy(), dtype=object)
 
 
+def _comparable(shapes: Objects, source: str, target: str) -> Objects:
+    """Shapes in another CRS, to be compared there; empty where that CRS does not reach."""
+    moved = in_crs(shapes, source, target).copy()
+    moved[~np.isfinite(shapely.bounds(moved)).all(axis=1)] = shapely.Polygon()
+    return _mended(moved)
+
+
 def _cut(ours: Objects, theirs: Objects) -> Objects:
     """What pairs of grounds have in common."""
     # neighbours have no more than a border in common; to see that is faster than to cut
@@ -133,7 +140,7 @@ def overlapping(
     list of Overlap
         In the order of the codes.
     """
-    shapes = _mended(shapes)
+    shapes = _comparable(shapes, crs, crs)
     boxes = shapely.bounds(shapes)
     one, two = shapely.STRtree(shapes).query(shapes)
     of_level = np.asarray(levels, dtype=object)
@@ -169,7 +176,7 @@ def _common(connection: sa.Connection, fresh: Sequence[Drawn], crs: str) -> _Sha
     pairs = sorted(
         pair
         for system in _systems(connection)
-        for pair in _near(connection, fresh, in_crs(shapes, crs, system), system)
+        for pair in _near(connection, fresh, _comparable(shapes, crs, system), system)
     )
     there = _live_shapes(connection, sorted({code for _, code in pairs}), crs)
     # what somebody has retired meanwhile is not there
@@ -190,6 +197,8 @@ def _near(
     connection: sa.Connection, fresh: Sequence[Drawn], shapes: Objects, system: str
 ) -> Iterator[tuple[int, str]]:
     """New grounds and live codes of their level whose boxes overlap."""
+    if shapely.is_empty(shapes).all():
+        return
     west, south, east, north = shapely.total_bounds(shapes).tolist()
     query = (
         sa.select(GROUNDS.c.code, CODES.c.level, *(GROUNDS.c[name] for name in BOX))
@@ -223,7 +232,7 @@ def _live_shapes(connection: sa.Connection, codes: list[str], crs: str) -> Mappi
     for system in sorted({row.crs for row in rows}):
         own = [row for row in rows if row.crs == system]
         shapes = np.array([shapely.from_wkb(bytes(row.wkb)) for row in own], dtype=object)
-        moved = _mended(in_crs(shapes, system, crs))
+        moved = _comparable(shapes, system, crs)
         found |= zip((row.code for row in own), moved, strict=True)
     return found
 
