@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from gridpart.errors import InputError
-from gridpart.staffing.assign import Staffing, plural, posts_of, with_role
+from gridpart.staffing.case import posts_of
 from gridpart.staffing.loads import IntArray
 from gridpart.staffing.locate import natural
 from gridpart.staffing.matching import matched
 from gridpart.staffing.posts import Outcome, Posts, Rules
 from gridpart.staffing.questions import known_role
+from gridpart.staffing.result import Staffing, plural, with_role
 from gridpart.staffing.sharing import FINENESS, Group, Place, shared_out
 
 __all__ = ["StaffChange", "hire", "leave"]

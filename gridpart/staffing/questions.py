@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridpart.errors import InputError
-from gridpart.staffing.assign import Staffing
+from gridpart.staffing.result import Staffing
 
 __all__ = ["gini", "known_role", "lorenz", "overloaded"]
 

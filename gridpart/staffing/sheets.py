@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 
 from gridpart._excel import CODE_COLUMNS, sheet_name, write_workbook
 from gridpart._io import PathLike
-from gridpart.staffing.assign import Staffing, households_per_worker, plural, same_grids
-from gridpart.staffing.roster import grid_table, natural
+from gridpart.staffing.assign import households_per_worker
+from gridpart.staffing.headers import plain_text
+from gridpart.staffing.locate import grid_table, natural
+from gridpart.staffing.result import Staffing, plural, same_grids
 
 __all__ = ["staff_sheets", "write_staff_workbook"]
 
@@ -18,6 +21,9 @@ ASSIGNMENT_SHEET = ["post_id", "role", "grid", "grid_code", "households", "load"
 POST_SHEET = ["post_id", "role", "within", "n_grids", "grids", "households", "load"]
 COMMUNITY_SHEET = ["role", "post_id", "grid", "grid_code", "households", "load"]
 SUBTOTAL, TOTAL, VACANT = "subtotal", "total", "vacant"
+# Of two roles posts can be added up; their grids and households are the same ones.
+OF_POSTS = ["required", "filled", "vacancies", "surplus"]
+OF_ROLES = ["grids", "households", *OF_POSTS, "grids_open"]
 WITH_WORKER, WITHOUT_WORKER = "grids with a worker", "grids without a worker"
 # A workbook with more sheets than this can no longer be leafed through.
 MOST_COMMUNITY_SHEETS = 200
@@ -39,14 +45,19 @@ def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFr
         * ``summary``: a row per role. `households_covered` are those of the grids that have a
           post, which `mean_load` divides by the posts; `households_open` are those of the others.
         * ``by_post``: a row per post with the codes (or ids) of its grids, their households, its
-          load, and its capacity where the roster has one; a subtotal per role and a total, which
-          count every grid once.
+          load, whether it moved where the roster says who holds what today, and its capacity where
+          the roster has one; a subtotal per role and a total, which count every grid once.
         * ``assignment``: `post_id`, `role`, `grid`, `grid_code`, `households`, `load`; nothing
           else, for programs.
         * ``vacancies``: a row per role and open grid.
         * ``by_grid``: a column of posts per role. Its last rows are the grids that have a worker,
           those that have none, and all. Households per worker are those of the grids that
           have one; below each role stands the mean of the summary.
+        * ``required``: if a team was given, the posts that its rules ask for, by role and
+          community, with a subtotal per role and a total of the posts.
+        * ``workload``: if the load is more than households, its terms for every grid, and a total.
+        * ``not_used``: rows of the roster that were left out, if there are any, and why.
+        * ``unmet_needs``: skills that a grid asks for and no holder has, if there are any.
         * a sheet per community with a subtotal per role, or from 201 communities on a single
           sheet ``by_community`` with all of them.
 
@@ -74,6 +85,7 @@ def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFr
         "assignment": assignment[ASSIGNMENT_SHEET],
         "vacancies": staffing.vacancies,
         "by_grid": _by_grid(staffing, grids),
+        **_more(staffing, grids),
     }
     listed = _by_community(staffing)
     if listed["within"].nunique() > MOST_COMMUNITY_SHEETS:
@@ -81,6 +93,45 @@ def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFr
     for place, rows in sorted(listed.groupby("within"), key=lambda pair: natural(str(pair[0]))):
         sheets[sheet_name(place, sheets)] = rows[COMMUNITY_SHEET].reset_index(drop=True)
     return sheets
+
+
+def _more(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Sheets for which a staffing has tables: none of them is empty."""
+    required, terms = staffing.required, staffing.workload
+    sheets = {
+        "required": None if required is None else _required(required),
+        "workload": None if terms is None else _workload(terms, grids),
+        "not_used": staffing.unusable,
+        "unmet_needs": staffing.unmet_needs,
+    }
+    return {name: table for name, table in sheets.items() if table is not None and len(table)}
+
+
+def _required(table: pd.DataFrame) -> pd.DataFrame:
+    """Posts required by role and place, a subtotal per role, a total of the posts."""
+    parts = []
+    for role, rows in table.groupby("role", sort=False):
+        parts += [rows.astype(object), _sums(rows, OF_ROLES, role=role, within=SUBTOTAL)]
+    parts.append(_sums(table, OF_POSTS, role=TOTAL))
+    return pd.concat(parts, ignore_index=True)[list(table.columns)]
+
+
+def _sums(rows: pd.DataFrame, names: Sequence[str], **labels: Any) -> pd.DataFrame:
+    """One row of sums, whole where the column is."""
+    sums = {name: rows[name].sum() for name in names if name in rows.columns}
+    return pd.DataFrame([labels | sums], dtype=object)
+
+
+def _workload(table: pd.DataFrame, grids: pd.DataFrame) -> pd.DataFrame:
+    """Terms of the load by grid in canonical order, with codes, and their sums."""
+    known = grid_table(grids)
+    place = {grid: k for k, grid in enumerate(known.grid)}
+    rows = table.assign(grid=[plain_text(grid) for grid in table["grid"]])
+    rows = rows.iloc[sorted(range(len(rows)), key=lambda k: place[rows["grid"].iloc[k]])]
+    if "grid_code" not in rows.columns and any(code is not None for code in known.code):
+        rows.insert(1, "grid_code", [known.code[place[grid]] for grid in rows["grid"]])
+    total = _sums(rows, list(rows.select_dtypes("number")), grid=TOTAL)
+    return pd.concat([rows.astype(object), total], ignore_index=True)[list(rows.columns)]
 
 
 def _summary(staffing: Staffing) -> pd.DataFrame:
@@ -99,19 +150,22 @@ def _by_post(staffing: Staffing) -> pd.DataFrame:
         assignment["grid_code"].notna(), assignment["grid"]
     )
     held = dict(list(assignment.groupby("post_id")))
-    limits = [name for name in ("capacity", "over_capacity") if name in posts.columns]
+    more = [name for name in ("capacity", "over_capacity") if name in posts.columns]
+    if staffing.case.roster["held"].map(len).any():
+        more.insert(0, "moved")
     by_role = staffing.summary.set_index("role")
     rows: list[dict[str, Any]] = []
     for role, team in posts.groupby("role", sort=False):
         rows += [_post_row(post, held.get(post["post_id"])) for post in team.to_dict("records")]
         if len(by_role) > 1:
             rows.append(_post_total(SUBTOTAL, assignment[assignment["role"] == role], len(team)))
-            rows[-1] |= {"role": role}
+            rows[-1] |= {"role": role, "moved": int(team["moved"].sum())}
     rows.append(_post_total(TOTAL, assignment, len(posts)))
+    rows[-1]["moved"] = int(posts["moved"].sum())
     if len(by_role) > 1:
         # Every role carries the same households: their sum would say nothing.
         rows[-1]["load"] = None
-    return pd.DataFrame(rows, columns=[*POST_SHEET, *limits], dtype=object)
+    return pd.DataFrame(rows, columns=[*POST_SHEET, *more], dtype=object)
 
 
 def _post_row(post: dict[str, Any], held: pd.DataFrame | None) -> dict[str, Any]:
@@ -166,7 +220,10 @@ def _grid_totals(
     for row in staffing.summary.to_dict("records"):
         if row["role"] in headings:
             text = f"{plural(row['posts'], 'post')}, {plural(row['grids'], 'grid')}: "
-            total[headings[row["role"]]] = text + f"{row['mean_load']:,.0f} households each"
+            mean = f"{row['mean_load']:,.0f} households each"
+            if staffing.workload is not None:
+                mean = f"load {row['mean_load']:,.1f} each"
+            total[headings[row["role"]]] = text + mean
     if not n_workers:
         return [total]
     per_worker = {"workers": n_workers, "households_per_worker": covered / n_workers}
@@ -215,6 +272,7 @@ def write_staff_workbook(staffing: Staffing, grids: pd.DataFrame, path: PathLike
         The same grids.
     path : str or path
         Where the ``.xlsx`` shall appear. Ids and codes are text cells, the headers stay in sight.
+        Printed on A4 across, as wide as the paper, with the header on every page.
 
     Raises
     ------
@@ -230,4 +288,5 @@ def write_staff_workbook(staffing: Staffing, grids: pd.DataFrame, path: PathLike
         text_columns={*CODE_COLUMNS, *roles},
         percent_columns={"gap"},
         bold_where={SUBTOTAL, TOTAL, WITH_WORKER, WITHOUT_WORKER},
+        landscape=True,
     )
