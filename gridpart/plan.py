@@ -232,9 +232,10 @@ class Plan:
             raise InputError(f"no level {name!r}; there are {', '.join(self.rules.levels or ())}")
         exceptions = self.exceptions[self.exceptions["level"] == name]
         rules = self.rules.at_level(name)
-        units = self.units.drop(columns="grid_code", errors="ignore")
-        if f"{name}_code" in units.columns:
-            units = units.rename(columns={f"{name}_code": "grid_code"})
+        # those of the grids say nothing of this level
+        units = self.units.drop(columns=["grid_code", "grid_check"], errors="ignore")
+        own = {f"{name}_{what}": f"grid_{what}" for what in ("code", "check")}
+        units = units.rename(columns=own)
         if rules.within == "grid":
             # the grids are the parents here
             units, rules = (

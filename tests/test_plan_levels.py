@@ -108,6 +108,15 @@ def test_check_characters_stand_beside_the_codes(tmp_path):
     assert gp.read_plan(tmp_path / "plan.gpkg").grids["grid_check"].notna().all()
 
 
+def test_check_characters_of_the_grids_are_not_those_of_another_level(levelled):
+    scheme = replace(load_scheme("micro-grid"), check_character="mod-11-2")
+    coded = gp.assign_codes(levelled, parent="community", scheme=scheme)
+    assert coded.grids["grid_check"].notna().all()
+    micro = coded.at_level("micro")
+    assert "grid_check" not in micro.grids.columns
+    assert micro.grids["grid_code"].str.len().eq(17).all()
+
+
 # ---------------------------------------------------------------- other levels on a map
 
 
