@@ -17,6 +17,7 @@ from shapely import box
 
 import gridpart as gp
 from gridpart.cli import main
+from gridpart.codes import snapshot_of
 from gridpart.errors import InputError
 
 PARENT, OTHER = "420583001001", "420583001002"
@@ -143,6 +144,9 @@ def test_a_moved_micro_grid_gets_a_code_of_its_new_grid(entered, micro) -> None:
     line = micro.lineage(old)
     assert line.loc[line["direction"] == "to", ["code", "share"]].to_numpy().tolist() == [[new, 1]]
     assert json.loads(moved.provenance["retired_codes_below"]) == [old]
+    carried = snapshot_of(moved).set_index("code")["households"]
+    assert set(carried.index) == {*units["grid_code"], *units["micro_code"]}
+    assert carried[new] == entered.units.set_index("unit").loc[own, "households"].sum()
 
 
 def test_micro_grids_follow_a_split_and_a_merge(entered, micro) -> None:
@@ -488,6 +492,16 @@ def test_ground_that_was_cleared_may_have_lost_its_code_before(entered, micro) -
     }
 
 
+def test_a_coded_plan_is_adopted_with_its_micro_grids(coded, book, tmp_path) -> None:
+    number = book.adopt(coded, at="2021-05-01")
+    assert number == len(coded.grids) + codes_of(coded).nunique()
+    agree(coded, book)
+    source, target = neighbours(coded)
+    agree(gp.merge(coded, [source, target], force=True, register=book).plan, book)
+    with gp.open_register(tmp_path / "u.sqlite", create=True) as plain:
+        assert plain.adopt(coded) == len(coded.grids)  # a scheme without micro-grids
+
+
 def test_somebody_is_quicker_between_the_check_and_the_change(entered, micro, monkeypatch) -> None:
     """The change itself looks again, in its transaction."""
     import gridpart.codes.current as current
@@ -563,7 +577,6 @@ def test_no_command_takes_a_date_to_come(coded, tmp_path, capsys) -> None:
     with gp.open_register(codes) as register:
         assert register.codes().empty
         register.adopt(coded, at="2021-05-01")
-        register.adopt(coded.at_level("micro"), at="2021-05-01")
     for words in (
         ["edit", str(plan), *out, *at, "--force", "split", "--grid", grid],
         ["redraw", str(plan), "--units", str(units), *out, *at],

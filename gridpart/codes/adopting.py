@@ -13,6 +13,7 @@ import pandas as pd
 import shapely
 import sqlalchemy as sa
 
+from gridpart.codes.assign import lower_levels
 from gridpart.codes.changes import (
     LIVE,
     RETIRED,
@@ -75,8 +76,10 @@ def part(
     return NewGrid(key, parent, kind=kind, shape=given, predecessors=predecessors, level=level)
 
 
-def as_frame(codes: Any, column: str | None) -> pd.DataFrame:
+def as_frame(codes: Any, column: str | None, scheme: Scheme) -> pd.DataFrame:
     """Table with a column ``code``, from whatever holds codes.
+
+    Of a plan those of the lower levels, too, that the scheme has.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def as_frame(codes: Any, column: str | None) -> pd.DataFrame:
     from gridpart.plan import Plan
 
     if isinstance(codes, Plan):
-        return _of_plan(codes)
+        return _of_plan(codes, scheme)
     if not isinstance(codes, pd.DataFrame):
         return pd.DataFrame({"code": [codes] if isinstance(codes, str) else list(codes)})
     names = {str(name).strip().casefold(): name for name in reversed(list(codes.columns))}
@@ -99,12 +102,18 @@ def as_frame(codes: Any, column: str | None) -> pd.DataFrame:
     return codes.drop(columns=others).rename(columns={found: "code"})
 
 
-def _of_plan(plan: Plan) -> pd.DataFrame:
+def _of_plan(plan: Plan, scheme: Scheme) -> pd.DataFrame:
     grids = plan.grids
     bare = int(grids["grid_code"].isna().sum())
     if bare:
         raise InputError(f"{bare} of the plan's {len(grids)} grids have no code; code it first")
-    return grids.drop(columns="grid").rename(columns={"grid_code": "code"})
+    tables = [grids]
+    for level in lower_levels(plan, scheme):
+        areas = plan.at_level(level).grids
+        tables.append(areas[areas["grid_code"].notna()])
+    columns = ["grid_code", "kind", "households", "area_m2", grids.geometry.name]
+    table = pd.concat([part[columns] for part in tables if len(part)], ignore_index=True)
+    return table.rename(columns={"grid_code": "code"})
 
 
 # --------------------------------------------------------------------------- read a table

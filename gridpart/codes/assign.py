@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from gridpart.plan import Plan
 
 __all__ = [
-    "above", "assign_codes", "change_of", "coded_levels", "issuing", "level_below", "scheme_of",
-    "snapshot_of", "with_codes", "with_level_codes", "with_snapshot",
+    "above", "assign_codes", "change_of", "coded_levels", "issuing", "level_below",
+    "lower_levels", "scheme_of", "snapshot_of", "with_codes", "with_level_codes", "with_snapshot",
 ]  # fmt: skip
 
 SNAPSHOT_KEY = "register_snapshot"
@@ -101,7 +101,7 @@ def _numbered(plan: Plan, parent: str, scheme: Scheme, divisions: Collection[str
     parents = _parents(plan, parent, scheme, level, divisions)
     codes = _serials(plan.grids, parents, scheme, level)
     coded = with_codes(plan, codes, scheme)
-    for name in _lower_levels(plan, scheme):
+    for name in lower_levels(plan, scheme):
         coded = _with_level(coded, name, scheme)
     return coded
 
@@ -115,7 +115,7 @@ def _below(plan: Plan) -> list[str]:
     return plan.rules.lower_levels
 
 
-def _lower_levels(plan: Plan, scheme: Scheme) -> list[str]:
+def lower_levels(plan: Plan, scheme: Scheme) -> list[str]:
     """Levels below the grids that both the plan and the scheme have."""
     known = {level.name for level in scheme.levels}
     return [name for name in _below(plan) if name in known]
@@ -135,7 +135,7 @@ def coded_levels(plan: Plan, scheme: Scheme) -> list[str]:
         for name in _below(plan)
         if f"{name}_code" in units.columns and units[f"{name}_code"].notna().any()
     ]
-    lacking = [name for name in coded if name not in _lower_levels(plan, scheme)]
+    lacking = [name for name in coded if name not in lower_levels(plan, scheme)]
     if lacking:
         raise InputError(
             f"areas of the level {', '.join(lacking)} have codes, but the scheme {scheme.name} has "
@@ -157,7 +157,7 @@ def above(plan: Plan, name: str, scheme: Scheme) -> str:
         level = _grid_level(plan, scheme) if one == "grid" else one
         if one == name:
             break
-        if (one == "grid" or one in _lower_levels(plan, scheme)) and scheme.width(level) == width:
+        if (one == "grid" or one in lower_levels(plan, scheme)) and scheme.width(level) == width:
             return one
     raise InputError(
         f"codes of the level {name} begin with {width} characters by the scheme {scheme.name}, "
@@ -352,7 +352,7 @@ def issuing(
         for label, row in ordered[bare].iterrows()
     ]  # fmt: skip
     kept: dict[str, KeptGrid | None] = dict.fromkeys(ordered.loc[~bare, "grid_code"])
-    below = {name: _below_grids(plan, name, rules) for name in _lower_levels(plan, rules)}
+    below = {name: _below_grids(plan, name, rules) for name in lower_levels(plan, rules)}
     for areas, codes in below.values():
         new += areas
         kept |= dict.fromkeys(codes.values())
@@ -435,12 +435,15 @@ def with_snapshot(plan: Plan, register: Register, reason: str, change: int | Non
     """
     known = change if change is not None else change_of(plan, register)
     columns = ["grid_code", "kind", "households", "area_m2"]
-    table = plan.grids[columns].rename(columns={"grid_code": "code"}).sort_values("code")
+    levels = coded_levels(plan, register.scheme)
+    tables = [plan.grids, *(plan.at_level(level).grids for level in levels)]
+    table = pd.concat([pd.DataFrame(part[columns]) for part in tables], ignore_index=True)
+    table = table.rename(columns={"grid_code": "code"}).sort_values("code")
     facts = {
         "register": register.id,
         "register_scheme": register.scheme.name,
         "register_reason": reason,
-        SNAPSHOT_KEY: pd.DataFrame(table).to_csv(index=False),
+        SNAPSHOT_KEY: table.to_csv(index=False),
     }
     if known is not None:
         facts[CHANGE_KEY] = str(known)
@@ -476,7 +479,8 @@ def snapshot_of(plan: Plan) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``code``, ``kind``, ``households``, ``area_m2`` of every grid when the codes were issued.
+        ``code``, ``kind``, ``households``, ``area_m2`` of every grid, and every area of a lower
+        level that has codes, when the plan was written.
 
     Raises
     ------

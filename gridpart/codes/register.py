@@ -378,7 +378,7 @@ class Register:
         -----
         Serials that are issued afterwards are above all that were adopted, live or retired.
         """
-        frame = adopting.as_frame(codes, code)
+        frame = adopting.as_frame(codes, code, self.scheme)
         return adopting.adopt(self._store, self.scheme, frame, issued, reason, at)
 
     # ------------------------------------------------------------------ ask
