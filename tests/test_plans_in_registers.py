@@ -77,6 +77,10 @@ def sound(plan: gp.Plan) -> None:
         assert pairs[name].is_unique
         assert pairs[code].is_unique
     assert not units[["micro", "grid"]].drop_duplicates()["micro"].duplicated().any()
+    below = plan.exceptions[plan.exceptions["level"] == "micro"]
+    assert below["grid"].map(
+        units.drop_duplicates("micro").set_index("micro")["grid"]
+    ).tolist() == (below["within"].tolist())
     for key, code in (("retired_codes", "grid_code"), ("retired_codes_below", "micro_code")):
         assert not set(json.loads(plan.provenance.get(key, "[]"))) & set(units[code])
 
@@ -543,6 +547,11 @@ def test_the_commands_refuse_what_is_out_of_date(coded, tmp_path, capsys) -> Non
         assert coded.grids["grid_code"].iloc[0] in told
         assert "retired" in told
     assert codes.read_bytes() == written
+    # without the register it can be done, but not without a word
+    assert main([*redrawing[:4], "--dry-run"]) == 0
+    assert "the plan's codes are of a register" in capsys.readouterr().err
+    assert main([*splitting[:2], "--dry-run", "--force", *splitting[5:]]) == 0
+    assert "the plan's codes are of a register" in capsys.readouterr().err
     assert not (tmp_path / "o.gpkg").exists()
     assert main(["redraw", str(newer), "--units", str(units), *at, *out]) == 0
     with sqlite3.connect(codes) as link:

@@ -11,6 +11,7 @@ import click
 
 from gridpart.cli.inputs import plan_at, read_staff
 from gridpart.cli.options import FILE, JSON, MAP, PLAN, SHEET, say
+from gridpart.cli.renew import note_register
 from gridpart.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -242,6 +243,7 @@ def _run(
         _io.check_output(output, PLAN, [plan])
     posts = None if staff is None else read_staff(staff)
     history = History(read_plan(plan))
+    note_register(history.plan, register)
     if register is not None:
         _check(history.plan, register)
     _ = history.plan.grids  # once for all edits, which then dissolve only what they touch

@@ -13,7 +13,7 @@ from gridpart.cli.options import FILE, PLAN, lines, read_one, say
 if TYPE_CHECKING:
     from gridpart.plan import Plan
 
-__all__ = ["redraw"]
+__all__ = ["note_register", "redraw"]
 
 
 @click.command()
@@ -81,6 +81,7 @@ def redraw(
     if output is not None:
         _io.check_output(output, PLAN, inputs)
     plan = gp.read_plan(old)
+    note_register(plan, register)
     by_code = dict(zip(plan.grids["grid_code"], plan.grids["grid"], strict=True))
     options["locked"] = [by_code.get(name, name) for name in locked]
     if locked_borders is not None:
@@ -109,6 +110,16 @@ def redraw(
         say(f"  and {len(result.plan.exceptions) - 10} more in the layer exceptions")
     if output is not None:
         say(f"plan written to {output}")
+
+
+def note_register(plan: Plan, register: str | None) -> None:
+    """Say that codes are changed which a register issued, without it."""
+    if register is None and plan.provenance.get("register"):
+        say(
+            "note: the plan's codes are of a register, which learns nothing of this change; "
+            "--register FILE|URL enters it",
+            err=True,
+        )
 
 
 def _codes(plan: Plan) -> set[str]:
