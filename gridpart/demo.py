@@ -51,7 +51,7 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> Plan:
     say(str(plan))
     findings = gp.audit(plan.grids, boundary=boundary, **audit_inputs(plan))
     say(report.audit_text(findings))
-    staffing = gp.assign_posts(plan.grids, read_roster(sample_path("roster")))
+    staffing = gp.assign_posts(plan, read_roster(sample_path("roster")))
     say(str(staffing))
 
     names = {

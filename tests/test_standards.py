@@ -84,7 +84,8 @@ def test_a_shipped_standard_says_what_it_is(name):
     ("name", "rules"),
     [
         ("base", {"leader": "1 per grid", "police": "1 per community",
-                  "full_timer": "1 per grid", "part_timer": "welcome, none required"}),
+                  "full_timer": "1 per grid", "part_timer": "welcome, none required",
+                  "doctor": "welcome, none required", "lawyer": "welcome, none required"}),
         ("haibowan", {"leader": "1 per grid, at most 2 grids each", "police": "1 per grid",
                       "full_timer": "1 per grid", "part_timer": "welcome, none required"}),
         ("shulan", {"full_timer": "1 per grid", "specialist": "welcome, none required",

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from gridpart._version import __version__
-from gridpart.cli import audit, codes, partition, plans, redraw, renew
+from gridpart.cli import audit, codes, partition, plans, redraw, renew, staff
 from gridpart.cli.options import EXIT_INPUT, say
 from gridpart.errors import GridpartError, GridpartWarning
 
@@ -74,8 +74,8 @@ def cli() -> None:
 
 
 for _command in (
-    partition.partition, codes.code, codes.register, audit.audit, plans.staff, plans.map_,
-    plans.demo, plans.warm, renew.redraw, redraw.diff,
+    partition.partition, codes.code, codes.register, audit.audit, staff.staff, staff.beats,
+    staff.workers, plans.map_, plans.demo, plans.warm, renew.redraw, redraw.diff,
     redraw.edit,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -1,4 +1,4 @@
-"""The commands about plans that are there: staff, map; and demo, warm."""
+"""The commands about plans that are there: map; and demo, warm."""
 
 from __future__ import annotations
 
@@ -8,27 +8,9 @@ from typing import Any
 import click
 
 from gridpart.cli.inputs import plan_at
-from gridpart.cli.options import FILE, MAP, SHEET, output, read_one, say
+from gridpart.cli.options import FILE, MAP, output, read_one, say
 
-__all__ = ["demo", "map_", "staff", "warm"]
-
-
-@click.command()
-@click.argument("plan", type=FILE)
-@click.option("--roster", type=FILE, required=True, metavar="FILE", help="CSV or Excel of posts.")
-@output("STAFF.xlsx")
-def staff(plan: Path, roster: Path, output: Path) -> None:
-    """Spread the posts of a roster over the grids of PLAN, and write a workbook."""
-    import gridpart as gp
-    from gridpart import _io
-    from gridpart.staffing import read_roster, write_staff_workbook
-
-    _io.check_output(output, SHEET, [plan, roster])
-    grids = gp.read_plan(plan).grids
-    staffing = gp.assign_posts(grids, read_roster(roster))
-    write_staff_workbook(staffing, grids, output)
-    say(str(staffing))
-    say(f"workbook written to {output}")
+__all__ = ["demo", "map_", "warm"]
 
 
 @click.command("map")

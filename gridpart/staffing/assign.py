@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gridpart._progress import progress
 from gridpart.errors import InputError
 from gridpart.staffing.case import Case, posts_of, role_outcome
-from gridpart.staffing.headers import words_in
+from gridpart.staffing.headers import plain_text, words_in
 from gridpart.staffing.locate import GridTable, grid_table, natural
 from gridpart.staffing.neighbours import grids_of, neighbours_of
 from gridpart.staffing.posts import Rules
@@ -48,7 +49,8 @@ def assign_posts(
     ----------
     grids : Plan, GeoDataFrame or DataFrame
         A plan, coded or not, or a table with one row per grid: `grid` and `households`, optionally
-        `grid_code`, `within`, `kind`, and `needs` (skills that the grid asks for).
+        `grid_code`, `within`, `kind`, and `needs` (skills that the grid asks for; of a plan, a
+        column of its units).
     roster : DataFrame
         One row per post, as :func:`check_roster` describes and
         :func:`gridpart.staffing.read_roster` reads.
@@ -129,7 +131,7 @@ def assign_posts(
     checked = checked.iloc[sorted(range(len(ids)), key=lambda k: natural(ids[k]))]
     near = None if scattered else neighbours_of(grids, table, neighbours)
     case = Case(
-        pd.DataFrame(frame), table, _kinds(frame, table), _needs(frame, table),
+        pd.DataFrame(frame), table, _kinds(frame, table), _needs(grids, table),
         loads_of(table, workload), near, checked, rules, of_team,
     )  # fmt: skip
     return staffed(case)
@@ -152,20 +154,33 @@ def _kinds(frame: pd.DataFrame, table: GridTable) -> list[str]:
     return [str(kinds[row]) for row in table.row]
 
 
-def _needs(frame: pd.DataFrame, table: GridTable) -> list[frozenset[str]]:
-    cells = frame["needs"].tolist() if "needs" in frame.columns else [None] * len(frame)
-    return [frozenset(words_in(cells[row])) for row in table.row]
+def _needs(grids: Plan | pd.DataFrame, table: GridTable) -> list[frozenset[str]]:
+    """Skills that each grid asks for: its own, or those of its units."""
+    frame = grids if isinstance(grids, pd.DataFrame) else grids.units
+    wanted: dict[str, set[str]] = {}
+    if "needs" in frame.columns:
+        for grid, cell in zip(frame["grid"], frame["needs"], strict=True):
+            wanted.setdefault(str(plain_text(grid)), set()).update(words_in(cell))
+    return [frozenset(wanted.get(grid, ())) for grid in table.grid]
 
 
 def staffed(case: Case) -> Staffing:
     """Spread the posts of every role; see :func:`assign_posts`."""
+    of_role = dict(list(case.roster.groupby("role", sort=True)))
+    # in the order of the team, if there is one
+    known = () if case.team is None else case.team.names
+    roles = [role for role in known if role in of_role] or sorted(map(str, of_role))
     tables = []
-    for role, rows in case.roster.groupby("role", sort=True):
-        served = case.grids_for(str(role))
-        place_of = case.places(served)
-        asked = posts_of(case, rows, served, place_of)
-        outcome = role_outcome(case, str(role), asked, served, place_of)
-        tables.append(role_tables(case, str(role), rows, outcome))
+    with progress("assigning", len(case.roster)) as show:
+        done = 0
+        for role in roles:
+            served = case.grids_for(role)
+            place_of = case.places(served)
+            asked = posts_of(case, of_role[role], served, place_of)
+            outcome = role_outcome(case, role, asked, served, place_of)
+            tables.append(role_tables(case, role, of_role[role], outcome))
+            done += len(of_role[role])
+            show(done)
     return gathered(case, tables)
 
 

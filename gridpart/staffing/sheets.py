@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -261,7 +261,22 @@ def _by_community(staffing: Staffing) -> pd.DataFrame:
     return both[["within", *COMMUNITY_SHEET]]
 
 
-def write_staff_workbook(staffing: Staffing, grids: pd.DataFrame, path: PathLike) -> None:
+def _means_in_two_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Break what stands below each role, or its column would be as wide as half a page."""
+    total = [
+        text.replace(": ", ":\n") if isinstance(text, str) else text for text in table.iloc[-1]
+    ]
+    table.iloc[-1] = total
+    return table
+
+
+def write_staff_workbook(
+    staffing: Staffing,
+    grids: pd.DataFrame,
+    path: PathLike,
+    *,
+    more: Mapping[str, pd.DataFrame] | None = None,
+) -> None:
     """Write the sheets of :func:`staff_sheets` as an Excel workbook, whole or not at all.
 
     Parameters
@@ -273,6 +288,9 @@ def write_staff_workbook(staffing: Staffing, grids: pd.DataFrame, path: PathLike
     path : str or path
         Where the ``.xlsx`` shall appear. Ids and codes are text cells, the headers stay in sight.
         Printed on A4 across, as wide as the paper, with the header on every page.
+    more : mapping of str to DataFrame, optional
+        Further sheets, such as ``{"hire": hire(staffing, 3, role="leader").steps}``; they come
+        second.
 
     Raises
     ------
@@ -282,9 +300,14 @@ def write_staff_workbook(staffing: Staffing, grids: pd.DataFrame, path: PathLike
         If the file cannot be replaced.
     """
     roles = staffing.summary["role"]
+    sheets = staff_sheets(staffing, grids)
+    sheets["by_grid"] = _means_in_two_lines(sheets["by_grid"])
+    asked: dict[str, pd.DataFrame] = {}
+    for name, table in (more or {}).items():
+        asked[sheet_name(name, {**sheets, **asked})] = table
     write_workbook(
         path,
-        staff_sheets(staffing, grids),
+        {"summary": sheets["summary"], **asked, **sheets},
         text_columns={*CODE_COLUMNS, *roles},
         percent_columns={"gap"},
         bold_where={SUBTOTAL, TOTAL, WITH_WORKER, WITHOUT_WORKER},

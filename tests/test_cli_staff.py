@@ -1,0 +1,114 @@
+"""Staff, beats and workers on the command line: from a plan and a roster to a workbook."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import openpyxl
+import pandas as pd
+import pytest
+
+import gridpart as gp
+from gridpart.cli import main
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """A coded plan of the sample with a column of people over 65."""
+    folder = tmp_path_factory.mktemp("staff")
+    units = gp.load_sample()
+    units = units.assign(over65=units["households"] // 5)
+    made = gp.partition(units, within="community", exclusive="exclusive", low=200, high=500)
+    gp.assign_codes(made, parent="community").save(folder / "plan.gpkg")
+    return folder / "plan.gpkg"
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def sheet(path, name):
+    rows = openpyxl.load_workbook(path)[name].iter_rows(values_only=True)
+    head = next(rows)
+    return pd.DataFrame(rows, columns=head)
+
+
+def write_roster(folder, grids, **columns):
+    """A leader for each grid but three."""
+    n = len(grids) - 3
+    table = pd.DataFrame({"岗位编号": [f"L{k:02d}" for k in range(n)], "岗位": "网格长", **columns})
+    table.to_csv(folder / "roster.csv", index=False)
+    return folder / "roster.csv"
+
+
+def test_questions_get_sheets_of_their_own(plan, tmp_path, capsys):
+    grids = gp.read_plan(plan).grids
+    roster = write_roster(tmp_path, grids)
+    out = tmp_path / "staff.xlsx"
+    code = run(
+        "staff", plan, "--roster", roster, "-o", out, "--team", "haibowan", "--weight",
+        "households", "--weight", "over65=0.5", "--hire", "leader=2", "--leave", "L01",
+        "--limit", "450", "--by", "within",
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert code == 0, said
+    names = openpyxl.load_workbook(out).sheetnames
+    assert names[:5] == ["summary", "overloaded", "per_worker", "hire leader", "leave L01"]
+    load = sheet(out, "workload")
+    load = load[load["grid"].isin(grids["grid"])]
+    expected = load["households"].astype(float) + load["load_over65"].astype(float)
+    assert load["load"].astype(float).tolist() == pytest.approx(expected.tolist())
+    assert len(sheet(out, "hire leader")) == 2
+    assert (sheet(out, "overloaded")["over"].astype(float) > 0).all()
+    required = sheet(out, "required")
+    last = required.iloc[-1]
+    assert int(last["required"]) == len(grids)
+    assert int(last["filled"]) + int(last["vacancies"]) == len(grids)
+    assert int(last["filled"]) + int(last["surplus"]) == len(grids) - 3
+    assert f"leader {len(grids)} {last['filled']} {last['vacancies']}" in " ".join(said.split())
+    assert "leave L01" in said
+
+
+def test_what_a_rule_or_a_roster_forbids_is_told(plan, tmp_path, capsys):
+    grids = gp.read_plan(plan).grids
+    out = tmp_path / "staff.xlsx"
+    roster = write_roster(tmp_path, grids, 网格=["nowhere", *[None] * (len(grids) - 4)])
+    assert run("staff", plan, "--roster", roster, "-o", out) == 2
+    assert "line 2: 'nowhere'" in capsys.readouterr().err
+    assert not out.exists()
+    assert run("staff", plan, "--roster", roster, "-o", out, "--skip-unusable") == 0
+    assert "1 rows of the roster were not used" in capsys.readouterr().out
+    assert sheet(out, "not_used")["post_id"].tolist() == ["L00"]
+    for wrong, text in [
+        (["--team", "nowhere"], "no standard 'nowhere'"),
+        (["--weight", "over56"], "did you mean 'over65'?"),
+        (["--weight", "over65=many"], "COLUMN=NUMBER"),
+        (["--hire", "leader=half"], "ROLE=N"),
+        (["--hire", "网格长=0.5"], "whole number"),
+        (["--hire", "pilot=1"], "no post has the role 'pilot'"),
+        (["--leave", "L99"], "no post 'L99'"),
+        (["--max-grids", "0"], "--max-grids"),
+    ]:
+        made = tmp_path / "other.xlsx"
+        assert run("staff", plan, "--roster", roster, "-o", made, "--skip-unusable", *wrong) == 2
+        assert text in capsys.readouterr().err
+        assert not made.exists()
+
+
+def test_beats_and_workers(plan, tmp_path, capsys):
+    grids = gp.read_plan(plan).grids
+    for kind in ("gpkg", "csv", "xlsx"):
+        assert run("beats", plan, "-n", 20, "-o", tmp_path / f"beats.{kind}") == 0
+    layer = gpd.read_file(tmp_path / "beats.gpkg", layer="beats")
+    assert len(layer) == 20
+    assert layer.area.sum() == pytest.approx(grids.area.sum())
+    assert layer["households"].sum() == grids["households"].sum()
+    table = pd.read_csv(tmp_path / "beats.csv", dtype=str)
+    assert sorted(table["grid"]) == sorted(grids["grid"])
+    assert table.groupby("beat")["within"].nunique().max() == 1
+    assert len(sheet(tmp_path / "beats.xlsx", "beats")) == 20
+    assert run("beats", plan, "-n", 2, "-o", tmp_path / "few.csv") == 2
+    assert "beats are possible, not 2" in capsys.readouterr().err
+    assert run("workers", plan, "--limit", 400, "--limit", 1000, "--by-community") == 0
+    said = capsys.readouterr().out
+    assert said.count("proven") == 2
+    assert run("workers", plan, "--limit", -1) == 2
