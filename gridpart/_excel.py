@@ -37,7 +37,7 @@ LONGEST_TEXT = 32_767
 WIDEST = 48
 LINE_HEIGHT, HIGHEST = 15, 409  # points; Excel knows no higher row
 TEXT, ANYTHING, COUNT, PLAIN = "@", "General", "#,##0", "0"
-WHOLE, DECIMAL = "#,##0_._0", "#,##0.0"
+WHOLE, DECIMAL, PERCENT = "#,##0_._0", "#,##0.0", "0.0%"
 # What a spreadsheet may take for a formula, full-width forms too; it skips blanks before them.
 FORMULA_SIGNS = tuple("=+-@＝＋－＠")
 ROWS_MEASURED = 500
@@ -265,7 +265,8 @@ def _fill(sheet: Any, header: list[str], columns: list[list[Any]], style: _Style
     make = _CellMaker(sheet, style.widest, ruled=style.landscape)
     if any("\n" in title for title in titles):
         sheet.row_dimensions[1].height = 2 * LINE_HEIGHT
-    forms = [_form(name, style) for name in header]
+    own = dict.fromkeys(style.plain_columns, PLAIN) | dict.fromkeys(style.percent_columns, PERCENT)
+    forms = [own.get(name) for name in header]
     sheet.append([make.cell(_printable(name), bold=True, header=True) for name in titles])
     for number, row in enumerate(zip(*columns, strict=True), start=2):
         lines = max(
@@ -277,13 +278,6 @@ def _fill(sheet: Any, header: list[str], columns: list[list[Any]], style: _Style
         sheet.append(
             [make.cell(value, bold=bold, form=form) for value, form in zip(row, forms, strict=True)]
         )
-
-
-def _form(name: str, style: _Style) -> str | None:
-    """Number format of a column, if it has one of its own."""
-    if name in style.percent_columns:
-        return "0.0%"
-    return PLAIN if name in style.plain_columns else None
 
 
 def _offer(sheet: Any, header: list[str], n_rows: int, style: _Style) -> None:
@@ -302,7 +296,7 @@ def _offer(sheet: Any, header: list[str], n_rows: int, style: _Style) -> None:
 
 
 class _CellMaker:
-    """Makes cells; a style is built once and its number copied to every cell like it."""
+    """Makes cells; a style is built once, for all cells like it."""
 
     def __init__(self, sheet: Any, widest: int, *, ruled: bool) -> None:
         self.sheet = sheet
@@ -372,17 +366,12 @@ def _in_two_lines(header: str) -> str:
     return "\n".join((" ".join(words[:cut]), " ".join(words[cut:]))) if cut else header
 
 
-def _widest_line(text: str) -> int:
-    return max(map(display_width, text.split("\n")))
-
-
 def _column_width(header: str, values: list[Any], widest: int) -> float:
     """Width in characters; a Chinese one counts two, and the filter's arrow needs its place."""
-    longest = _widest_line(header) + 3
+    longest = max(map(display_width, header.split("\n"))) + 3
     for value in values[:ROWS_MEASURED]:
         if value is not None:
-            text = _as_shown(value)
-            width = _widest_line(text)
+            width = max(map(display_width, _as_shown(value).split("\n")))
             # numbers are indented by about two characters
             longest = max(longest, width + (1 if isinstance(value, str) else 3))
     return float(min(longest, widest))
@@ -395,9 +384,21 @@ def _as_shown(value: Any) -> str:
 
 
 def _lines(text: str, widest: int) -> int:
-    """Lines that a text takes where it is wrapped; words leave a third of a line empty."""
-    widths = map(display_width, text.split("\n"))
-    return sum(1 if width <= widest else math.ceil(width / (widest * 2 / 3)) for width in widths)
+    """Lines that a text takes where it is wrapped, rather one too many."""
+    return sum(_wrapped(line, widest) for line in text.split("\n"))
+
+
+def _wrapped(line: str, widest: int) -> int:
+    if display_width(line) <= widest:
+        return 1
+    number, used = 1, 0
+    for width in map(display_width, line.split(" ")):
+        if used and used + 1 + width > 0.9 * widest:
+            number, used = number + 1, 0
+        if width > widest:  # cut somewhere: a third of a line stays empty
+            number += math.ceil(width / (widest * 2 / 3)) - 1
+        used += 1 + width
+    return number
 
 
 def display_width(text: str) -> int:

@@ -13,14 +13,22 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 from pyproj import Transformer
 from shapely import box
 
 from gridpart.errors import GridpartWarning, InputError
-from gridpart.staffing import assign_posts, check_roster, read_roster
+from gridpart.staffing import (
+    assign_posts,
+    check_roster,
+    read_roster,
+    staff_sheets,
+    write_staff_workbook,
+)
 from gridpart.staffing.headers import HEADERS, match_headers, number_in, words_in
 from gridpart.staffing.locate import names_in
+from gridpart.staffing.workload import workload
+from gridpart.standards import load_standard
 
 EAST, NORTH = 500_000.0, 3_390_000.0  # in Hubei, EPSG:4547
 
@@ -306,7 +314,7 @@ def test_every_problem_of_every_row_at_once():
         "fixed_contradiction": ("line 8: 'g1' in '东湖', 'g3' in '西湖'",),
         "capacity": ("line 7: '-1'", "line 9: 'many'"),
     }
-    assert "it knows leader (网格长), doctor" in problems["unknown_role"].message
+    assert "which knows leader (网格长), doctor" in problems["unknown_role"].message
     bare = problems_of(BAD.iloc[[2]], plain_grids(), team=Bare())["unknown_role"]
     assert bare.message == "role is not in the rule"
 
@@ -329,7 +337,7 @@ def test_skipped_rows_are_listed_one_problem_a_row():
     texts = listed["text"].tolist()
     assert "within is no community of the plan: '东胡'; did you mean '东湖'?" in texts
     assert "post_id is missing" in texts
-    assert assign_posts(plain_grids(), checked).posts["post_id"].tolist() == ["p7", "p1"]
+    assert assign_posts(map_grids(), checked).posts["post_id"].tolist() == ["p7", "p1"]
 
 
 def test_where_no_row_is_usable_everything_is_raised():
@@ -560,3 +568,107 @@ def test_a_roster_comes_back_from_excel(tmp_path_factory, rows, mark, n_titles, 
         assert np.isnan(found["capacity"]) if limit is None else found["capacity"] == limit
         assert np.isnan(found["x"]) if x is None else found["x"] == pytest.approx(x, abs=1e-6)
         assert pd.isna(found["电话"]) if row["电话"] is None else found["电话"] == "０139"
+
+
+# --- what goes out ----------------------------------------------------------------------------
+
+
+def office(**options):
+    """A staffing with everything that a workbook can show."""
+    grids = map_grids().assign(needs=["藏语", None, None])
+    roster = posts(
+        post_id=["=1+1", "007", "008", "X", "合计"],
+        role=["网格长", "网格长", "警", "厨师", None],
+        grid=["g2", "g1", None, None, None],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GridpartWarning)
+        staffing = assign_posts(
+            grids, roster, team=load_standard("base"), unusable="skip", **options
+        )
+    return grids, staffing
+
+
+def test_the_sheets_of_a_staffing_by_rule():
+    grids, staffing = office()
+    sheets = staff_sheets(staffing, grids)
+    assert list(sheets)[4:] == ["by_grid", "required", "not_used", "unmet_needs", "东湖", "西湖"]
+    required = sheets["required"]
+    assert required.columns.tolist() == staffing.required.columns.tolist()
+    for role, rows in required.iloc[:-1].groupby("role"):
+        of_role = staffing.required[staffing.required["role"] == role]
+        last = rows.iloc[-1]
+        assert last["within"] == "subtotal"
+        for name in of_role.columns[2:]:
+            assert last[name] == of_role[name].sum()
+            assert isinstance(last[name], int | np.integer)
+    total = required.iloc[-1]
+    assert total["role"] == "total"
+    assert total["required"] == staffing.required["required"].sum()
+    assert total[["grids", "households", "grids_open"]].isna().all()
+    assert sheets["not_used"]["reason"].tolist() == ["unknown_role", "total_row"]
+    assert sheets["unmet_needs"]["skill"].tolist() == ["藏语"]
+    by_post = sheets["by_post"]
+    assert by_post.columns.tolist()[7:] == ["moved"]
+    moved = by_post.set_index("post_id")["moved"]
+    assert moved["total"] == staffing.posts["moved"].sum()
+
+
+def test_sheets_that_would_be_empty_are_left_out():
+    grids = map_grids()
+    staffing = assign_posts(grids, posts(within=["东湖", "西湖", "西湖"]))
+    sheets = staff_sheets(staffing, grids)
+    assert list(sheets)[4:] == ["by_grid", "东湖", "西湖"]
+    assert "moved" not in sheets["by_post"]
+
+
+def test_a_load_that_is_more_than_households_is_not_called_so():
+    grids = map_grids().assign(over65=[10, 20, 40])
+    asked = workload(grids, {"households": 1, "over65": 0.5})
+    _, staffing = office(workload=asked)
+    sheets = staff_sheets(staffing, grids)
+    terms = sheets["workload"]
+    assert terms.columns.tolist()[:2] == ["grid", "grid_code"]
+    assert terms["grid"].tolist() == ["g1", "g2", "g3", "total"]
+    assert terms["grid_code"].tolist()[:3] == plain_grids()["grid_code"].tolist()
+    assert terms["load"].tolist() == [305, 210, 270, 785]
+    assert terms["households"].tolist()[3] == 750
+    below = [text for text in sheets["by_grid"].iloc[-1] if "each" in str(text)]
+    assert below
+    assert all("load" in text and "households" not in text for text in below)
+    one = staff_sheets(office()[1], grids)["by_grid"].iloc[-1].tolist()
+    assert any("households each" in str(text) for text in one)
+
+
+BOLD = {"subtotal", "total", "grids with a worker", "grids without a worker"}
+
+
+def test_the_staff_workbook_read_back(tmp_path):
+    grids, staffing = office()
+    path = tmp_path / "staff.xlsx"
+    write_staff_workbook(staffing, grids, path)
+    book = load_workbook(path)
+    rows = list(book["assignment"].iter_rows(values_only=True))
+    assert rows[0] == ("post_id", "role", "grid", "grid_code", "households", "load")
+    assert [row[3] for row in rows[1:]] == staffing.assignment["grid_code"].tolist()
+    for sheet in book:
+        assert sheet.freeze_panes == "A2"
+        assert sheet.print_title_rows == "$1:$1"
+        assert sheet.page_setup.orientation == "landscape"
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        names = [cell.value for cell in sheet[1]]
+        for row in sheet.iter_rows(min_row=2):
+            words = [cell.value for cell in row]
+            bold = BOLD & {word for word in words if isinstance(word, str)}
+            for name, cell in zip(names, row, strict=True):
+                assert cell.data_type != "f"
+                if name in ("post_id", "grid", "grid_code") and cell.value is not None:
+                    assert (cell.data_type, cell.number_format) == ("s", "@")
+                if name in ("households", "required") and cell.value is not None:
+                    assert cell.number_format.startswith("#,##0")
+                assert cell.value is None or bool(cell.font.b) == bool(bold)
+    risky = [c for sheet in book for row in sheet.iter_rows() for c in row if c.value == "=1+1"]
+    assert len(risky) >= 4
+    assert all(cell.quotePrefix for cell in risky)
+    width = book["by_grid"].column_dimensions["B"].width
+    assert width >= 15

@@ -346,7 +346,7 @@ def _role_problems(roles: Sequence[str | None], team: RoleNames | None) -> list[
         for row, role in enumerate(roles)
         if role is not None and names[role] is None
     ]
-    listed = f"; it knows {', '.join(known)}" if known else ""
+    listed = f", which knows {', '.join(known)}" if known else ""
     return [Found("unknown_role", f"role is not in the rule{listed}", unknown)]
 
 
