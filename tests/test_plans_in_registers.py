@@ -458,6 +458,19 @@ def test_an_older_plan_that_does_not_say_its_change(entered, micro) -> None:
     assert back.notna().all()
 
 
+def test_an_adopted_plan_that_has_a_successor(coded, book) -> None:
+    """It says nothing of any register: only its ground tells."""
+    book.adopt(coded, at="2021-05-01")
+    source, target = neighbours(coded)
+    far = sorted(set(coded.grids["grid"]) - {source, target})[0]
+    newer = gp.move(coded, whole_micro(coded, source, target), target, force=True, register=book)
+    found = refused(lambda: gp.split(coded, far, force=True, register=book))
+    codes = coded.grids.set_index("grid")["grid_code"]
+    assert {line.split(",")[0] for line in found["redrawn_since"]} == {codes[source], codes[target]}
+    assert len(found["retired_since"]) == 1
+    agree(newer.plan, book)
+
+
 def test_a_plan_that_was_changed_without_the_register(entered, micro) -> None:
     source, target = neighbours(entered)
     aside = gp.move(entered, whole_micro(entered, source, target), target, force=True).plan
