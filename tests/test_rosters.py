@@ -459,6 +459,19 @@ def test_cells_are_read_as_they_are_shown(tmp_path):
     assert checked[["held", "fixed"]].values.tolist() == [[("1",), ("3",)]]
 
 
+def test_a_sheet_formatted_down_to_its_end(tmp_path):
+    book = Workbook()
+    book.active.append(["编号", "岗位", "社区"])
+    book.active.append(["1", "网格长", "东湖"])
+    for far in ("XFD1048576", "A1000000"):
+        book.active[far].number_format = "@"
+    book.active["C1048575"] = " "
+    book.active.merge_cells("C2:C900")
+    book.save(tmp_path / "roster.xlsx")
+    roster = read_roster(tmp_path / "roster.xlsx")
+    assert roster.shape == (1, 3)
+
+
 def roster_book(path, *sheets):
     book = Workbook()
     book.remove(book.active)

@@ -35,14 +35,15 @@ EMPTY = frozenset({"", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None"
 
 
 class Row(NamedTuple):
-    """A row of a table, and the line of the file on which it begins.
-
-    `blank` tells whether nothing is written in it; a merged cell may still reach into it.
-    """
+    """A row of a table, and the line of the file on which it begins."""
 
     line: int
     cells: list[str]
-    blank: bool
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing stands in it."""
+        return not any(self.cells)
 
 
 class Merged(NamedTuple):
@@ -59,10 +60,6 @@ class Sheet(NamedTuple):
 
     rows: list[Row]
     merged: list[Merged]
-
-
-def _row(line: int, cells: list[str]) -> Row:
-    return Row(line, cells, not any(cells))
 
 
 def read_roster(path: PathLike, *, sheet: str | None = None) -> pd.DataFrame:
@@ -244,22 +241,25 @@ def _choose(path: Path, sheets: dict[str, Any]) -> str:
 
 def _read_sheet(sheet: Any, *, last: int | None = None) -> Sheet:
     """Rows as they are shown, and every merged cell written into all rows that it covers."""
-    rows = [
-        _row(line, [_shown(cell) for cell in cells])
-        for line, cells in enumerate(sheet.iter_rows(min_row=1, max_row=last), start=1)
-    ]
+    lines: dict[int, dict[int, str]] = {}
+    # only the cells that are there: a sheet may be formatted down to its millionth row
+    for (line, column), cell in sheet._cells.items():
+        if (last is None or line <= last) and (text := _shown(cell)):
+            lines.setdefault(line, {})[column] = text
+    end = max(lines, default=0)
     merged = []
     for area in sorted(sheet.merged_cells.ranges, key=lambda area: area.bounds):
         left, top, _, bottom = area.bounds
-        end = min(bottom, len(rows))
-        if end <= top or left > len(rows[top - 1].cells):
-            continue  # lies beside others in one row, as a title does
-        text = rows[top - 1].cells[left - 1]
-        covered = [row for row in rows[top:end] if not row.blank]
-        if text and covered:
-            merged.append(Merged(top, covered[-1].line, left - 1, text))
-        for row in rows[top:end]:
-            row.cells[left - 1] = text
+        shared = lines.get(top, {}).get(left)
+        covered = [line for line in range(top + 1, min(bottom, end) + 1) if line in lines]
+        if shared and covered:
+            merged.append(Merged(top, covered[-1], left - 1, shared))
+            for line in covered:
+                lines[line][left] = shared
+    rows = [
+        Row(line, [cells.get(column, "") for column in range(1, max(cells) + 1)])
+        for line, cells in sorted(lines.items())
+    ]
     return Sheet(rows, merged)
 
 
@@ -318,7 +318,7 @@ def _parse(text: str, separator: str) -> list[Row]:
     rows, line = [], 1
     try:
         for cells in reader:
-            rows.append(_row(line, [_clean(cell) for cell in cells]))
+            rows.append(Row(line, [_clean(cell) for cell in cells]))
             line = reader.line_num + 1
     except csv.Error as error:
         raise csv.Error(f"line {line}: {error}") from error
