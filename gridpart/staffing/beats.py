@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gridpart.errors import InputError, Problem
+from gridpart.staffing.headers import plain_text
 from gridpart.staffing.loads import IntArray
 from gridpart.staffing.locate import GridTable, grid_table, natural
 from gridpart.staffing.neighbours import Neighbours, grids_of, neighbours_of
@@ -213,16 +215,22 @@ def _numbers(
     town: _Town, n: int | Mapping[str, int], *, cross_borders: bool
 ) -> tuple[list[int], int]:
     """Beats of each place, and those that may lie in any."""
+    wrong = [
+        count for count in (n.values() if isinstance(n, Mapping) else [n]) if not _is_whole(count)
+    ]
+    if wrong:
+        raise InputError(f"a number of beats must be a whole number, not {wrong[0]!r}")
     needs = [_fewest(place) for place in town.places]
     sizes = [len(place.grids) for place in town.places]
     if isinstance(n, Mapping):
         if cross_borders:
             raise InputError("beats that cross borders have one number, not one per community")
+        given = {plain_text(name) or "": count for name, count in n.items()}
         problems = [
             Problem("unknown_community", f"{name!r} is no community of the grids")
-            for name in sorted(set(map(str, n)) - set(town.names), key=natural)
+            for name in sorted(set(given) - set(town.names), key=natural)
         ]
-        own = [int(n.get(name, 0)) for name in town.names]
+        own = [given.get(name, 0) for name in town.names]
         for name, count, need, size in zip(town.names, own, needs, sizes, strict=True):
             if not need <= count <= size:
                 text = (
@@ -240,10 +248,12 @@ def _numbers(
     return [0] * len(needs), int(n)
 
 
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, numbers.Integral) and not isinstance(number, bool)
+
+
 def _fewest(place: Place) -> int:
-    answer = place.need(max(place.total, 1) * FINENESS)
-    assert answer is not None, "under its whole load a place is possible"
-    return answer.found
+    return place.need(max(place.total, 1) * FINENESS).found
 
 
 def _as_beats(town: _Town, groups: list[Group], bound: float) -> Beats:
@@ -335,6 +345,8 @@ def workers_needed(
         grids, workload, neighbours, max_grids, cross_borders=cross_borders, free_beats=True
     )
     cap = math.floor(limit * town.loads.parts * FINENESS + 1e-6)
+    if cap < 1:
+        raise InputError(f"limit must be at least 1/{FINENESS * town.loads.parts}, got {limit}")
     answers = [place.need(cap) for place in town.places]
     rows = [
         _needed_row(name, place, answer, town.loads)
@@ -345,8 +357,7 @@ def workers_needed(
     return Needed(float(limit), found, proven, table)
 
 
-def _needed_row(name: str, place: Place, answer: Answer | None, loads: Loads) -> dict[str, Any]:
-    assert answer is not None, "without holders every cap is possible"
+def _needed_row(name: str, place: Place, answer: Answer, loads: Loads) -> dict[str, Any]:
     at: IntArray = place.grids
     return {
         "within": name or None,

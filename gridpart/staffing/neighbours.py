@@ -89,7 +89,7 @@ def neighbours_of(
     Raises
     ------
     InputError
-        If `given` lacks a column or names unknown grids.
+        If `given` lacks a column, names unknown grids or has a border that is not above 0.
     CRSError
         If borders must be measured and the grids have no projected CRS in metres.
     """
@@ -159,8 +159,15 @@ def _of_table(given: pd.DataFrame, table: GridTable) -> _Entries:
     if unknown:
         text = "focal and neighbor must be ids or codes of grids"
         raise InputError(Problem("unknown_grid", text, tuple(unknown)))
-    metres = given["border_m"].to_numpy(float) if "border_m" in given.columns else 1.0
-    border = np.maximum(np.rint(np.broadcast_to(metres, len(given)) * 1000), 1).astype(np.int64)
+    border = np.full(len(given), 1000, np.int64)
+    if "border_m" in given.columns:
+        metres = pd.to_numeric(given["border_m"], errors="coerce").to_numpy(float, na_value=np.nan)
+        bad = np.flatnonzero(~(np.isfinite(metres) & (metres > 0)))
+        if bad.size:
+            told = [f"row {given.index[k]}: {given['border_m'].iloc[k]!r}" for k in bad]
+            text = "border_m must be metres above 0; leave out grids that do not touch"
+            raise InputError(Problem("border_m", text, tuple(told)))
+        border = np.maximum(np.rint(metres * 1000), 1).astype(np.int64)
     once = coo_array((border, (ends[0], ends[1])), shape=(len(table.grid),) * 2).tocsr()
     both = csr_array(once.maximum(once.T)).tocoo()
     return both.row.astype(np.int64), both.col.astype(np.int64), both.data

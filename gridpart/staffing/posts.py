@@ -111,12 +111,18 @@ def assign_role(
     -------
     Outcome
     """
-    if rules.cross_borders:
-        place_of = np.zeros_like(place_of)
-        posts = replace(posts, home=np.zeros_like(posts.home))
     stay = [
         tuple(sorted({*held, *fixed})) for held, fixed in zip(posts.held, posts.fixed, strict=True)
     ]
+    posts = replace(posts, fixed=[tuple(sorted(fixed)) for fixed in posts.fixed])
+    if rules.cross_borders:
+        place_of = np.zeros_like(place_of)
+        posts = replace(posts, home=np.zeros_like(posts.home))
+    elif not rules.scattered:  # who holds grids of several places keeps those of the first
+        stay = [
+            tuple(g for g in grids if place_of[g] == home)
+            for grids, home in zip(stay, posts.home.tolist(), strict=True)
+        ]
     office = _Office(list(loads), near, place_of, posts, rules)
     staying = office.assigned(stay)
     if not rules.max_moves or stay == posts.fixed:
@@ -130,8 +136,7 @@ def _out_of_reach(places: list[Place], own: list[int], rovers: int) -> set[int]:
     Posts go to the heaviest sets first: their own place's, then those that may go anywhere.
     """
     caps = [max(place.total, 1) * FINENESS for place in places]
-    answers = [place.need(cap) for place, cap in zip(places, caps, strict=True)]
-    needs = [0 if answer is None else answer.found for answer in answers]
+    needs = [place.need(cap).found for place, cap in zip(places, caps, strict=True)]
     if sum(max(need - mine, 0) for need, mine in zip(needs, own, strict=True)) <= rovers:
         return set()
     waiting: list[Group] = []
@@ -183,7 +188,10 @@ class _Office:
     def _outcome(self, pairs: list[tuple[int, int]], bound: float) -> Outcome:
         kept = {k for k, g in pairs if g in self.posts.held[k]}
         moved = [k for k, held in enumerate(self.posts.held) if held and k not in kept]
-        return Outcome(sorted(pairs), bound, moved)
+        outcome = Outcome(sorted(pairs), bound, moved)
+        # caps are whole fractions of a part, loads need not be
+        outcome.lower_bound = min(bound, self._worst(outcome))
+        return outcome
 
     def _pools(self, stay: list[tuple[int, ...]]) -> tuple[list[list[int]], list[int]]:
         """Posts that come to each place, and those that may come to any."""
@@ -237,15 +245,23 @@ class _Office:
             released = self._best_release(best, stay)
             if released is None:
                 break
-            trial = [*stay]
-            trial[released] = self.posts.fixed[released]
+            trial = self._without(stay, released)
             found = self.assigned(trial)
-            if len(found.moved) > self.rules.max_moves or self._worst(found) >= self._worst(best):
+            if len(found.moved) > self.rules.max_moves or self._rank(found) >= self._rank(best):
                 break
             stay, best = trial, found
-        # no way of moving has a heaviest load below what everybody's moving has
-        bound = self.assigned(list(self.posts.fixed)).lower_bound
-        return Outcome(best.pairs, min(bound, staying.lower_bound), best.moved)
+        bound = min(staying.lower_bound, self.assigned(list(self.posts.fixed)).lower_bound)
+        holders = Counter(g for grids in self.posts.held for g in grids)
+        if any(n > 1 for n in holders.values()) or any(len(g) > 1 for g in self.posts.held):
+            # whoever shares a grid, or has several, is better off than if everybody moved
+            covered = {g for _, g in best.pairs}
+            bound = min(bound, sum(self.loads[g] for g in covered) / len(self.posts.ids))
+        # else no way of moving has a heaviest load below what everybody's moving has
+        return Outcome(best.pairs, min(bound, self._worst(best)), best.moved)
+
+    def _rank(self, outcome: Outcome) -> tuple[int, float]:
+        """Grids without a post, then the heaviest load."""
+        return -len({g for _, g in outcome.pairs}), self._worst(outcome)
 
     def _worst(self, outcome: Outcome) -> float:
         return max(self._post_loads(outcome), default=0.0)
@@ -258,25 +274,48 @@ class _Office:
         return loads
 
     def _best_release(self, outcome: Outcome, stay: list[tuple[int, ...]]) -> int | None:
-        """Holder in the place of the heaviest load without whom it is shared best."""
+        """Who can go where nobody is; else who should leave the place of the heaviest load."""
         loads = self._post_loads(outcome)
-        heaviest = max(range(len(loads)), key=lambda k: (loads[k], -k))
+        open_ = set(range(len(self.loads))) - {g for _, g in outcome.pairs}
+        for place in sorted({int(self.place_of[g]) for g in open_}):
+            spare = self._spare(outcome, stay, place)
+            if spare is not None:
+                return spare
+        heaviest = max({k for k, _ in outcome.pairs}, key=lambda k: (loads[k], -k))
         place = int(self.place_of[next(g for k, g in outcome.pairs if k == heaviest)])
         here = {k for k, g in outcome.pairs if self.place_of[g] == place}
-        candidates = sorted(
-            (k for k in here if stay[k] and stay[k] != self.posts.fixed[k]),
-            key=lambda k: (loads[k], k),
-        )
         best: tuple[float, int] | None = None
-        for k in candidates[:CANDIDATES]:
-            trial = [*stay]
-            trial[k] = self.posts.fixed[k]
+        for k in self._candidates(outcome, stay, place):
+            trial = self._without(stay, k)
             number = sum(not trial[one] for one in here)
-            groups, _, _ = shared_out([self._places(trial)[place]], [number], 0)
+            found = self._places(trial, without=open_)[place]
+            if found.need(max(found.total, 1) * FINENESS).found > number:
+                continue
+            groups, _, _ = shared_out([found], [number], 0)
             worst = max(self._loads_of(groups[0]).values())
             if best is None or worst < best[0]:
                 best = (worst, k)
         return None if best is None or best[0] >= loads[heaviest] else best[1]
+
+    def _spare(self, outcome: Outcome, stay: list[tuple[int, ...]], place: int) -> int | None:
+        """Holder without whom the others of a place need no more posts than with."""
+        cap = max(sum(self.loads), 1) * FINENESS
+        needed = self._places(stay)[place].need(cap).found
+        for k in self._candidates(outcome, stay, place):
+            if self._places(self._without(stay, k))[place].need(cap).found <= needed:
+                return k
+        return None
+
+    def _candidates(self, outcome: Outcome, stay: list[tuple[int, ...]], place: int) -> list[int]:
+        """Holders of a place who may move, the least loaded first."""
+        loads = self._post_loads(outcome)
+        here = {k for k, g in outcome.pairs if self.place_of[g] == place}
+        may_move = (k for k in here if stay[k] and stay[k] != self.posts.fixed[k])
+        return sorted(may_move, key=lambda k: (loads[k], k))[:CANDIDATES]
+
+    def _without(self, stay: list[tuple[int, ...]], post: int) -> list[tuple[int, ...]]:
+        """Who stays if one more post may move."""
+        return [self.posts.fixed[k] if k == post else grids for k, grids in enumerate(stay)]
 
     # ------------------------------------------------------------ grids that need not touch
 

@@ -143,7 +143,7 @@ class Region:
         if apart and apart < heavy.size and int(heavy[apart - 1] + heavy[apart]) > cap:
             apart += 1
         total = int(heavy.sum())
-        wanted = max(-(-total // cap) if cap else len(self), apart)
+        wanted = max(-(-total // cap) if cap else 0, apart)  # under no load at all nobody is needed
         if self.max_grids is not None:
             held = np.minimum(self.grids[self.held], self.max_grids)
             wanted = max(wanted, -(-(self.bare + int(held.sum())) // self.max_grids))

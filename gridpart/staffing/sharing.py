@@ -7,6 +7,7 @@ are whole parts; caps are whole fractions of a part, because several posts may s
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -65,8 +66,10 @@ class Place:
         for grids in self.holders.values():
             for g in grids:
                 self.count[g] += 1
-        # shares of a grid among those who stay there become whole numbers in this unit
-        self.share = math.lcm(*(n for n in self.count.values() if n > 0))
+        # shares of a grid among those who stay there become whole numbers in this unit, or
+        # are rounded up where it would be too fine to count with
+        lcm = math.lcm(*(n for n in self.count.values() if n > 0))
+        self.share = lcm if lcm <= FINENESS else FINENESS
         self._at = {int(g): k for k, g in enumerate(self.grids)}
         self._near = self.near.among(self.grids)
         shares = (-(-self.loads[g] * FINENESS // max(n, 1)) for g, n in self.count.items())
@@ -95,8 +98,11 @@ class Place:
             return []
         return [g for g, n in self.count.items() if self.loads[g] * FINENESS > cap * max(n, 1)]
 
-    def need(self, cap: int) -> Answer | None:
-        """How many more posts keep every load at or below ``cap / FINENESS``; None: no number."""
+    def need(self, cap: int) -> Answer:
+        """How many more posts keep every load at or below ``cap / FINENESS``.
+
+        Found are so many as are never there, if posts that stay carry more than that already.
+        """
         heavy = self.heavy(cap)
         if heavy and not self.free_beats:
             more = sum(self._missing(g, cap) for g in self.count)
@@ -105,7 +111,12 @@ class Place:
         for region in self.regions(tuple(heavy)):
             answer = region.fewest(cap * self.share // FINENESS)
             if answer is None:
-                return None
+                # who stays with several grids is helped only where newcomers are left over
+                joined = sum(
+                    self._missing(g, cap) for g in (heavy if self.free_beats else self.count)
+                )
+                left_over = 1 if self.free_beats else len(self.bare) + 1
+                return Answer(IMPOSSIBLE, max(joined, left_over))
             found, proven = found + answer.found, proven + answer.proven
         return Answer(found, proven)
 
@@ -129,7 +140,8 @@ class Place:
         names = np.array([*posts, *(-1 - g for g in bare)], np.int64)
         near = _contracted(self._near, [tuple(self._at[g] for g in part) for part in parts])
         loads = [
-            sum(self.loads[g] * self.share // max(self.count[g], 1) for g in part) for part in parts
+            sum(-(-self.loads[g] * self.share // max(self.count[g], 1)) for g in part)
+            for part in parts
         ]
         load, held = np.array(loads, np.int64), names >= 0
         size = np.array([len(part) for part in parts], np.int64)
@@ -147,8 +159,21 @@ class Place:
             At least what :meth:`need` finds for `cap`.
         cap : int
         """
-        if more >= len(self.bare) and not self.free_beats:
-            return self._one_each(more)
+        if more < len(self.bare):
+            return self._in_beats(more, cap)
+        one_each = self._one_each(more)
+        if not self.free_beats:
+            return one_each
+        return min(self._in_beats(more, cap), one_each, key=self._worst)
+
+    def _worst(self, groups: list[Group]) -> float:
+        holders = Counter(g for group in groups for g in group.grids)
+        return max(
+            (sum(self.loads[g] / holders[g] for g in group.grids) for group in groups), default=0.0
+        )
+
+    def _in_beats(self, more: int, cap: int) -> list[Group]:
+        """Beats below the cap; who has a grid above it has nothing else."""
         heavy = self.heavy(cap)
         groups = self._on_heavy(heavy, cap)
         more -= sum(group.post < 0 for group in groups)
@@ -170,11 +195,32 @@ class Place:
         """Every grid has a post of its own; the others go where the load of a post is highest."""
         order = list(self.count)
         counts = np.array([max(self.count[g], 1) for g in order], np.int64)
-        counts = apportion([self.loads[g] for g in order], counts, more - len(self.bare))
+        extra = more - len(self.bare)
+        if extra and any(len(grids) > 1 for grids in self.holders.values()):
+            counts = self._relieved(order, counts, extra)
+        else:
+            counts = apportion([self.loads[g] for g in order], counts, extra)
         groups = [Group(post, grids) for post, grids in self.holders.items()]
         for g, n in zip(order, counts.tolist(), strict=True):
             groups += [Group(-1, (g,))] * (n - self.count[g])
         return groups
+
+    def _relieved(self, order: list[int], counts: IntArray, extra: int) -> IntArray:
+        """Each newcomer joins the heaviest post, on the grid where that takes most off it."""
+        at = {g: k for k, g in enumerate(order)}
+        several = sorted(
+            {tuple(at[g] for g in grids) for grids in self.holders.values() if len(grids) > 1}
+        )
+        loads = np.array([self.loads[g] for g in order], np.float64)
+        for _ in range(extra):
+            share = loads / counts
+            sums = [float(share[list(grids)].sum()) for grids in several]
+            heaviest = several[int(np.argmax(sums))]
+            joined = int(share.argmax())
+            if max(sums) > share[joined]:
+                joined = max(heaviest, key=lambda k: (share[k] / (counts[k] + 1), -k))
+            counts[joined] += 1
+        return counts
 
     def _on_heavy(self, heavy: list[int], cap: int) -> list[Group]:
         groups = [
@@ -352,6 +398,4 @@ def _lacking(places: list[Place], own: list[int], cap: int, *, proven: bool) -> 
 
 def _needed(place: Place, cap: int, *, proven: bool) -> int:
     answer = place.need(cap)
-    if answer is None:
-        return IMPOSSIBLE
     return answer.proven if proven else answer.found

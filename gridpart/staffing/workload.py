@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial import Delaunay
 
-from gridpart.errors import InputError, Problem
+from gridpart.errors import CRSError, InputError, Problem
 from gridpart.staffing.headers import nearest, plain_text
 from gridpart.staffing.locate import GridTable, grid_table, natural
 from gridpart.staffing.neighbours import grids_of
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["Loads", "loads_of", "workload"]
 
 WALKING = "walking_m"
+AREA = "area_m2"
+RESERVED = ("grid", "within", "load")
 # Loads are whole thousandths, so that sums are exact and the same on every machine.
 PARTS = 1000
+MOST = 10**12  # of which the engine keeps products
 ALL_PAIRS = 400  # of so few points every distance is looked at
 
 FloatArray = npt.NDArray[np.float64]
@@ -69,7 +72,8 @@ def workload(
     weights : mapping of str to float, optional
         Load of one unit of each column, 0 or more: ``{"households": 1, "over65": 0.5}`` counts
         every person over 65 as half a household. By default households alone count. Two terms need
-        no column: ``area_m2`` (of the grid) and ``walking_m`` (see Notes; of a plan only).
+        no column: ``area_m2`` (of grids with a geometry) and ``walking_m`` (of a plan only; see
+        Notes).
 
     Returns
     -------
@@ -81,8 +85,11 @@ def workload(
     Raises
     ------
     InputError
-        With every problem: a column that is not there (the nearest is suggested), a value that is
-        missing, negative or no number, a weight that is none, no weight above 0.
+        With every problem: a column that is not there (the nearest is suggested), or whose name
+        the result needs itself, a value that is missing, negative or no number, a weight that is
+        none, no weight above 0.
+    CRSError
+        If areas must be measured and the grids have no projected CRS in metres.
 
     Notes
     -----
@@ -90,7 +97,8 @@ def workload(
     the crow flies: the minimum spanning tree (Kruskal, 1956) of a point in each unit that has
     households. No round that visits them all is shorter, and one of twice its length always does.
 
-    Loads are kept to a thousandth, so that sums are exact.
+    Loads are kept to a thousandth, so that sums are exact; where all together are above
+    10**9, posts are shared out by whole ones.
 
     Examples
     --------
@@ -154,11 +162,16 @@ def _column(
 ) -> tuple[FloatArray, Problem | None]:
     """Values of a term in the order of the grids, or what is wrong with it."""
     none = np.zeros(0)
+    if name in RESERVED:
+        text = f"the result has a column {name!r} of its own: give the term another name"
+        return none, Problem("reserved_column", text)
     if name in frame.columns:
         values = pd.to_numeric(frame[name], errors="coerce").to_numpy(float, na_value=np.nan)
         labels = [f"grid {grid}" for grid in frame["grid"]]
         return values, _value_problem(name, labels, values, frame[name].tolist())
     if isinstance(grids, pd.DataFrame):
+        if name == AREA and hasattr(grids, "geom_type"):
+            return _areas(grids), None
         text = f"the grids have no column {name!r}{nearest(name, frame.columns)}"
         if name == WALKING:
             text = "walking_m is measured on the units of a plan: give the plan, or the column"
@@ -184,6 +197,18 @@ def _value_problem(
         return None
     text = f"column {name!r} is part of the load and must be a number from 0 everywhere"
     return Problem("load_column", text, tuple(f"{labels[k]}: {given[k]!r}" for k in bad))
+
+
+def _areas(grids: Any) -> FloatArray:
+    from gridpart.contiguity import is_metric
+
+    if grids.crs is None or not is_metric(grids.crs):
+        raise CRSError(
+            "area_m2 is measured in a projected CRS in metres: project the grids with to_crs, "
+            "or give the column"
+        )
+    areas: FloatArray = grids.geometry.area.to_numpy(float)
+    return areas
 
 
 def _walking(plan: Any, frame: pd.DataFrame) -> FloatArray:
@@ -218,15 +243,22 @@ def _spanning_length(points: FloatArray) -> float:
     return float(tree.sum())
 
 
+def _check_total(total: float) -> None:
+    if total > MOST:
+        raise InputError(f"the load of all grids is {total:.3g}; at most {MOST:.0g} can be shared")
+
+
 def loads_of(table: GridTable, loads: pd.DataFrame | None) -> Loads:
     """Whole parts of load of the grids in canonical order: of households, or of a workload.
 
     Raises
     ------
     InputError
-        If `loads` lacks a column, names other grids, or a load is no number from 0.
+        If `loads` lacks a column, names other grids, a load is no number from 0, or all of them
+        are more than 10**12.
     """
     if loads is None:
+        _check_total(sum(table.households))
         return Loads(table.households)
     missing = {"grid", "load"} - set(loads.columns)
     if missing:
@@ -245,6 +277,9 @@ def loads_of(table: GridTable, loads: pd.DataFrame | None) -> Loads:
         raise InputError(problems)
     order = [of_grid[grid] for grid in table.grid]
     values = values[order]
-    parts = 1 if (values == np.rint(values)).all() else PARTS
+    total = float(values.sum())
+    _check_total(total)
+    whole_already = (values == np.rint(values)).all() or total * PARTS > MOST
+    parts = 1 if whole_already else PARTS
     whole = np.rint(values * parts).astype(np.int64).tolist()
     return Loads(whole, parts, loads.iloc[order].reset_index(drop=True))
