@@ -62,6 +62,7 @@ _ROOMS = {
     "plot_changes": "plots",
     "partition": "partition",
     "plot_grids": "plots",
+    "plot_lorenz": "plots",
     "plot_sizes": "plots",
     "read_plan": "plan",
     "read_units": "units",

@@ -26,6 +26,7 @@ from gridpart.plan import Plan as Plan
 from gridpart.plan import read_plan as read_plan
 from gridpart.plots import plot_changes as plot_changes
 from gridpart.plots import plot_grids as plot_grids
+from gridpart.plots import plot_lorenz as plot_lorenz
 from gridpart.plots import plot_sizes as plot_sizes
 from gridpart.redraw import History as History
 from gridpart.redraw import change_table as change_table
