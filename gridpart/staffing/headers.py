@@ -19,7 +19,6 @@ __all__ = [
     "LINE",
     "REQUIRED",
     "is_header_row",
-    "is_total_row",
     "known_names",
     "match_headers",
     "nearest",
@@ -28,6 +27,7 @@ __all__ = [
     "rename_headers",
     "says_nothing",
     "suggester",
+    "total_word",
     "words_in",
 ]
 
@@ -88,8 +88,8 @@ _SEPARATORS = re.compile(r"[;；、,，/／|｜\t\r\n]+")
 _CHINESE_BLANK = re.compile(r"(?<=[㐀-鿿])\s+(?=[㐀-鿿])")
 _REMARK = re.compile(r"[（(\[［【][^（(]*[）)\]］】]$")
 _TOTAL = re.compile(
-    r"(合计|总计|小计|共计|累计|总数|total|subtotal|grandtotal|sum)([:：(（\d].*)?"
-    r"|(制表|制表人|制表单位|制表日期|填表|填表人|填报人|填表日期|填报日期|填报单位|审核|审核人"
+    r"(?P<total>合计|总计|小计|共计|累计|总数|total|subtotal|grandtotal|sum)([:：(（\d].*)?"
+    r"|(?P<remark>制表|制表人|制表单位|制表日期|填表|填表人|填报人|填表日期|填报日期|填报单位|审核|审核人"
     r"|复核|复核人|负责人|单位负责人|经办人|联系人|联系电话|日期|备注|说明|注|单位盖章|盖章"
     r"|preparedby|checkedby|note|notes|remark|remarks)([:：(（].*)?",
     re.DOTALL,
@@ -155,15 +155,22 @@ def words_in(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in texts if word is not None))
 
 
-def is_total_row(post: str | None, role: str | None, cells: Iterable[str | None]) -> bool:
-    """Whether a row is a sum, a remark or who made the table, and no post.
+def total_word(post: str | None, role: str | None, cells: Iterable[str | None]) -> str | None:
+    """The word for which a row is a sum, a remark or a signature, and no post; else None.
 
-    It has no role, and the word stands where the post's id should, or first in a row without one.
+    Such a row has no role, and the word stands where the post's id should, or first in a row
+    without one. What follows the word is not returned: it may be somebody's name.
+
+    Examples
+    --------
+    >>> total_word("制表人：张三", None, []), total_word(None, None, [None, "合 计", "3"])
+    ('制表人', '合计')
     """
     if role is not None:
-        return False
-    word = post if post is not None else next((cell for cell in cells if cell is not None), None)
-    return word is not None and _TOTAL.fullmatch(re.sub(r"\s", "", word).casefold()) is not None
+        return None
+    text = post if post is not None else next((cell for cell in cells if cell is not None), None)
+    found = text is not None and _TOTAL.fullmatch(re.sub(r"\s", "", text).casefold())
+    return found["total"] or found["remark"] if found else None
 
 
 def is_header_row(post: str | None, role: str | None) -> bool:

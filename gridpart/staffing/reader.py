@@ -151,9 +151,11 @@ def _header_position(rows: Sequence[Row]) -> int | None:
 def _say_merged(
     path: PathLike, merged: Iterable[Merged], header: int, names: Sequence[str]
 ) -> None:
+    known = {k for places in match_headers(names).values() for k in places}
     examples = tuple(
-        f"lines {one.first} to {one.last}, {names[one.column] or f'column {one.column + 1}'}: "
-        f"{one.text!r}"
+        f"lines {one.first} to {one.last}, {names[one.column] or f'column {one.column + 1}'}"
+        # of other columns nothing is repeated: they may hold names and numbers of people
+        + (f": {one.text!r}" if one.column in known else "")
         for one in merged
         if one.last > header
     )

@@ -15,7 +15,6 @@ from gridpart.staffing.headers import (
     LINE,
     REQUIRED,
     is_header_row,
-    is_total_row,
     known_names,
     match_headers,
     nearest,
@@ -24,6 +23,7 @@ from gridpart.staffing.headers import (
     rename_headers,
     says_nothing,
     suggester,
+    total_word,
     words_in,
 )
 from gridpart.staffing.locate import (
@@ -191,9 +191,8 @@ def _rows_apart(roster: pd.DataFrame) -> list[Found]:
             found["header_row"].append((row, f": {post!r}"))
         elif role is None:
             texts = [plain_text(cell) for cell in roster.iloc[row].tolist()]
-            if is_total_row(post, role, texts):
-                first = post or next(text for text in texts if text is not None)
-                found["total_row"].append((row, f": {first!r}"))
+            if word := total_word(post, role, texts):
+                found["total_row"].append((row, f": {word!r}"))
     return [Found(kind, NO_POSTS[kind], places) for kind, places in found.items()]
 
 
@@ -211,7 +210,13 @@ def _listed(
     """Position, line, post, kind and words of every problem."""
     posts = _texts(roster, "post_id")
     return [
-        (positions[row], roster.index[row], posts[row], kind, f"{message}{detail}")
+        (
+            positions[row],
+            roster.index[row],
+            None if kind in NO_POSTS else posts[row],
+            kind,
+            f"{message}{detail}",
+        )
         for kind, message, places in found
         for row, detail in places
     ]
