@@ -193,6 +193,23 @@ def test_thirty_columns_of_junk(tmp_path):
     assert np.isnan(checked["x"].tolist()[0])
 
 
+def test_text_from_spreadsheets_and_pages(tmp_path):
+    path = tmp_path / "roster.csv"
+    text = (
+        '岗位编号\t岗位\t社区名称\t网格名称\n="007"\t网格长\u200b\t东湖\t\ufeffg1\n\'08\t医\t\t\n'
+    )
+    for encoding in ("utf-16", "utf-8-sig"):
+        path.write_text(text, encoding=encoding)
+        checked = check_roster(read_roster(path), plain_grids())
+        found = checked[["post_id", "role", "within", "grid"]].values.tolist()
+        assert found == [["007", "网格长", "东湖", "g1"], ["08", "医", None, None]]
+
+
+def test_a_code_that_a_spreadsheet_rounded():
+    problem = problems_of(posts(grid=["4.20583E+13"]), plain_grids())["unknown_grid"]
+    assert "has rounded this code" in problem.examples[0]
+
+
 # --- home points ------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ HEADERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "post_id": (
         ("post_id", "岗位编号", "岗位编码", "岗位代码", "岗位号"),
         ("post", "人员编号"),
+        ("网格员编号", "岗位id", "岗位序号"),
         ("编号",),
     ),
     "role": (
@@ -45,12 +46,16 @@ HEADERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("职务",),
         ("类别",),
     ),
-    "within": (("within", "community", "社区", "村", "村社区", "村/社区", "社区/村", "所属社区"),),
+    "within": (
+        ("within", "community", "社区", "村", "村社区", "村/社区", "社区/村", "所属社区"),
+        ("所在社区", "社区名称", "所属村", "村名", "村居", "所属村居"),
+    ),
     "grid": (
         ("grid", "grid_id"),
         ("grid_code", "网格编码", "网格编号", "网格代码"),
         ("网格", "所属网格"),
         ("held", "现管网格", "现有网格", "负责网格", "责任网格", "管辖网格", "包保网格"),
+        ("网格名称", "网格名"),
     ),
     "fixed": (
         ("fixed", "fixed_grids", "fixed_grid", "固定网格", "必管网格"),
@@ -78,7 +83,11 @@ LINE = "line"
 # What officers write where there is nothing to write.
 _NOTHING = frozenset({"/", "\\", "-", "--", "—", "——", "–", "无", "暂无", "none", "n/a", "na"})
 # Only letters and digits: a full-width bracket may belong to a community's official name.
-_NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F) if chr(wide).isalnum()}
+_NARROW: dict[int, int | None] = {
+    wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F) if chr(wide).isalnum()
+}
+# Marks without width come along when a text is copied from a page; nobody sees them.
+_NARROW |= dict.fromkeys([0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF])
 # In a number the marks mean what they mean in ASCII.
 _NARROW_MARKS = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | {0x2212: "-"}
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
@@ -99,7 +108,8 @@ _TOTAL = re.compile(
 def plain_text(value: Any) -> str | None:
     """Text of a cell: stripped, full-width letters and digits narrowed, None where empty.
 
-    A whole number that a spreadsheet turned into a float loses its ``.0``.
+    Marks that have no width are dropped, and a whole number that a spreadsheet turned into a
+    float loses its ``.0``.
     """
     if value is None or value is pd.NA or value is pd.NaT:
         return None

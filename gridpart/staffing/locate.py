@@ -212,7 +212,9 @@ def place_problems(
     suggest_grid, suggest_place = suggester(by_name), suggester(known)
     for row, (now, always, place) in enumerate(zip(held, fixed, places, strict=True)):
         for names, unknown in ((now, no_grid), (always, no_fixed)):
-            unknown += [(row, f": {g!r}{suggest_grid(g)}") for g in names if g not in by_name]
+            unknown += [
+                (row, f": {g!r}{_rounded(g) or suggest_grid(g)}") for g in names if g not in by_name
+            ]
         if place is not None and place not in known:
             no_place.append((row, f": {place!r}{suggest_place(place)}"))
         elif place is not None:
@@ -243,6 +245,13 @@ def place_problems(
             scattered,
         ),
     ]
+
+
+def _rounded(name: str) -> str:
+    """Advice where a spreadsheet has made a number of a code, and rounded it."""
+    if re.fullmatch(r"\d\.\d+E\+?\d{2}", name, re.IGNORECASE):
+        return "; a spreadsheet has rounded this code: enter it anew in a column of text"
+    return ""
 
 
 # ---------------------------------------------------------------- home points

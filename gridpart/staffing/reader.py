@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import datetime
 import io
@@ -286,16 +287,23 @@ def _shown(cell: Any) -> str:
 
 def _clean(cell: str) -> str:
     text = cell.strip()
+    # ="007" and '007 are how programs keep a spreadsheet from cutting the zeros
+    kept = re.fullmatch(r"=\s*\"([^\"]*)\"|'(\d+)", text)
+    if kept:
+        text = (kept[1] or kept[2] or "").strip()
     return "" if text in EMPTY else text
 
 
 def _delimited_rows(file: Path) -> list[Row]:
     try:
         content = file.read_bytes()
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = content.decode("gb18030")
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            text = content.decode("utf-16")  # what a spreadsheet calls Unicode text
+        else:
+            try:
+                text = content.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                text = content.decode("gb18030")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read as a table ({error})") from error
     parsed, errors = [], []
