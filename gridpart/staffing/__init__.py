@@ -2,7 +2,9 @@
 
 from gridpart.staffing.assign import assign_posts, households_per_worker
 from gridpart.staffing.beats import Beats, Needed, beats, workers_needed
-from gridpart.staffing.hiring import StaffChange, hire, leave
+from gridpart.staffing.changes import StaffChange
+from gridpart.staffing.hiring import hire
+from gridpart.staffing.leaving import leave
 from gridpart.staffing.questions import gini, lorenz, overloaded
 from gridpart.staffing.reader import read_roster
 from gridpart.staffing.required import posts_required

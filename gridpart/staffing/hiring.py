@@ -1,4 +1,4 @@
-"""One worker more, one less: what changes, and nothing else does."""
+"""One worker more: where that helps most, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -10,126 +10,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from gridpart.errors import InputError
 from gridpart.staffing.case import posts_of
+from gridpart.staffing.changes import Role, StaffChange
 from gridpart.staffing.loads import IntArray
 from gridpart.staffing.locate import natural
 from gridpart.staffing.matching import matched
-from gridpart.staffing.posts import Outcome, Posts, Rules
-from gridpart.staffing.questions import known_role
-from gridpart.staffing.result import Staffing, plural, with_role
+from gridpart.staffing.posts import Posts
+from gridpart.staffing.result import Staffing
 from gridpart.staffing.sharing import FINENESS, Group, Place, shared_out
 
-__all__ = ["StaffChange", "hire", "leave"]
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class StaffChange:
-    """What a change of the staff does; made by :func:`hire` and :func:`leave`.
-
-    Attributes
-    ----------
-    staffing : Staffing
-        After the change.
-    steps : DataFrame
-        After :func:`hire`, a row per new post in the order in which they help most: `post_id`,
-        `within`, `grids` (that it holds, codes where there are any), `load`, `worst_before`,
-        `worst_after` (heaviest load of the role). After :func:`leave`, a row per grid that changes
-        hands: `grid`, `grid_code`, `within`, `to` (missing where nobody can), `load_before` and
-        `load_after` (of who takes it).
-    worst_before, worst_after : float
-        Heaviest load of the role.
-    """
-
-    staffing: Staffing
-    _steps: pd.DataFrame
-    worst_before: float
-    worst_after: float
-
-    @property
-    def steps(self) -> pd.DataFrame:
-        """What changes, row by row."""
-        return self._steps.copy()
-
-    def __repr__(self) -> str:
-        return (
-            f"<StaffChange: {plural(len(self._steps), 'step')}, worst load "
-            f"{self.worst_before:,.0f} -> {self.worst_after:,.0f}>"
-        )
-
-
-# ---------------------------------------------------------------- one role, by positions
-
-
-class _Role:
-    """The posts of one role and what each holds, by positions of the grids that it serves."""
-
-    def __init__(self, staffing: Staffing, role: str) -> None:
-        known_role(staffing, role)
-        self.staffing, self.case, self.role = staffing, staffing.case, role
-        self.served = self.case.grids_for(role)
-        self.rules: Rules = self.case.rules_for(role)
-        self.place_of: IntArray = self.case.places(self.served)
-        if self.rules.cross_borders:
-            self.place_of = np.zeros_like(self.place_of)
-        if self.case.near is None:
-            raise InputError(
-                "nothing says which grids touch: make the staffing of the plan, or of its grids "
-                "with their geometry, or with neighbours"
-            )
-        self.near = self.case.near.among(np.array(self.served, np.int64))
-        self.loads = [self.case.loads.values[g] for g in self.served]
-        rows = self.case.roster[self.case.roster["role"] == role]
-        self.rows = rows
-        self.ids: list[str] = rows["post_id"].tolist()
-        number = {post: k for k, post in enumerate(self.ids)}
-        position = {self.case.table.grid[g]: k for k, g in enumerate(self.served)}
-        table = staffing.assignment
-        table = table[table["role"] == role]
-        self.holds: list[tuple[int, ...]] = [()] * len(self.ids)
-        for post, grids in table.groupby("post_id")["grid"]:
-            self.holds[number[post]] = tuple(sorted(position[g] for g in grids))
-
-    def load(self, holds: Sequence[tuple[int, ...]]) -> list[float]:
-        """Load of every post, in parts."""
-        holders = Counter(g for grids in holds for g in grids)
-        return [sum(self.loads[g] / holders[g] for g in grids) for grids in holds]
-
-    def place(self, grids: Iterable[int], holders: dict[int, tuple[int, ...]]) -> Place:
-        """Some grids, to be shared out by the role's rules."""
-        at = np.array(sorted(grids), np.int64)
-        rules = self.rules
-        return Place(at, self.loads, self.near, holders, rules.max_grids, rules.free_beats)
-
-    def named(self, grids: Iterable[int]) -> str:
-        """Codes of grids, or ids where there are none."""
-        table = self.case.table
-        return "; ".join(table.code[self.served[g]] or table.grid[self.served[g]] for g in grids)
-
-    def where(self, grid: int) -> str | None:
-        """Community of a grid."""
-        return self.case.table.within[self.served[grid]]
-
-    def after(self, roster: pd.DataFrame, holds: list[tuple[int, ...]]) -> Staffing:
-        """The staffing with other holders of this role."""
-        # who held something before and has none of it now has moved
-        before = dict(zip(self.ids, self.holds, strict=True))
-        ids = roster.loc[roster["role"] == self.role, "post_id"].tolist()
-        moved = [
-            k
-            for k, post in enumerate(ids)
-            if before.get(post) and not {*before[post]} & {*holds[k]}
-        ]
-        pairs = sorted((k, g) for k, grids in enumerate(holds) for g in grids)
-        total, count = sum(self.loads), max(len(ids), 1)
-        held = Counter(g for _, g in pairs)
-        bare = sum(self.loads[g] for g in range(len(self.loads)) if g not in held)
-        outcome = Outcome(pairs, (total - bare) / count, moved)
-        return with_role(self.staffing, self.role, roster, outcome)
-
-
-# ---------------------------------------------------------------- one more
+__all__ = ["hire"]
 
 
 def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
@@ -156,10 +50,13 @@ def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
     Notes
     -----
     Posts that share grids are one office. A worker more goes to the office with the heaviest load,
-    which divides its grids anew. That is exact for the heaviest load of all, because more workers
-    never make an office heavier: one that got its k-th new worker was the heaviest with k - 1, so
-    that any other way to lower the heaviest load needs as many there. Grids without a holder come
-    first.
+    which divides its grids anew; fixed grids stay with their posts. That is exact for the heaviest
+    load of all as far as the divisions are, because more workers never make an office heavier: one
+    that got its k-th new worker was the heaviest with k - 1, so that any other way to lower the
+    heaviest load needs as many there. Grids without a holder come first, the heaviest connected
+    set of them before all others; as they had no holder before, the heaviest load may then rise.
+    Where posts are too few for a beat each, because somebody holds grids that do not touch, a
+    newcomer takes one of the pieces.
 
     Examples
     --------
@@ -175,21 +72,27 @@ def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
     """
     if n < 1:
         raise InputError(f"hire at least one worker, not {n}")
-    office = _Role(staffing, role)
-    parts = office.case.loads.parts
+    office = Role(staffing, role)
+    if not office.served:
+        raise InputError(f"no grid asks for a {role}: there is nothing to hire for")
     offices = _offices(office)
     for one in offices:
         one.settle(office)
-    before = max([*(one.worst for one in offices if one.posts), 0.0])
     steps: list[dict[str, Any]] = []
     for number in range(1, n + 1):
-        worst = max(offices, key=lambda one: (not one.posts and not one.more, one.worst, one.first))
-        was = max(one.worst for one in offices)
+        worst = max(offices, key=lambda one: one.urgency)
+        was = _heaviest(offices)
         worst.more += 1
         worst.settle(office)
-        steps.append({"number": number, "office": worst, "before": was,
-                      "after": max(one.worst for one in offices)})  # fmt: skip
-    return _hired(office, offices, steps, before, parts, n)
+        steps.append(
+            {"number": number, "office": worst, "before": was, "after": _heaviest(offices)}
+        )
+    return _hired(office, offices, steps, max(office.load(office.holds), default=0.0), n)
+
+
+def _heaviest(offices: Iterable[_Office]) -> float:
+    """Heaviest load of those who hold any grids."""
+    return max((one.worst for one in offices if one.posts or one.more), default=0.0)
 
 
 @dataclass(eq=False)
@@ -198,64 +101,102 @@ class _Office:
 
     grids: tuple[int, ...]
     posts: tuple[int, ...]
+    load: int = 0  # of grids without a holder
     worst: float = 0.0
     more: int = 0
     groups: tuple[Group, ...] = ()
 
     @property
-    def first(self) -> int:
-        return -self.grids[0]
+    def urgency(self) -> tuple[float, int, int]:
+        """Grids without a holder come first, the heaviest of them before all others."""
+        return self.worst, self.load, -self.grids[0]
 
-    def settle(self, role: _Role) -> None:
+    def settle(self, role: Role) -> None:
         """Divide the grids among those who are there; as they are, if nobody is new."""
         if not self.more:
             loads = role.load(role.holds)
-            bare = float("inf") if not self.posts else 0.0
-            self.worst = max([bare, *(loads[k] for k in self.posts)])
+            self.worst = max((loads[k] for k in self.posts), default=math.inf)
             return
-        count = len(self.posts) + self.more
-        place = role.place(self.grids, {})
-        regions = len(place.regions())
-        if count < regions:
-            self.worst = float("inf")
-            return
-        [found], _, _ = shared_out([place], [count], 0)
-        holders = Counter(g for group in found for g in group.grids)
-        self.groups = tuple(found)
-        self.worst = max(sum(role.loads[g] / holders[g] for g in group.grids) for group in found)
+        fixed = {k: role.fixed[k] for k in self.posts if role.fixed[k]}
+        free = len(self.posts) - len(fixed) + self.more
+        place = self._place(role, fixed, free)
+        if place is None:
+            self.groups = _pieces(role, self.posts, self.more)
+        else:
+            [found], _, _ = shared_out([place], [free], 0)
+            self.groups = tuple(found)
+        self.worst = max(role.load([group.grids for group in self.groups]))
+
+    def _place(self, role: Role, fixed: dict[int, tuple[int, ...]], free: int) -> Place | None:
+        """Its grids, if posts are enough for them; who has more than allowed may keep some."""
+        most = role.rules.max_grids
+        limits = [None] if most is None else range(most, max(most, len(self.grids)) + 1)
+        for limit in limits:
+            place = role.place(self.grids, fixed, limit)
+            if place.need(max(place.total, 1) * FINENESS).found <= free:
+                return place
+        return None
 
 
-def _offices(role: _Role) -> list[_Office]:
-    """Posts that share grids, together; grids without a holder, each by itself."""
-    parent = list(range(len(role.loads)))
+def _pieces(role: Role, posts: Sequence[int], more: int) -> tuple[Group, ...]:
+    """Each newcomer takes one piece of the heaviest post that has several which do not touch."""
+    groups = [Group(k, role.holds[k]) for k in posts]
+    for _ in range(more):
+        load = role.load([group.grids for group in groups])
+        holders = Counter(g for group in groups for g in group.grids)
+        for at in sorted(range(len(groups)), key=lambda at: (-load[at], at)):
+            post, grids = groups[at]
+            pieces = role.pieces(grids)
+            kept = set(role.fixed[post]) if post >= 0 else set(grids)
+            movable = [piece for piece in pieces if not kept & set(piece)]
+            if len(pieces) > 1 and movable:
+                weight = {p: sum(role.loads[g] / holders[g] for g in p) for p in movable}
+                taken = min(movable, key=lambda p: (max(weight[p], load[at] - weight[p]), p))
+                groups[at] = Group(post, tuple(g for g in grids if g not in taken))
+                groups.append(Group(-1, taken))
+                break
+    return tuple(groups)
 
-    def root(g: int) -> int:
-        while parent[g] != g:
-            parent[g] = parent[parent[g]]
-            g = parent[g]
-        return g
 
-    for grids in role.holds:
-        for g in grids[1:]:
-            parent[root(g)] = root(grids[0])
-    members: dict[int, list[int]] = {}
-    for g in range(len(role.loads)):
-        members.setdefault(root(g), []).append(g)
+def _offices(role: Role) -> list[_Office]:
+    """Posts that share grids, together; grids without a holder, as one post would hold them."""
+    graph = nodes_together(role.holds, len(role.loads))
     posts: dict[int, list[int]] = {}
     for k, grids in enumerate(role.holds):
         if grids:
-            posts.setdefault(root(grids[0]), []).append(k)
-    return [_Office(tuple(grids), tuple(posts.get(at, ()))) for at, grids in members.items()]
+            posts.setdefault(int(graph[grids[0]]), []).append(k)
+    found = [
+        _Office(tuple(np.flatnonzero(graph == at).tolist()), tuple(here))
+        for at, here in posts.items()
+    ]
+    bare = np.array(sorted(set(range(len(role.loads))) - {g for o in found for g in o.grids}), int)
+    for number in np.unique(role.place_of[bare]).tolist():
+        place = role.place(bare[role.place_of[bare] == number].tolist(), {}, role.rules.max_grids)
+        most = max(place.total, 1) * FINENESS
+        found += [
+            _Office(group.grids, (), sum(role.loads[g] for g in group.grids))
+            for group in place.shared(place.need(most).found, most)
+        ]
+    return found
+
+
+def nodes_together(sets: Iterable[Sequence[int]], n: int) -> IntArray:
+    """Number of the connected set of each of n nodes, where the nodes of a set belong together."""
+    pairs = [(grids[0], g) for grids in sets for g in grids]
+    rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(rows.size), (rows, columns)), shape=(n, n))
+    label: IntArray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return label
 
 
 def _hired(
-    role: _Role,
+    role: Role,
     offices: list[_Office],
     steps: list[dict[str, Any]],
     before: float,
-    parts: int,
     n: int,
 ) -> StaffChange:
+    parts = role.case.loads.parts
     roster = _with_new(role, n)
     rows = roster[roster["role"] == role.role]
     ids = rows["post_id"].tolist()
@@ -269,15 +210,18 @@ def _hired(
     for step in steps:
         names.setdefault(id(step["office"]), []).append(f"new {step['number']}")
     for one in offices:
-        if not one.more or not one.groups:
+        if not one.more:
             continue
-        pool = [at[role.ids[k]] for k in one.posts]
+        loads = dict(zip(one.groups, role.load([g.grids for g in one.groups]), strict=True))
+        staying = {group.post: group.grids for group in one.groups if group.post >= 0}
+        pool = [at[role.ids[k]] for k in one.posts if k not in staying]
         pool += [at[name] for name in names[id(one)]]
-        holders = Counter(g for group in one.groups for g in group.grids)
-        loads = {g: sum(role.loads[x] / holders[x] for x in g.grids) for g in one.groups}
-        pairs, _ = matched(pool, list(one.groups), len(one.groups), loads, asked.wishes)
+        free = [group for group in one.groups if group.post < 0]
+        pairs, _ = matched(pool, free, len(free), loads, asked.wishes)
         for k in pool:
             holds[k] = tuple(sorted(g for post, g in pairs if post == k))
+        for k, grids in staying.items():
+            holds[at[role.ids[k]]] = grids
     load = role.load(holds)
     rows_ = [
         {
@@ -296,151 +240,22 @@ def _hired(
     )
 
 
-def _with_new(role: _Role, n: int) -> pd.DataFrame:
+def _with_new(role: Role, n: int) -> pd.DataFrame:
     roster = role.case.roster
     taken = set(roster["post_id"])
     names = [f"new {k}" for k in range(1, n + 1)]
     if taken & set(names):
         raise InputError(f"the roster has a post {sorted(taken & set(names))[0]!r} already")
-    blank: dict[str, Any] = {
-        "within": None, "grid": None, "held": (), "fixed": (), "skills": (), "x": math.nan,
-        "y": math.nan, "capacity": math.nan,
+    ours: dict[str, list[Any]] = {
+        "post_id": names, "role": [role.role] * n, "within": [None] * n, "grid": [None] * n,
+        "held": [()] * n, "fixed": [()] * n, "skills": [()] * n,
     }  # fmt: skip
-    fresh = pd.DataFrame(
-        [
-            {name: blank.get(name) for name in roster.columns}
-            | {"post_id": post, "role": role.role}
-            for post in names
-        ],
-        columns=roster.columns,
-    ).astype(roster.dtypes.to_dict())
-    both = pd.concat([roster, fresh])
+    # what else a roster says of its posts is not known of these
+    both = roster.reset_index(drop=True).reindex(range(len(roster) + n))
+    for name, values in ours.items():
+        both[name] = pd.Series([*roster[name], *values], dtype=object)
+    both.index = pd.Index([*roster.index, *names], name=roster.index.name)
     order = sorted(range(len(both)), key=lambda k: natural(both["post_id"].iloc[k]))
     result = both.iloc[order]
     result.attrs = dict(roster.attrs)
     return result
-
-
-# ---------------------------------------------------------------- one less
-
-
-def leave(staffing: Staffing, post_id: str) -> StaffChange:
-    """Who takes over what a post holds, with the least change.
-
-    Parameters
-    ----------
-    staffing : Staffing
-    post_id : str
-        The post that ends.
-
-    Returns
-    -------
-    StaffChange
-        Only the grids of the post change hands: those that others hold too stay with them; each of
-        the rest goes to a post whose grids touch it, directly or through another of them, so that
-        the heaviest load among those who take any is smallest. What nobody touches is left open.
-
-    Raises
-    ------
-    InputError
-        If there is no such post, or nothing says which grids touch.
-
-    Examples
-    --------
-    >>> import gridpart as gp
-    >>> grids = pd.DataFrame({"grid": ["g1", "g2", "g3"], "households": [300, 200, 250]})
-    >>> roster = pd.DataFrame({"post_id": ["a", "b", "c"], "role": "leader"})
-    >>> touching = pd.DataFrame({"focal": ["g1", "g2"], "neighbor": ["g2", "g3"]})
-    >>> change = leave(gp.assign_posts(grids, roster, neighbours=touching), "b")
-    >>> change.steps[["grid", "to", "load_before", "load_after"]].values.tolist()
-    [['g2', 'c', 250.0, 450.0]]
-    """
-    posts = staffing.posts
-    rows = posts[posts["post_id"] == post_id]
-    if rows.empty:
-        raise InputError(f"no post {post_id!r} in the staffing")
-    role = _Role(staffing, str(rows["role"].iloc[0]))
-    if len(role.ids) == 1:
-        raise InputError(f"{post_id!r} is the only {role.role}: nobody can take over")
-    gone = role.ids.index(post_id)
-    before = role.load(role.holds)
-    holders = Counter(g for grids in role.holds for g in grids)
-    left = [g for g in role.holds[gone] if holders[g] == 1]
-    holds = [() if k == gone else grids for k, grids in enumerate(role.holds)]
-    takers: dict[int, int | None] = {}
-    for component in role.near.among(np.array(left, np.int64)).regions() if left else []:
-        takers |= _taken_over(role, holds, [left[k] for k in component])
-    for g, k in takers.items():
-        if k is not None:
-            holds[k] = tuple(sorted({*holds[k], g}))
-    after = role.load(holds)
-    parts = role.case.loads.parts
-    steps = [
-        {
-            "grid": role.case.table.grid[role.served[g]],
-            "grid_code": role.case.table.code[role.served[g]],
-            "within": role.where(g),
-            "to": None if k is None else role.ids[k],
-            "load_before": math.nan if k is None else before[k] / parts,
-            "load_after": math.nan if k is None else after[k] / parts,
-        }
-        for g, k in sorted(takers.items())
-    ]
-    columns = ["grid", "grid_code", "within", "to", "load_before", "load_after"]
-    roster = role.case.roster[role.case.roster["post_id"] != post_id]
-    roster.attrs = dict(role.case.roster.attrs)
-    remaining = [grids for k, grids in enumerate(holds) if k != gone]
-    return StaffChange(
-        role.after(roster, remaining), pd.DataFrame(steps, columns=columns),
-        max(before) / parts, max(after) / parts,
-    )  # fmt: skip
-
-
-def _taken_over(
-    role: _Role, holds: list[tuple[int, ...]], grids: list[int]
-) -> dict[int, int | None]:
-    """Who takes each of some connected grids, so that the heaviest taker is lightest."""
-    near, place = role.near, int(role.place_of[grids[0]])
-    touched = {
-        int(v) for g in grids for v in near.indices[near.indptr[g] : near.indptr[g + 1]]
-    } - set(grids)
-    load = role.load(holds)
-    there = sorted(
-        (k for k, mine in enumerate(holds) if set(mine) & touched and _serves(role, mine, place)),
-        key=lambda k: (load[k], k),
-    )
-    if role.rules.max_grids is not None:
-        there = [k for k in there if len(holds[k]) < role.rules.max_grids]
-    best: tuple[float, int, dict[int, int | None]] | None = None
-    # a post that takes nothing does not matter: so many of the lightest are asked at a time
-    for asked in range(1, len(there) + 1):
-        found = _divided(role, holds, grids, there[:asked])
-        if found is None:
-            continue
-        after = dict.fromkeys(found.values(), 0.0)
-        for g, k in found.items():
-            after[k] += role.loads[g]
-        worst = max(load[k] + extra for k, extra in after.items() if k is not None)
-        if best is None or (worst, len(after)) < best[:2]:
-            best = (worst, len(after), found)
-    return dict.fromkeys(grids) if best is None else best[2]
-
-
-def _serves(role: _Role, mine: tuple[int, ...], place: int) -> bool:
-    return all(int(role.place_of[g]) == place for g in mine)
-
-
-def _divided(
-    role: _Role, holds: list[tuple[int, ...]], grids: list[int], asked: list[int]
-) -> dict[int, int | None] | None:
-    """Grids divided among posts, and those who share a grid with one of these; None: no way."""
-    near_by = {g for k in asked for g in holds[k]}
-    there = {k: mine for k, mine in enumerate(holds) if set(mine) & near_by}
-    place = role.place({*grids, *(g for mine in there.values() for g in mine)}, there)
-    if any(not region.posts for region in place.regions()):
-        return None
-    answer = place.need(place.total * FINENESS)
-    if answer is None or answer.found:
-        return None
-    [found], _, _ = shared_out([place], [0], 0)
-    return {g: group.post for group in found for g in group.grids if g in set(grids)}
