@@ -146,17 +146,16 @@ def _summary(staffing: Staffing) -> pd.DataFrame:
 def _by_post(staffing: Staffing) -> pd.DataFrame:
     """One row per post with its grids, a subtotal per role, a total."""
     assignment, posts = staffing.assignment, staffing.posts
-    assignment["name"] = assignment["grid_code"].where(
-        assignment["grid_code"].notna(), assignment["grid"]
-    )
-    held = dict(list(assignment.groupby("post_id")))
+    held = _held(assignment)
     more = [name for name in ("capacity", "over_capacity") if name in posts.columns]
     if staffing.case.roster["held"].map(len).any():
         more.insert(0, "moved")
     by_role = staffing.summary.set_index("role")
     rows: list[dict[str, Any]] = []
     for role, team in posts.groupby("role", sort=False):
-        rows += [_post_row(post, held.get(post["post_id"])) for post in team.to_dict("records")]
+        rows += [
+            post | held.get(post["post_id"], {"households": 0}) for post in team.to_dict("records")
+        ]
         if len(by_role) > 1:
             rows.append(_post_total(SUBTOTAL, assignment[assignment["role"] == role], len(team)))
             rows[-1] |= {"role": role, "moved": int(team["moved"].sum())}
@@ -168,14 +167,27 @@ def _by_post(staffing: Staffing) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*POST_SHEET, *more], dtype=object)
 
 
-def _post_row(post: dict[str, Any], held: pd.DataFrame | None) -> dict[str, Any]:
-    if held is None:
-        return post | {"households": 0}
-    places = held["within"].dropna().unique()
-    return post | {
-        "within": "; ".join(map(str, places)) or None,
-        "grids": "; ".join(held["name"].astype(str)),
-        "households": int(held["households"].sum()),
+def _held(assignment: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """What every post holds, in words: its communities, codes (or ids) of its grids, households."""
+    codes = assignment["grid_code"]
+    names = codes.where(codes.notna(), assignment["grid"])
+    columns = (assignment["post_id"], assignment["within"], names, assignment["households"])
+    places: dict[str, dict[str, None]] = {}  # as sets that keep their order
+    grids: dict[str, list[str]] = {}
+    households: dict[str, int] = {}
+    for post, place, name, number in zip(*(column.tolist() for column in columns), strict=True):
+        where = places.setdefault(post, {})
+        if not pd.isna(place):
+            where[str(place)] = None
+        grids.setdefault(post, []).append(str(name))
+        households[post] = households.get(post, 0) + int(number)
+    return {
+        post: {
+            "within": "; ".join(places[post]) or None,
+            "grids": "; ".join(listed),
+            "households": households[post],
+        }
+        for post, listed in grids.items()
     }
 
 
