@@ -389,7 +389,7 @@ def _lines(text: str, widest: int) -> int:
 
 
 def _wrapped(line: str, widest: int) -> int:
-    if display_width(line) <= widest:
+    if 2 * len(line) <= widest or display_width(line) <= widest:
         return 1
     number, used = 1, 0
     for width in map(display_width, line.split(" ")):
