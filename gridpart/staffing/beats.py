@@ -124,7 +124,7 @@ def _town(
     max_grids: int | None,
     *,
     cross_borders: bool,
-    free_beats: bool,
+    undivided: bool,
 ) -> _Town:
     if max_grids is not None and max_grids < 1:
         raise InputError(f"max_grids must be at least 1, got {max_grids}")
@@ -143,7 +143,15 @@ def _town(
     for g, name in enumerate(within):
         members[name].append(g)
     places = [
-        Place(np.array(members[name], np.int64), loads.values, near, {}, max_grids, free_beats)
+        Place(
+            np.array(members[name], np.int64),
+            loads.values,
+            near,
+            {},
+            max_grids,
+            free_beats=not undivided,
+            undivided=undivided,
+        )
         for name in names
     ]
     return _Town(table, frame, loads, near, places, names)
@@ -202,7 +210,7 @@ def beats(
     ['1', '1', '2', '2']
     """
     town = _town(
-        grids, workload, neighbours, max_grids, cross_borders=cross_borders, free_beats=False
+        grids, workload, neighbours, max_grids, cross_borders=cross_borders, undivided=True
     )
     own, rovers = _numbers(town, n, cross_borders=cross_borders)
     shared, _, bound = shared_out(town.places, own, rovers)
@@ -288,7 +296,9 @@ def _as_beats(town: _Town, groups: list[Group], bound: float) -> Beats:
         },
         index=town.frame.index,
     )
-    return Beats(frame, pd.DataFrame(rows), bound)
+    table_of_beats = pd.DataFrame(rows)
+    # caps are whole fractions of a unit of load, which nothing at all is not
+    return Beats(frame, table_of_beats, min(bound, float(table_of_beats["load"].max())))
 
 
 def workers_needed(
@@ -342,7 +352,7 @@ def workers_needed(
     if one_grid_each:
         max_grids = 1
     town = _town(
-        grids, workload, neighbours, max_grids, cross_borders=cross_borders, free_beats=True
+        grids, workload, neighbours, max_grids, cross_borders=cross_borders, undivided=False
     )
     cap = math.floor(limit * town.loads.parts * FINENESS + 1e-6)
     if cap < 1:

@@ -6,6 +6,7 @@ are whole parts; caps are whole fractions of a part, because several posts may s
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -51,6 +52,8 @@ class Place:
         Most grids of one post.
     free_beats : bool
         Whether a post may have several grids where there would be a post for each.
+    undivided : bool
+        Whether a grid has one post at most.
     """
 
     grids: IntArray
@@ -59,6 +62,7 @@ class Place:
     holders: dict[int, tuple[int, ...]]
     max_grids: int | None = None
     free_beats: bool = False
+    undivided: bool = False
     _regions: dict[tuple[int, ...], list[Region]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -104,6 +108,8 @@ class Place:
         Found are so many as are never there, if posts that stay carry more than that already.
         """
         heavy = self.heavy(cap)
+        if heavy and self.undivided:
+            return Answer(IMPOSSIBLE, IMPOSSIBLE)
         if heavy and not self.free_beats:
             more = sum(self._missing(g, cap) for g in self.count)
             return Answer(more, more)
@@ -334,7 +340,9 @@ def shared_out(
         max(_needed(place, cap, proven=False), mine)
         for place, mine in zip(places, own, strict=True)
     ]
-    more = _spread(places, more, rovers - sum(more) + sum(own))
+    left = rovers - sum(more) + sum(own)
+    undivided = any(place.undivided for place in places)
+    more = _filled(places, more, left) if undivided else _spread(places, more, left)
     groups = [place.shared(count, cap) for place, count in zip(places, more, strict=True)]
     roving = [
         max(sum(group.post < 0 for group in found) - mine, 0)
@@ -374,6 +382,20 @@ def _spread(places: list[Place], more: list[int], left: int) -> list[int]:
     after = apportion([places[k].total for k in open_], counts, left)
     for k, extra in zip(open_, (after - counts).tolist(), strict=True):
         result[k] += extra
+    return result
+
+
+def _filled(places: list[Place], more: list[int], left: int) -> list[int]:
+    """The same, with one post for a grid at most."""
+    result, most = list(more), [len(place.bare) for place in places]
+    heap = [(-place.total / max(more[k], 1), k) for k, place in enumerate(places)]
+    heapq.heapify(heap)
+    while left > 0 and heap:
+        _, k = heapq.heappop(heap)
+        if result[k] < most[k]:
+            result[k] += 1
+            left -= 1
+            heapq.heappush(heap, (-places[k].total / result[k], k))
     return result
 
 
