@@ -144,7 +144,9 @@ class Place:
         if not parts:
             return []
         names = np.array([*posts, *(-1 - g for g in bare)], np.int64)
-        near = _contracted(self._near, [tuple(self._at[g] for g in part) for part in parts])
+        near = _contracted(
+            self._near, [tuple(self._at[g] for g in part) for part in parts], len(posts)
+        )
         loads = [
             sum(-(-self.loads[g] * self.share // max(self.count[g], 1)) for g in part)
             for part in parts
@@ -279,15 +281,22 @@ def _found(region: Region, limit: int) -> int:
     return answer.found
 
 
-def _contracted(near: Neighbours, parts: list[tuple[int, ...]]) -> Neighbours:
-    """Neighbours of sets of grids; sets may share grids."""
+def _contracted(near: Neighbours, parts: list[tuple[int, ...]], posts: int) -> Neighbours:
+    """Neighbours of sets of grids; sets may share grids.
+
+    The first sets are those of posts. Two of them are never in one beat: that they touch is left
+    out, which makes regions small.
+    """
     n, size = len(parts), near.x.size
     of = np.repeat(np.arange(n), [len(part) for part in parts])
     grids = np.array([g for part in parts for g in part], np.int64)
     member = coo_array((np.ones(grids.size, np.int64), (of, grids)), shape=(n, size)).tocsr()
     rows = np.repeat(np.arange(size), np.diff(near.indptr))
     graph = coo_array((near.borders, (rows, near.indices)), shape=(size, size)).tocsr()
-    matrix = (member @ graph @ member.T).tocsr()
+    matrix = (member @ graph @ member.T).tocoo()
+    useful = (matrix.row >= posts) | (matrix.col >= posts)
+    ends = (matrix.row[useful], matrix.col[useful])
+    matrix = coo_array((matrix.data[useful], ends), shape=(n, n)).tocsr()
     matrix.setdiag(0)
     matrix.eliminate_zeros()
     matrix.sort_indices()
