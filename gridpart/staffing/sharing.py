@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -137,8 +138,19 @@ class Place:
             self._regions[heavy] = self._cut_up(set(heavy))
         return self._regions[heavy]
 
+    @cached_property
+    def _active(self) -> list[int]:
+        """Posts that may take a grid: of those that hold the same, one for every bare grid."""
+        alike = Counter[tuple[int, ...]]()
+        active, most = [], max(len(self.bare), 1)
+        for post, grids in self.holders.items():
+            alike[grids] += 1
+            if alike[grids] <= most:
+                active.append(post)
+        return active
+
     def _cut_up(self, heavy: set[int]) -> list[Region]:
-        posts = [post for post, grids in self.holders.items() if not heavy & set(grids)]
+        posts = [post for post in self._active if not heavy & set(self.holders[post])]
         bare = [g for g in self.bare if g not in heavy]
         parts = [*(self.holders[post] for post in posts), *((g,) for g in bare)]
         if not parts:
@@ -197,6 +209,8 @@ class Place:
             counts[k] += 1
         for region, count in zip(regions, counts, strict=True):
             groups += self._beats(region, count, limit)
+        told = {group.post for group in groups}
+        groups += [Group(post, grids) for post, grids in self.holders.items() if post not in told]
         return [*groups, *self._beside(groups, more - sum(counts))]
 
     def _one_each(self, more: int) -> list[Group]:
