@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -261,3 +262,15 @@ def test_a_role_without_any_grid_or_post():
     with pytest.raises(InputError):
         assign_posts(grids, posts.assign(role="dragon tamer"), team=team)
     assert not np.isnan(nothing.summary["gap"].item())
+
+
+def test_many_holders_of_one_grid_take_no_time():
+    grids = lattice(6, 1, [300, 300, 300, 300, 300, 300])
+    now = [f"g{k % 4}" for k in range(400)]
+    posts = pd.DataFrame({"post_id": [f"p{k}" for k in range(400)], "role": "x", "grid": now})
+    started = time.perf_counter()
+    staffing = assign_posts(grids, posts)
+    assert time.perf_counter() - started < 5
+    assert staffing.vacancies.empty
+    assert staffing.posts["n_grids"].gt(0).all(), "nobody is forgotten"
+    assert staffing.summary["worst_load"].item() == 603, "only the last of them touches both"

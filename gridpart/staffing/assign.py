@@ -73,7 +73,8 @@ def assign_posts(
         Let a post hold several grids even where there is a post for each, if that lowers the
         heaviest load: two small grids to one post set another free for a large one.
     max_moves : int, default 0
-        Posts that may lose the grids they hold today.
+        Posts that may lose the grids they hold today. They are chosen one after the other, first
+        where grids are open, then where the heaviest load is: found, not proven.
     unusable : {"raise", "skip"}, default "raise"
         What to do about rows of the roster that cannot be used: raise an error with all of them,
         or leave them out and list them in ``Staffing.unusable``.
@@ -94,7 +95,8 @@ def assign_posts(
     Each role is spread by itself, and these are the rules, in this order:
 
     * A post stays on its `fixed` grids, and on the grids it holds today (`grid`), but for at most
-      `max_moves` posts.
+      `max_moves` posts. Who holds grids of several communities keeps those of the first, unless
+      borders may be crossed.
     * A post with `within` serves only that community, so does one with a grid; a post with
       neither may come to any one community.
     * Every grid that can have a post has one. Where posts are too few for every connected set of
