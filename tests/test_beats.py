@@ -7,13 +7,10 @@ import random
 
 import geopandas as gpd
 import networkx as nx
-import numpy as np
 import pandas as pd
 import pytest
 from shapely import box
 
-import gridpart as gp
-from gridpart.errors import InputError
 from gridpart.staffing import assign_posts
 
 INFINITE = float("inf")
@@ -24,7 +21,7 @@ def lattice(width, height, households, within=None, **columns):
     cells = [box(x, y, x + 1, y + 1) for y in range(height) for x in range(width)]
     frame = gpd.GeoDataFrame(
         {"grid": [f"g{k}" for k in range(len(cells))], "households": households, **columns},
-        geometry=[cell for cell in cells],
+        geometry=cells,
         crs="EPSG:4547",
     )
     frame["geometry"] = frame.geometry.scale(100, 100, origin=(0, 0))
@@ -35,7 +32,8 @@ def touching(grids, *, across=False):
     """networkx graph of the grids that share a border, by shapely's own predicate."""
     graph = nx.Graph()
     graph.add_nodes_from(grids["grid"])
-    rows = list(zip(grids["grid"], grids.geometry, grids.get("within", [None] * len(grids)), strict=True))
+    homes = grids.get("within", [None] * len(grids))
+    rows = list(zip(grids["grid"], grids.geometry, homes, strict=True))
     for (a, one, home), (b, other, place) in itertools.combinations(rows, 2):
         if one.intersection(other).length > 0 and (across or home == place):
             graph.add_edge(a, b)
@@ -72,14 +70,16 @@ def least_beats(loads, graph, seeds, free):
     workers = [*seeds, *[None] * free]
     best = INFINITE
     for choice in itertools.product(range(len(workers)), repeat=len(bare)):
-        sets = [{g for g, k in zip(bare, choice, strict=True) if k == w} for w in range(len(workers))]
+        sets = [
+            {g for g, k in zip(bare, choice, strict=True) if k == w} for w in range(len(workers))
+        ]
         total = [
             sum(loads[g] for g in own) + (loads[seed] / held[seed] if seed is not None else 0)
             for own, seed in zip(sets, workers, strict=True)
         ]
         if max(total) >= best:
             continue
-        whole = [own | ({seed} if seed is not None else set()) for own, seed in zip(sets, workers, strict=True)]
+        whole = [own | ({seed} - {None}) for own, seed in zip(sets, workers, strict=True)]
         if all(not own or nx.is_connected(graph.subgraph(own)) for own in whole):
             best = max(total)
     return best
@@ -97,20 +97,32 @@ def least_shares(loads, held, free):
 
 
 def least_of_all(grids, posts):
-    """Least heaviest load over all ways to send the posts without a home to a community."""
+    """Least heaviest load over all ways to send the posts without a home to a community.
+
+    With a post for every grid nobody holds two; without, nobody comes second to a grid that way.
+    """
     places = sorted(set(grids["within"]))
     loads = dict(zip(grids["grid"], grids["households"], strict=True))
     home = dict(zip(grids["grid"], grids["within"], strict=True))
     graph = touching(grids)
     rovers = sum(within is None and grid is None for _, within, grid in posts)
+    seeds, own, bare = {}, {}, {}
+    for place in places:
+        seeds[place] = [grid for _, _, grid in posts if grid is not None and home[grid] == place]
+        own[place] = sum(within == place and grid is None for _, within, grid in posts)
+        bare[place] = sum(home[g] == place for g in loads) - len(set(seeds[place]))
+    plenty = sum(max(bare[place] - own[place], 0) for place in places) <= rovers
     best = INFINITE
     for sent in itertools.product(places, repeat=rovers):
+        free = {place: own[place] + sent.count(place) for place in places}
+        if plenty and any(free[place] < bare[place] for place in places):
+            continue
+        if not plenty and any(free[place] > max(bare[place], own[place]) for place in places):
+            continue
         worst = 0
         for place in places:
-            own = {g: load for g, load in loads.items() if home[g] == place}
-            seeds = [grid for _, _, grid in posts if grid is not None and home[grid] == place]
-            free = sum(w == place and grid is None for _, w, grid in posts) + sent.count(place)
-            worst = max(worst, least_beats(own, graph, seeds, free))
+            here = {g: load for g, load in loads.items() if home[g] == place}
+            worst = max(worst, least_beats(here, graph, seeds[place], free[place]))
         best = min(best, worst)
     return best
 
@@ -128,7 +140,8 @@ def small_case(seed):
         kind = draw.random()
         place = draw.choice(sorted(set(within)))
         grid = draw.choice(grids.loc[grids["within"] == place, "grid"].tolist())
-        posts.append((f"p{k}", *((None, None) if kind < 0.5 else (place, None) if kind < 0.8 else (None, grid))))
+        bound = (None, None) if kind < 0.5 else (place, None) if kind < 0.8 else (None, grid)
+        posts.append((f"p{k}", *bound))
     return grids, posts
 
 

@@ -17,6 +17,7 @@ from gridpart.engine.part import Bounds, Part
 __all__ = [
     "EXHAUSTED_UNITS",
     "along_trees",
+    "fewest_groups",
     "is_possible",
     "is_tree",
     "of_all_groups",
@@ -36,6 +37,9 @@ LISTED_STEPS = 2_000_000  # steps of the listing
 CHOICES = 300_000  # steps of the choice
 PROGRAM_GROUPS = 3000  # possible groups that a program is written for
 NODE_LIMIT = 200
+MANY_GROUPS = 60_000  # listed where only the fewest groups are asked for
+MANY_STEPS = 6_000_000
+WHOLE_GROUPS = 3_000  # for so many the program is solved, for more only its relaxation
 
 
 def is_tree(piece: Part) -> bool:
@@ -221,6 +225,59 @@ def _programmed(starts: Ints, units: Ints, inside: Ints, n: int, count: int) -> 
         return None
     chosen: Ints = np.flatnonzero(solved.x > 0.5)
     return chosen
+
+
+def fewest_groups(piece: Part, bounds: Bounds) -> tuple[Ints, int]:
+    """Into how few groups a piece can be divided, among all groups that could be made.
+
+    Parameters
+    ----------
+    piece : Part
+    bounds : Bounds
+
+    Returns
+    -------
+    labels : ndarray of int64
+        Groups that are as few as was found; empty where nothing was, or there are too many groups
+        to choose among.
+    at_least : int
+        Fewer groups are proven to be impossible; 0 where nothing is proven.
+
+    Notes
+    -----
+    A mixed-integer program, one binary for every group that could be made; of more than some
+    thousand only its linear relaxation is solved, which says nothing but how many it takes.
+    """
+    from scipy.optimize import Bounds as Range
+    from scipy.optimize import LinearConstraint, milp
+    from scipy.sparse import csc_array
+
+    starts, units, _ = kernels.possible_groups(
+        piece.indptr, piece.indices, piece.borders, piece.loads, bounds.low, bounds.high,
+        piece.extra, bounds.extra_low, bounds.extra_high, piece.reach, bounds.widest,
+        MANY_GROUPS, MANY_STEPS,
+    )  # fmt: skip
+    nothing = np.zeros(0, np.int64)
+    groups = starts.size - 1
+    if groups < 1:
+        return nothing, 0
+    whole = groups <= WHOLE_GROUPS
+    once = csc_array((np.ones(units.size), units, starts), shape=(len(piece), groups))
+    solved = milp(
+        np.ones(groups), constraints=LinearConstraint(once, 1, 1), bounds=Range(0, 1),
+        integrality=np.full(groups, int(whole)),
+        options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0},
+    )  # fmt: skip
+    if solved.status == 2:  # not even the relaxation: some unit is in no group
+        return nothing, len(piece) + 1
+    known = solved.mip_dual_bound if whole else solved.fun
+    at_least = 0 if known is None else int(np.ceil(known - 1e-6))
+    if not whole or solved.x is None:
+        return nothing, at_least
+    labels = np.full(len(piece), -1, np.int64)
+    for number, group in enumerate(np.flatnonzero(solved.x > 0.5)):
+        labels[units[starts[group] : starts[group + 1]]] = number
+    return labels, at_least
 
 
 def _exhausted(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: bool) -> Ints:

@@ -92,6 +92,7 @@ class Settings:
     effort: Effort
     control: Ints
     advise: bool = True
+    insist: bool = True
 
     def search(
         self, part: Part, wanted: int, seed: Bits, *, free_count: bool
@@ -324,6 +325,8 @@ def _insist(
     count: int | None = None,
 ) -> tuple[Ints, int, str]:
     """Where the search failed: trees, then every group that could be made; a plan or a proof."""
+    if not settings.insist:
+        return labels, n_groups, "not_found"
     bounds = settings.bounds
     by_trees = None
     if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from gridpart.engine import kernels
+from gridpart.engine import exact, kernels
 from gridpart.engine.kernels import Flags, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.pieces import (
@@ -38,6 +38,7 @@ __all__ = [
     "Effort",
     "Relaxation",
     "Solution",
+    "fewest_groups",
     "is_compiled",
     "regions",
     "share_out",
@@ -127,6 +128,7 @@ def solve(
     time_limit: float | None = None,
     control: Ints | None = None,
     advise: bool = True,
+    insist: bool = True,
 ) -> Solution:
     """Divide a graph into connected groups whose loads lie in [low, high], borders short.
 
@@ -180,6 +182,9 @@ def solve(
     advise : bool, default True
         Look for relaxations of the band where a group is outside it; a caller who only asks whether
         there is a division saves the search for them.
+    insist : bool, default True
+        Where the search leaves a group outside the band, look for a division, or for a proof that
+        there is none, by exact methods.
 
     Returns
     -------
@@ -218,13 +223,51 @@ def solve(
         for (part, members, node), count in zip(parts, counts, strict=True):
             settings = Settings(
                 bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance, headroom,
-                _share(spent, len(part), len(whole)), control, advise,
+                _share(spent, len(part), len(whole)), control, advise, insist,
             )  # fmt: skip
             # a part's own seed: what else is in the graph does not matter to it
             entropy = np.random.SeedSequence([seed, len(part), part.total])
             own = entropy.generate_state(1, np.uint64).astype(np.uint64)
             groups.add(members, node, list(solve_part(part, count, settings, own)))
     return groups.finish(whole, stopped=bool(control[0] == STOPPED))
+
+
+def fewest_groups(
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    loads: Ints,
+    low: int | Sequence[int],
+    high: int | Sequence[int],
+) -> tuple[Ints, int]:
+    """Into how few connected groups a connected graph can be divided inside the bounds.
+
+    For graphs of which a group is a small part: all groups that could be made are listed.
+
+    Parameters
+    ----------
+    indptr, indices, borders, loads, low, high
+        As in :func:`solve`.
+
+    Returns
+    -------
+    labels : ndarray of int64
+        As few groups as were found; empty where none were, or where there are too many possible
+        groups to choose among.
+    at_least : int
+        Fewer groups are proven to be impossible; 0 where nothing is proven.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> indptr, indices = np.array([0, 1, 3, 4]), np.array([1, 0, 2, 1])
+    >>> loads = np.array([3, 2, 4])
+    >>> labels, at_least = fewest_groups(indptr, indices, np.ones(4, int), loads, 1, 5)
+    >>> len(set(labels.tolist())), at_least
+    (2, 2)
+    """
+    whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
+    return exact.fewest_groups(whole, _bounds(low, high, whole, None))
 
 
 # ---------------------------------------------------------------- the input

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order
 
-from gridpart.engine import Effort, solve
+from gridpart.engine import Effort, fewest_groups, solve
 from gridpart.staffing.neighbours import Neighbours
 
 __all__ = ["Answer", "Region", "Sharing"]
@@ -21,6 +23,8 @@ IntArray = npt.NDArray[np.int64]
 
 # Of so few nodes every number of posts is tried one by one: the engine proves what cannot be.
 PROVABLE = 14
+# Where a search under one cap failed, it is not tried again under one that is hardly higher.
+NEAR = 1.002
 SEED = 0
 
 
@@ -50,10 +54,13 @@ class Sharing:
         Beat of every node.
     worst : int
         Load of the heaviest beat.
+    squares : float
+        Sum of the squared loads: of as many beats the less, the more even.
     """
 
     labels: IntArray
     worst: int
+    squares: float
 
 
 @dataclass(eq=False)
@@ -82,6 +89,7 @@ class Region:
     held: npt.NDArray[np.bool_]
     grids: IntArray
     max_grids: int | None = None
+    _answers: dict[int, Answer] = field(default_factory=dict)
     _found: dict[int, Sharing] = field(default_factory=dict)
     _failed: dict[int, int] = field(default_factory=dict)
     _proven: dict[int, int] = field(default_factory=dict)
@@ -104,23 +112,49 @@ class Region:
         """Fewest more posts with which every grid may have one, if nothing else forbids it."""
         return 0 if self.posts else 1
 
-    def fewest(self, cap: int) -> Answer | None:
-        """How many more posts keep every load at or below `cap`; None where no number does."""
+    def fewest(self, cap: int, enough: int | None = None) -> Answer | None:
+        """How many more posts keep every load at or below `cap`; None where no number does.
+
+        Parameters
+        ----------
+        cap : int
+        enough : int, optional
+            A number that is as good as any below it.
+        """
         if int(self.loads.max()) > cap:
             return None
-        proven = first = self._at_least(cap)
-        if len(self) > PROVABLE:
-            return self._fewest_of_many(cap, first)
-        for more in range(first, self.bare):
-            if self.divide(more, cap) is not None:
-                return Answer(more, proven)
-            if proven == more and self._proven.get(more, -1) >= cap:
-                proven = more + 1
-        return Answer(max(self.bare, first), proven)
+        # what is known under a lower cap holds here, and what is proven under a higher one
+        found = min((a.found for known, a in self._answers.items() if known <= cap), default=None)
+        proven = max((a.proven for known, a in self._answers.items() if known >= cap), default=0)
+        proven = max(proven, self._at_least(cap))
+        if found is not None and (found == proven or (enough is not None and found <= enough)):
+            return Answer(found, proven)
+        answer = self._asked(cap, proven, enough)
+        self._answers[cap] = answer
+        return answer
 
-    def _fewest_of_many(self, cap: int, first: int) -> Answer:
+    def _asked(self, cap: int, proven: int, enough: int | None) -> Answer:
+        if len(self) <= PROVABLE:
+            for more in range(proven, self.bare):
+                if self.divide(more, cap) is not None:
+                    return Answer(more, proven)
+                if proven == more and self._proven.get(more, -1) >= cap:
+                    proven = more + 1
+            return Answer(max(self.bare, proven), proven)
+        labels, at_least = fewest_groups(*self._for_engine(cap))
+        proven = max(proven, at_least - self.posts)
+        if labels.size and not self._broken(labels, cap):
+            found = int(labels.max()) + 1 - self.posts
+            self._keep(found, labels)
+            return Answer(found, proven)
+        return self._searched(cap, proven, enough)
+
+    def _searched(self, cap: int, proven: int, enough: int | None) -> Answer:
         """In growing steps, then by halves: more posts never make it harder."""
-        missed, step, more = first - 1, 1, first
+        if enough is not None and proven < enough < self.bare:
+            more = enough if self.divide(enough, cap) is not None else enough + 1
+            return Answer(more, min(proven, more))
+        missed, step, more = proven - 1, 1, proven
         while more < self.bare and self.divide(more, cap) is None:
             missed, more, step = more, more + step, 2 * step
         more = min(more, self.bare)
@@ -130,10 +164,7 @@ class Region:
                 missed = middle
             else:
                 more = middle
-        proven = first
-        while proven < more and self._proven.get(proven, -1) >= cap:
-            proven += 1
-        return Answer(more, proven)
+        return Answer(more, min(proven, more))
 
     def _at_least(self, cap: int) -> int:
         """Posts that arithmetic demands: by the total, by nodes that pair with none, by grids."""
@@ -158,48 +189,89 @@ class Region:
             Posts besides those that are there; not more than there are bare grids.
         cap : int
         even : bool, default False
-            Spend more on even loads.
+            Look for even loads, too.
 
         Returns
         -------
         Sharing or None
             None where none was found; it is then noted whether that is a proof.
         """
-        count = self.posts + more
-        known = self._found.get(more)
-        if not even and known is not None and known.worst <= cap:
-            return known
-        if not even and self._failed.get(more, -1) >= cap:
-            return None
+        known = self._known(more, cap)
+        near = NEAR if len(self) > PROVABLE else 1
+        if known is None and self._failed.get(more, -1) * near < cap:
+            known = self._tried(more, cap)
+        if even and known is not None and 1 < self.posts + more < len(self):
+            labels, _ = self._solved(self.posts + more, cap, even=True)
+            if labels is not None:
+                other = self._sharing(labels)
+                if other.squares < known.squares:
+                    return other
+        return known
+
+    def _tried(self, more: int, cap: int) -> Sharing | None:
         if more < self.least:
             self._failed[more] = self._proven[more] = max(self._proven.get(more, -1), cap)
             return None
-        labels, proven = self._solved(count, cap, even=even)
-        if labels is None:
-            if even:
-                return known
-            self._failed[more] = cap
-            if proven:
-                self._proven[more] = max(self._proven.get(more, -1), cap)
-            return None
-        load = np.bincount(labels, self.loads).astype(np.int64)
-        found = Sharing(labels, int(load.max()))
-        if known is None or found.worst <= known.worst or even:
-            self._found[more] = found
-        return found
+        labels, proven = self._solved(self.posts + more, cap)
+        if labels is not None:
+            return self._keep(more, labels)
+        self._failed[more] = max(self._failed.get(more, -1), cap)
+        if proven:
+            self._proven[more] = max(self._proven.get(more, -1), cap)
+        return None
 
-    def _solved(self, count: int, cap: int, *, even: bool) -> tuple[IntArray | None, bool]:
-        n = len(self)
-        if int(self.loads.max()) > cap or count > n:
-            return None, True
-        if count == n:
-            return np.arange(n), True
-        if count == 1 and not self._broken(np.zeros(n, np.int64), cap):
-            return np.zeros(n, np.int64), True
+    def _known(self, more: int, cap: int) -> Sharing | None:
+        """Beats that were found before, of so many posts or of fewer: those are split."""
+        fits = [k for k, sharing in self._found.items() if k <= more and sharing.worst <= cap]
+        if not fits:
+            return None
+        labels = self._found[max(fits)].labels
+        for _ in range(more - max(fits)):
+            labels = self._split(labels)
+        return self._keep(more, labels)
+
+    def _keep(self, more: int, labels: IntArray) -> Sharing:
+        found = self._sharing(labels)
+        known = self._found.get(more)
+        if known is None or (found.worst, found.squares) < (known.worst, known.squares):
+            self._found[more] = found
+        return self._found[more]
+
+    def _sharing(self, labels: IntArray) -> Sharing:
+        load = np.bincount(labels, self.loads).astype(np.int64)
+        return Sharing(labels, int(load.max()), float(np.square(load.astype(float)).sum()))
+
+    def _split(self, labels: IntArray) -> IntArray:
+        """The heaviest beat of several nodes in two, where its halves are most alike."""
+        load, size = np.bincount(labels, self.loads), np.bincount(labels)
+        heaviest = int(np.argmax(np.where(size > 1, load, -1.0)))
+        members = np.flatnonzero(labels == heaviest)
+        near = self.near.among(members)
+        tree = breadth_first_order(_matrix(near), 0, directed=False)
+        below = self.loads[members].astype(np.int64)
+        parents = tree[1]
+        for node in tree[0][:0:-1]:
+            below[parents[node]] += below[node]
+        off = tree[0][1:]
+        cut = int(off[np.argmin(np.abs(2 * below[off] - below[0]))])
+        branch = np.zeros(members.size, bool)
+        branch[cut] = True
+        for node in off:
+            branch[node] |= branch[parents[node]]
+        result = labels.copy()
+        # a beat with two parts, one of which has the post: the post keeps its own
+        result[members[branch]] = int(labels.max()) + 1
+        return result
+
+    def _for_engine(
+        self, cap: int
+    ) -> tuple[IntArray, IntArray, IntArray, IntArray, list[int], list[int]]:
+        """What :func:`gridpart.engine.solve` takes: graph, loads and bounds."""
         # a group of grids where nobody lives must count as one: all loads are larger by a little
+        n = len(self)
         scale = 1 if (self.loads > 0).all() else n + 1
-        first = self.loads * scale + (scale > 1)
-        columns, low, high = [first], [1], [max(cap, 1) * scale + (scale > 1) * n]
+        columns = [self.loads * scale + (scale > 1)]
+        low, high = [1], [max(cap, 1) * scale + (scale > 1) * n]
         if self.posts > 1:
             columns.append(self.held.astype(np.int64))
             low.append(0)
@@ -208,10 +280,26 @@ class Region:
             columns.append(np.minimum(self.grids, self.max_grids))
             low.append(0)
             high.append(self.max_grids)
+        near = self.near
+        return (
+            near.indptr, near.indices, near.borders, np.column_stack(columns),
+            low, high,
+        )  # fmt: skip
+
+    def _solved(self, count: int, cap: int, *, even: bool = False) -> tuple[IntArray | None, bool]:
+        n = len(self)
+        if int(self.loads.max()) > cap or count > n:
+            return None, True
+        if count == n:
+            return np.arange(n), True
+        if count == 1 and not self._broken(np.zeros(n, np.int64), cap):
+            return np.zeros(n, np.int64), True
+        indptr, indices, borders, loads, low, high = self._for_engine(cap)
         found = solve(
-            self.near.indptr, self.near.indices, self.near.borders, np.column_stack(columns),
-            low, high, x=self.near.x, y=self.near.y, n_groups=count, balance=1.0, seed=SEED,
+            indptr, indices, borders, loads, low, high, x=self.near.x, y=self.near.y,
+            n_groups=count, balance=1.0, seed=SEED,
             effort=Effort.of("default" if even else "fast"), advise=False,
+            insist=not even,
         )  # fmt: skip
         if any(found.reasons) or found.n_groups != count or self._broken(found.labels, cap):
             why = [
@@ -230,3 +318,8 @@ class Region:
             return False
         counted = np.bincount(labels, np.minimum(self.grids, self.max_grids))
         return bool(counted.max() > self.max_grids)
+
+
+def _matrix(near: Neighbours) -> csr_array:
+    n = near.x.size
+    return csr_array((np.ones(near.indices.size), near.indices, near.indptr), shape=(n, n))

@@ -103,10 +103,16 @@ class Place:
             return []
         return [g for g, n in self.count.items() if self.loads[g] * FINENESS > cap * max(n, 1)]
 
-    def need(self, cap: int) -> Answer:
+    def need(self, cap: int, enough: int | None = None) -> Answer:
         """How many more posts keep every load at or below ``cap / FINENESS``.
 
         Found are so many as are never there, if posts that stay carry more than that already.
+
+        Parameters
+        ----------
+        cap : int
+        enough : int, optional
+            A number that is as good as any below it.
         """
         heavy = self.heavy(cap)
         if heavy and self.undivided:
@@ -115,8 +121,10 @@ class Place:
             more = sum(self._missing(g, cap) for g in self.count)
             return Answer(more, more)
         found = proven = sum(self._missing(g, cap) for g in heavy)
-        for region in self.regions(tuple(heavy)):
-            answer = region.fewest(cap * self.share // FINENESS)
+        regions = self.regions(tuple(heavy))
+        alone = enough - found if enough is not None and len(regions) == 1 else None
+        for region in regions:
+            answer = region.fewest(cap * self.share // FINENESS, alone)
             if answer is None:
                 # who stays with several grids is helped only where newcomers are left over
                 joined = sum(
@@ -199,7 +207,8 @@ class Place:
         more -= sum(group.post < 0 for group in groups)
         regions = self.regions(tuple(heavy))
         limit = cap * self.share // FINENESS
-        counts = [_found(region, limit) for region in regions]
+        enough = more if len(regions) == 1 else None
+        counts = [_found(region, limit, enough) for region in regions]
         for _ in range(more - sum(counts)):
             # another post goes where the mean load of a post is highest
             open_ = [k for k, region in enumerate(regions) if counts[k] < region.bare]
@@ -254,8 +263,6 @@ class Place:
 
     def _beats(self, region: Region, count: int, limit: int) -> list[Group]:
         sharing = region.divide(count, limit, even=True)
-        if sharing is None:
-            sharing = region.divide(_found(region, limit), limit)
         assert sharing is not None, "a number of posts that was found is found again"
         groups = []
         for label in range(int(sharing.labels.max()) + 1):
@@ -289,8 +296,8 @@ def _mean(region: Region, more: int) -> float:
     return float(region.loads.sum() / max(region.posts + more, 1))
 
 
-def _found(region: Region, limit: int) -> int:
-    answer = region.fewest(limit)
+def _found(region: Region, limit: int, enough: int | None) -> int:
+    answer = region.fewest(limit, enough)
     assert answer is not None, "the place has no beats under this cap"
     return answer.found
 
@@ -348,30 +355,98 @@ def shared_out(
     The smallest cap is found by halves: what each place needs under a cap adds up. Where the
     needs are proven, so is the cap.
     """
-    least, most = _range(places, own, rovers)
-    if _lacking(places, own, most, proven=False) > rovers:
+    pool = _Pool(places, own, rovers)
+    least, most = pool.range()
+    if pool.lacking(most, proven=False) > rovers:
         raise ValueError("there are too few posts for every grid to have one")
     # who holds several grids and stays has a load that no sharing changes
     low = min(max([least, *(place.floor for place in places)]), most)
-    cap = _smallest(low, most, lambda cap: _lacking(places, own, cap, proven=False) <= rovers)
+    cap = _smallest(low, most, lambda cap: pool.lacking(cap, proven=False) <= rovers)
     bound = cap
-    if least < cap and _lacking(places, own, cap - 1, proven=True) <= rovers:
-        bound = _smallest(
-            least, cap - 1, lambda cap: _lacking(places, own, cap, proven=True) <= rovers
-        )
-    more = [
-        max(_needed(place, cap, proven=False), mine)
-        for place, mine in zip(places, own, strict=True)
-    ]
-    left = rovers - sum(more) + sum(own)
-    undivided = any(place.undivided for place in places)
-    more = _filled(places, more, left) if undivided else _spread(places, more, left)
+    if least < cap and pool.lacking(cap - 1, proven=True) <= rovers:
+        bound = _smallest(least, cap - 1, lambda cap: pool.lacking(cap, proven=True) <= rovers)
+    more = pool.spread(cap)
     groups = [place.shared(count, cap) for place, count in zip(places, more, strict=True)]
     roving = [
         max(sum(group.post < 0 for group in found) - mine, 0)
         for found, mine in zip(groups, own, strict=True)
     ]
     return groups, roving, bound
+
+
+@dataclass(eq=False)
+class _Pool:
+    """Places, the posts that come to each, and those that may come to any."""
+
+    places: list[Place]
+    own: list[int]
+    rovers: int
+
+    def __post_init__(self) -> None:
+        bare = [len(place.bare) for place in self.places]
+        lacking = sum(max(n - mine, 0) for n, mine in zip(bare, self.own, strict=True))
+        self.free = any(place.free_beats for place in self.places)
+        self.plenty = lacking <= self.rovers
+        self.bare = bare
+        # who is alone need not know how few would do
+        self.enough: list[int | None] = [None] * len(self.places)
+        if len(self.places) == 1:
+            self.enough = [self.own[0] + self.rovers]
+        elif not self.rovers:
+            self.enough = list(self.own)
+
+    def needed(self, k: int, cap: int, *, proven: bool) -> int:
+        """Posts that a place needs under a cap."""
+        answer = self.places[k].need(cap, self.enough[k])
+        count = answer.proven if proven else answer.found
+        if self.free:
+            return count
+        if self.plenty:  # then nobody holds two grids
+            return max(count, self.bare[k])
+        # nobody comes second to a grid while others have none of their own
+        return count if count <= max(self.bare[k], self.own[k]) else IMPOSSIBLE
+
+    def lacking(self, cap: int, *, proven: bool) -> int:
+        """Rovers that are needed under a cap."""
+        total = 0
+        for k, mine in enumerate(self.own):
+            total += max(self.needed(k, cap, proven=proven) - mine, 0)
+            if total > self.rovers:
+                break
+        return total
+
+    def range(self) -> tuple[int, int]:
+        """Caps between which the best one lies."""
+        posts = sum(self.own) + self.rovers + sum(len(place.holders) for place in self.places)
+        low = -(-sum(place.total for place in self.places) * FINENESS // max(posts, 1))
+        for place, mine in zip(self.places, self.own, strict=True):
+            count = len(place.holders) + mine + self.rovers
+            low = max(low, -(-place.total * FINENESS // max(count, 1)))
+        high = max((place.total for place in self.places), default=0) * FINENESS
+        return max(min(low, high), 1), max(high, 1)
+
+    def spread(self, cap: int) -> list[int]:
+        """Posts of each place: what it needs, and the others where their mean load is highest."""
+        result = [max(self.needed(k, cap, proven=False), mine) for k, mine in enumerate(self.own)]
+        left = self.rovers + sum(self.own) - sum(result)
+        most = [
+            IMPOSSIBLE if self.free or (self.plenty and not place.undivided) else max(n, mine)
+            for place, n, mine in zip(self.places, self.bare, self.own, strict=True)
+        ]
+        there = [len(place.holders) for place in self.places]
+        heap = [
+            (-place.total / max(there[k] + result[k], 1), k)
+            for k, place in enumerate(self.places)
+            if place.count
+        ]
+        heapq.heapify(heap)
+        while left > 0 and heap:
+            _, k = heapq.heappop(heap)
+            if result[k] < most[k]:
+                result[k] += 1
+                left -= 1
+                heapq.heappush(heap, (-self.places[k].total / (there[k] + result[k]), k))
+        return result
 
 
 def _smallest(low: int, high: int, does: Callable[[int], bool]) -> int:
@@ -393,54 +468,3 @@ def _smallest(low: int, high: int, does: Callable[[int], bool]) -> int:
         else:
             low = middle + 1
     return high
-
-
-def _spread(places: list[Place], more: list[int], left: int) -> list[int]:
-    """Rovers that are not needed under the cap go where the mean load of a post is highest."""
-    open_ = [k for k, place in enumerate(places) if place.count]
-    result = list(more)
-    if not open_ or left <= 0:
-        return result
-    counts = np.array([max(len(places[k].holders) + more[k], 1) for k in open_], np.int64)
-    after = apportion([places[k].total for k in open_], counts, left)
-    for k, extra in zip(open_, (after - counts).tolist(), strict=True):
-        result[k] += extra
-    return result
-
-
-def _filled(places: list[Place], more: list[int], left: int) -> list[int]:
-    """The same, with one post for a grid at most."""
-    result, most = list(more), [len(place.bare) for place in places]
-    heap = [(-place.total / max(more[k], 1), k) for k, place in enumerate(places)]
-    heapq.heapify(heap)
-    while left > 0 and heap:
-        _, k = heapq.heappop(heap)
-        if result[k] < most[k]:
-            result[k] += 1
-            left -= 1
-            heapq.heappush(heap, (-places[k].total / result[k], k))
-    return result
-
-
-def _range(places: list[Place], own: list[int], rovers: int) -> tuple[int, int]:
-    """Caps between which the best one lies."""
-    posts = sum(own) + rovers + sum(len(place.holders) for place in places)
-    low = -(-sum(place.total for place in places) * FINENESS // max(posts, 1))
-    for place, mine in zip(places, own, strict=True):
-        count = len(place.holders) + mine + rovers
-        low = max(low, -(-place.total * FINENESS // max(count, 1)))
-    high = max((place.total for place in places), default=0) * FINENESS
-    return max(min(low, high), 1), max(high, 1)
-
-
-def _lacking(places: list[Place], own: list[int], cap: int, *, proven: bool) -> int:
-    """Rovers that are needed under a cap."""
-    return sum(
-        max(_needed(place, cap, proven=proven) - mine, 0)
-        for place, mine in zip(places, own, strict=True)
-    )
-
-
-def _needed(place: Place, cap: int, *, proven: bool) -> int:
-    answer = place.need(cap)
-    return answer.proven if proven else answer.found
