@@ -201,13 +201,16 @@ def haibowan(seed: int) -> None:
     ids = posts("leader", 390)["post_id"].tolist()
     by_hand(ground, ids, {})
     show("gridpart", of_role(staffing, "leader"), ground, {}, seconds)
+    short = []
     for number in range(SEATINGS):
-        seated(plan, ground, standard, np.random.default_rng([seed, number]), full=not number)
+        rng = np.random.default_rng([seed, number])
+        short += seated(plan, ground, standard, rng, full=not number)
+    assert not short, f"left open and led at most, of 45: {short}"
 
 
 def seated(
     plan: gp.Plan, ground: nx.Graph, standard: Any, rng: np.random.Generator, *, full: bool
-) -> None:
+) -> list[tuple[int, int]]:
     """390 leaders are there already; the 45 bare grids go to neighbours, one each."""
     load = nx.get_node_attributes(ground, "load")
     names = sorted(ground)
@@ -230,7 +233,7 @@ def seated(
         f"{row['vacancies']}, heaviest {row['worst_load']:,.0f}, least possible {best:,}, "
         f"{seconds:.1f} s"
     )
-    check(staffing, ground, max_grids=2, vacancies=45 - possible)
+    check(staffing, ground, max_grids=2, vacancies=int(row["vacancies"]))
     assert row["moved"] == 0, "somebody lost a grid"
     if possible == 45:
         assert row["worst_load"] == best, (row["worst_load"], best)
@@ -238,6 +241,7 @@ def seated(
         ids = roster["post_id"].tolist()
         by_hand(ground, ids, today)
         show("gridpart", of_role(staffing, "leader"), ground, today, seconds)
+    return [] if row["vacancies"] == 45 - possible else [(int(row["vacancies"]), possible)]
 
 
 # --------------------------------------------------------------------------- Changde
