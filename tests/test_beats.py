@@ -158,3 +158,37 @@ def test_worst_load_equals_the_exact_optimum(seed):
     [summary] = staffing.summary.to_dict("records")
     assert summary["worst_load"] == pytest.approx(best)
     assert summary["gap"] == 0, "and it says so"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_with_two_grids_at_most_as_few_stay_open_as_a_matching_allows(seed):
+    """Some grids have a leader who stays; each of the others needs a neighbour's second hand."""
+    draw = random.Random(seed)
+    n = 12
+    grids = lattice(4, 3, [draw.randint(100, 500) for _ in range(n)])
+    seated = draw.sample(grids["grid"].tolist(), draw.randint(5, 9))
+    staffing = assign_posts(grids, roster(*((f"p{g}", None, g) for g in seated)), max_grids=2)
+    assert_beats(staffing, grids)
+    pairs = nx.Graph()
+    for a, b in touching(grids).edges:
+        if (a in seated) != (b in seated):
+            pairs.add_edge(a, b)
+    matching = nx.max_weight_matching(pairs, maxcardinality=True)
+    assert len(staffing.vacancies) == n - len(seated) - len(matching)
+    assert staffing.posts["n_grids"].max() <= 2
+
+
+def test_nobody_comes_second_to_a_grid_while_another_has_no_post_of_its_own():
+    town = lattice(2, 1, [400, 400], ["U"] * 2)
+    country = lattice(3, 1, [50, 50, 50], ["R"] * 3)
+    country["geometry"] = country.geometry.translate(0, 1000)
+    country["grid"] = ["r0", "r1", "r2"]
+    grids = pd.concat([town, country], ignore_index=True)
+    for posts, double, worst in [(4, 1, 400), (5, 0, 400), (7, 0, 200)]:
+        leaders = roster(*((f"p{k}", None, None) for k in range(posts)))
+        [summary] = assign_posts(grids, leaders).summary.to_dict("records")
+        assert (summary["double_duties"], summary["worst_load"]) == (double, worst)
+        assert summary["gap"] == 0
+    # where that is allowed, two posts share the country's grids and three or four the town's
+    free = assign_posts(grids, roster(*((f"p{k}", None, None) for k in range(5))), free_beats=True)
+    assert free.summary["worst_load"].tolist() == [200]

@@ -77,7 +77,7 @@ def test_what_a_rule_or_a_roster_forbids_is_told(plan, tmp_path, capsys):
     assert "line 2: 'nowhere'" in capsys.readouterr().err
     assert not out.exists()
     assert run("staff", plan, "--roster", roster, "-o", out, "--skip-unusable") == 0
-    assert "1 rows of the roster were not used" in capsys.readouterr().out
+    assert "1 line of the roster not used" in capsys.readouterr().out
     assert sheet(out, "not_used")["post_id"].tolist() == ["L00"]
     for wrong, text in [
         (["--team", "nowhere"], "no standard 'nowhere'"),

@@ -147,9 +147,10 @@ def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
         _say_table("posts by the rules of the team", total.reset_index())
     if staffing.unusable is not None and len(staffing.unusable):
         rows = staffing.unusable
-        say(f"{len(rows)} rows of the roster were not used (sheet not_used), first:")
-        for text in rows["text"].head(3):
-            say(f"  {text}")
+        lines = rows["line"].nunique()
+        say(f"{lines} line{'s' * (lines != 1)} of the roster not used (sheet not_used), such as:")
+        for row in rows.head(3).to_dict("records"):
+            say(f"  line {row['line']}: {row['text']}")
     for name, table in more.items():
         _say_table(name, table)
 

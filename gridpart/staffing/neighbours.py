@@ -111,9 +111,9 @@ def neighbours_of(
         rows, columns, border = _of_shapes(shapes, table)
     else:
         return None
-    matrix = coo_array((border, (rows, columns)), shape=(n, n)).tocsr()
-    matrix.setdiag(0)
-    matrix.eliminate_zeros()
+    apart = rows != columns
+    ends = (rows[apart], columns[apart])
+    matrix = coo_array((border[apart], ends), shape=(n, n)).tocsr()
     matrix.sort_indices()
     return Neighbours(
         matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64),

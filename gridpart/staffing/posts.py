@@ -136,7 +136,7 @@ def _out_of_reach(places: list[Place], own: list[int], rovers: int) -> set[int]:
     Posts go to the heaviest sets first: their own place's, then those that may go anywhere.
     """
     caps = [max(place.total, 1) * FINENESS for place in places]
-    needs = [place.need(cap).found for place, cap in zip(places, caps, strict=True)]
+    needs = [_need_at_all(place) for place in places]
     if sum(max(need - mine, 0) for need, mine in zip(needs, own, strict=True)) <= rovers:
         return set()
     waiting: list[Group] = []
@@ -150,6 +150,11 @@ def _out_of_reach(places: list[Place], own: list[int], rovers: int) -> set[int]:
         waiting += free[mine:]
     waiting.sort(key=lambda group: (-weight[group], group.grids))
     return {g for group in waiting[rovers:] for g in group.grids}
+
+
+def _need_at_all(place: Place) -> int:
+    """How many more posts a place needs, however heavy their loads."""
+    return place.need(max(place.total, 1) * FINENESS).found
 
 
 @dataclass
@@ -170,6 +175,8 @@ class _Office:
         number = [len(pool) for pool in own]
         places = self._places(stay)
         left_open = _out_of_reach(places, number, len(rovers))
+        if left_open and self.rules.max_grids is not None:
+            left_open = self._given_back(stay, left_open, places, number, len(rovers))
         if left_open:
             places = self._places(stay, without=left_open)
         shared, roving, bound = shared_out(places, number, len(rovers))
@@ -184,6 +191,35 @@ class _Office:
             waiting += rest
         named, _ = matched(rovers, waiting, len(waiting), loads, self.posts.wishes)
         return self._outcome(pairs + named, bound / FINENESS)
+
+    def _given_back(
+        self,
+        stay: list[tuple[int, ...]],
+        left_open: set[int],
+        places: list[Place],
+        own: list[int],
+        rovers: int,
+    ) -> set[int]:
+        """Grids of those left open that still find a post, the heaviest first.
+
+        Where posts may have so many grids and no more, the fewest posts for all grids need not
+        leave the fewest open without them. What seated posts of two grids each can cover is a
+        matroid (a transversal one), so that there one after the other loses none.
+        """
+        kept = set(left_open)
+        at = {g: k for k, place in enumerate(places) for g in place.count}
+        tried = self._places(stay, without=kept)
+        needs = [max(_need_at_all(place) - mine, 0) for place, mine in zip(tried, own, strict=True)]
+        for g in sorted(left_open, key=lambda g: (-self.loads[g], g)):
+            k = at[g]
+            again = kept - {g}
+            place = self._place(
+                [one for one in places[k].count if one not in again], places[k].holders
+            )
+            need = max(_need_at_all(place) - own[k], 0)
+            if sum(needs) - needs[k] + need <= rovers:
+                kept, needs[k] = again, need
+        return kept
 
     def _outcome(self, pairs: list[tuple[int, int]], bound: float) -> Outcome:
         kept = {k for k, g in pairs if g in self.posts.held[k]}
@@ -212,23 +248,17 @@ class _Office:
         for k, grids in enumerate(stay):
             if grids:
                 holders[int(self.place_of[grids[0]])][k] = grids
-        assert self.near is not None, "without neighbours beats are scattered"
         order = np.argsort(self.place_of, kind="stable")
         ends = np.searchsorted(self.place_of[order], np.arange(self._n_places + 1))
-        places = []
-        for number, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
-            own = [g for g in order[start:end].tolist() if g not in without]
-            places.append(
-                Place(
-                    np.array(own, np.int64),
-                    self.loads,
-                    self.near,
-                    holders[number],
-                    self.rules.max_grids,
-                    self.rules.free_beats,
-                )
-            )
-        return places
+        return [
+            self._place([g for g in order[start:end].tolist() if g not in without], holders[number])
+            for number, (start, end) in enumerate(itertools.pairwise(ends.tolist()))
+        ]
+
+    def _place(self, grids: list[int], holders: dict[int, tuple[int, ...]]) -> Place:
+        assert self.near is not None, "without neighbours beats are scattered"
+        at, rules = np.array(grids, np.int64), self.rules
+        return Place(at, self.loads, self.near, holders, rules.max_grids, rules.free_beats)
 
     def _loads_of(self, groups: Iterable[Group]) -> dict[Group, float]:
         """Load of whoever holds a group: a grid is shared equally by those who hold it."""

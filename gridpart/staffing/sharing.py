@@ -315,11 +315,9 @@ def _contracted(near: Neighbours, parts: list[tuple[int, ...]], posts: int) -> N
     rows = np.repeat(np.arange(size), np.diff(near.indptr))
     graph = coo_array((near.borders, (rows, near.indices)), shape=(size, size)).tocsr()
     matrix = (member @ graph @ member.T).tocoo()
-    useful = (matrix.row >= posts) | (matrix.col >= posts)
+    useful = (matrix.row != matrix.col) & ((matrix.row >= posts) | (matrix.col >= posts))
     ends = (matrix.row[useful], matrix.col[useful])
     matrix = coo_array((matrix.data[useful], ends), shape=(n, n)).tocsr()
-    matrix.setdiag(0)
-    matrix.eliminate_zeros()
     matrix.sort_indices()
     first = np.array([part[0] for part in parts], np.int64)
     return Neighbours(
