@@ -372,6 +372,20 @@ def test_codes_of_areas_of_a_lower_level_follow_their_grid():
     assert set(home.units.set_index("unit")["micro_code"][own]) != set(before[own])  # never again
 
 
+def test_a_grid_forced_across_a_border_is_numbered_where_most_of_it_lies():
+    parents = ["420583001001"] * 2 + ["420583001002"] * 4
+    units = town(6, 1, [150, 150, 100, 100, 100, 100], community=parents)
+    labels = ["A", "A", "B1", "B1", "B2", "B2"]
+    made = drawn(units, labels, within="community", low=100, high=800)
+    coded = gp.assign_codes(made, parent="community")
+    # the largest of the three lies in the first community, most households in the second
+    merged = gp.merge(coded, ["A", "B1", "B2"], force=True, reason="one hall").plan
+    [grid] = merged.grids.to_dict("records")
+    assert grid["within"] == "420583001002"
+    assert grid["grid_code"][:12] == "420583001002"
+    assert grid["grid_code"] > max(coded.grids["grid_code"])
+
+
 def test_codes_of_two_parents_do_not_merge():
     units = town(4, 1, 100, parent=["420583001001"] * 2 + ["420583001002"] * 2)
     plan = gp.assign_codes(drawn(units, ["G1", "G1", "G2", "G2"], high=400), parent="parent")

@@ -19,6 +19,7 @@ from gridpart.redraw.areas import divide_areas, exceptions_below
 from gridpart.redraw.changes import Changes, change_table
 from gridpart.redraw.checks import BROKEN, Effect, Touched, as_table, check_edit
 from gridpart.redraw.leftovers import exceptions_after
+from gridpart.redraw.parents import Parents
 from gridpart.redraw.recording import recording
 from gridpart.redraw.selecting import (
     called,
@@ -394,7 +395,7 @@ def _edited(
     ended = sorted(set(touched.before) - set(touched.after))
     trail = json.loads(plan.provenance.get(EDITS_KEY) or "[]")
     divisions = divide_areas(plan, units, touched.rows, serials)
-    serials.finish(units, ended, touched.origins)
+    serials.finish(units, ended, touched.origins, _parents(plan, units, ended, touched, serials))
     exceptions = exceptions_after(touched, effects, reason)
     edited = dataclasses.replace(
         plan,
@@ -412,6 +413,25 @@ def _edited(
     if "grids" in vars(plan):
         vars(edited)["grids"] = _grids_after(plan, edited, touched)
     return edited
+
+
+def _parents(
+    plan: Plan, units: gpd.GeoDataFrame, ended: Sequence[str], touched: Touched, serials: Serials
+) -> Parents | None:
+    """Where new grids are numbered, if they come from several communities: that of most of them.
+
+    None where there is but one: then that of any grid they come from is right.
+    """
+    column = plan.rules.parent
+    if column is None or serials.scheme is None:
+        return None
+    names, homes = plan.units["grid"].to_numpy(), plan.units[column].to_numpy(object)
+    within = dict(zip(names, homes, strict=True))
+    if all(len({within[grid] for grid in sources}) == 1 for sources in touched.origins.values()):
+        return None
+    kept = set(serials.code_of) - set(ended)
+    after = dataclasses.replace(plan, units=units, _contiguity=plan.contiguity)
+    return Parents(plan, serials.scheme, serials.code_of, after, kept)
 
 
 def _grids_after(plan: Plan, edited: Plan, touched: Touched) -> gpd.GeoDataFrame:

@@ -99,11 +99,19 @@ class Parents:
 
     @cached_property
     def _beside(self) -> dict[str, str]:
-        """Code of a grid that goes on in the same community as each grid."""
+        """Code of a grid of the same community as each grid: of one that goes on, if there is."""
         if self.new is None:
             return {}
         within = dict(zip(self.new.grids["grid"], self.new.grids["within"], strict=True))
-        known = {within[grid]: self.code_of[grid] for grid in sorted(self.kept & set(self.code_of))}
+        known: dict[object, str] = {}
+        column = self.plan.rules.parent
+        if column is not None:
+            units = self.plan.units
+            before = dict(zip(units["grid"], units[column], strict=True))
+            known = {before[grid]: code for grid, code in sorted(self.code_of.items())}
+        known |= {
+            within[grid]: self.code_of[grid] for grid in sorted(self.kept & set(self.code_of))
+        }
         return {
             grid: known[where]
             for grid, where in within.items()
