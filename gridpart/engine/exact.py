@@ -40,6 +40,7 @@ NODE_LIMIT = 200
 MANY_GROUPS = 60_000  # listed where only the fewest groups are asked for
 MANY_STEPS = 6_000_000
 WHOLE_GROUPS = 3_000  # for so many the program is solved, for more only its relaxation
+FEW_CHOICES = 100_000
 
 
 def is_tree(piece: Part) -> bool:
@@ -245,11 +246,12 @@ def fewest_groups(piece: Part, bounds: Bounds) -> tuple[Ints, int]:
 
     Notes
     -----
-    A mixed-integer program, one binary for every group that could be made; of more than some
-    thousand only its linear relaxation is solved, which says nothing but how many it takes.
+    Covering every unit once by groups that could be made: the linear relaxation says how many it
+    takes at least, and mostly a search finds so many; else the whole program is solved, unless
+    there are more than some thousand groups.
     """
     from scipy.optimize import Bounds as Range
-    from scipy.optimize import LinearConstraint, milp
+    from scipy.optimize import LinearConstraint, OptimizeResult, milp
     from scipy.sparse import csc_array
 
     starts, units, _ = kernels.possible_groups(
@@ -261,21 +263,32 @@ def fewest_groups(piece: Part, bounds: Bounds) -> tuple[Ints, int]:
     groups = starts.size - 1
     if groups < 1:
         return nothing, 0
-    whole = groups <= WHOLE_GROUPS
     once = csc_array((np.ones(units.size), units, starts), shape=(len(piece), groups))
-    solved = milp(
-        np.ones(groups), constraints=LinearConstraint(once, 1, 1), bounds=Range(0, 1),
-        integrality=np.full(groups, int(whole)),
-        options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0},
-    )  # fmt: skip
-    if solved.status == 2:  # not even the relaxation: some unit is in no group
+
+    def solved(whole: int) -> OptimizeResult:
+        # without presolve HiGHS neither prints nor takes longer
+        return milp(
+            np.ones(groups), constraints=LinearConstraint(once, 1, 1), bounds=Range(0, 1),
+            integrality=np.full(groups, whole),
+            options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0, "presolve": False},
+        )  # fmt: skip
+
+    relaxed = solved(0)
+    if relaxed.status == 2:  # some unit is in no group
         return nothing, len(piece) + 1
-    known = solved.mip_dual_bound if whole else solved.fun
-    at_least = 0 if known is None else int(np.ceil(known - 1e-6))
-    if not whole or solved.x is None:
-        return nothing, at_least
-    labels = np.full(len(piece), -1, np.int64)
-    for number, group in enumerate(np.flatnonzero(solved.x > 0.5)):
+    if relaxed.x is None:
+        return nothing, 0
+    at_least = int(np.ceil(relaxed.fun - 1e-6))
+    # mostly there is a division into just so many
+    chosen, _ = kernels.choose_groups(starts, units, len(piece), at_least, FEW_CHOICES)
+    if not chosen.size and groups <= WHOLE_GROUPS:
+        program = solved(1)
+        if program.mip_dual_bound is not None:
+            at_least = max(at_least, int(np.ceil(program.mip_dual_bound - 1e-6)))
+        if program.x is not None:
+            chosen = np.flatnonzero(program.x > 0.5)
+    labels = np.full(len(piece) if chosen.size else 0, -1, np.int64)
+    for number, group in enumerate(chosen):
         labels[units[starts[group] : starts[group + 1]]] = number
     return labels, at_least
 

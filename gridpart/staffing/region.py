@@ -123,8 +123,10 @@ class Region:
         """
         if int(self.loads.max()) > cap:
             return None
+        if cap >= int(self.loads.sum()) and self.max_grids is None:
+            return Answer(self.least, self.least)
         # what is known under a lower cap holds here, and what is proven under a higher one
-        found = min((a.found for known, a in self._answers.items() if known <= cap), default=None)
+        found = min((k for k, known in self._found.items() if known.worst <= cap), default=None)
         proven = max((a.proven for known, a in self._answers.items() if known >= cap), default=0)
         proven = max(proven, self._at_least(cap))
         if found is not None and (found == proven or (enough is not None and found <= enough)):
@@ -298,7 +300,7 @@ class Region:
         found = solve(
             indptr, indices, borders, loads, low, high, x=self.near.x, y=self.near.y,
             n_groups=count, balance=1.0, seed=SEED,
-            effort=Effort.of("default" if even else "fast"), advise=False,
+            effort=Effort.of("fast"), advise=False,
             insist=not even,
         )  # fmt: skip
         if any(found.reasons) or found.n_groups != count or self._broken(found.labels, cap):
