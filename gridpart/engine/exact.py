@@ -40,7 +40,7 @@ NODE_LIMIT = 200
 MANY_GROUPS = 10_000  # listed where only the fewest groups are asked for
 MANY_STEPS = 6_000_000
 WHOLE_GROUPS = 3_000  # for so many the program is solved, for more only its relaxation
-FEW_CHOICES = 100_000
+FEW_CHOICES = 5_000
 
 
 def is_tree(piece: Part) -> bool:
@@ -228,13 +228,16 @@ def _programmed(starts: Ints, units: Ints, inside: Ints, n: int, count: int) -> 
     return chosen
 
 
-def fewest_groups(piece: Part, bounds: Bounds) -> tuple[Ints, int]:
+def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[Ints, int]:
     """Into how few groups a piece can be divided, among all groups that could be made.
 
     Parameters
     ----------
     piece : Part
     bounds : Bounds
+    by : {"bound", "choice", "program"}
+        How far to go: the bound alone, which is quick; a choice of just so many groups; the whole
+        program.
 
     Returns
     -------
@@ -279,9 +282,11 @@ def fewest_groups(piece: Part, bounds: Bounds) -> tuple[Ints, int]:
     if relaxed.x is None:
         return nothing, 0
     at_least = int(np.ceil(relaxed.fun - 1e-6))
+    if by == "bound":
+        return nothing, at_least
     # mostly there is a division into just so many
     chosen, _ = kernels.choose_groups(starts, units, len(piece), at_least, FEW_CHOICES)
-    if not chosen.size and groups <= WHOLE_GROUPS:
+    if by == "program" and not chosen.size and groups <= WHOLE_GROUPS:
         program = solved(1)
         if program.mip_dual_bound is not None:
             at_least = max(at_least, int(np.ceil(program.mip_dual_bound - 1e-6)))

@@ -239,6 +239,8 @@ def fewest_groups(
     loads: Ints,
     low: int | Sequence[int],
     high: int | Sequence[int],
+    *,
+    by: Literal["bound", "choice", "program"] = "program",
 ) -> tuple[Ints, int]:
     """Into how few connected groups a connected graph can be divided inside the bounds.
 
@@ -248,6 +250,9 @@ def fewest_groups(
     ----------
     indptr, indices, borders, loads, low, high
         As in :func:`solve`.
+    by : {"bound", "choice", "program"}
+        How far to go: the bound alone, which is quick; a choice of just so many groups; the whole
+        program.
 
     Returns
     -------
@@ -267,7 +272,7 @@ def fewest_groups(
     (2, 2)
     """
     whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
-    return exact.fewest_groups(whole, _bounds(low, high, whole, None))
+    return exact.fewest_groups(whole, _bounds(low, high, whole, None), by=by)
 
 
 # ---------------------------------------------------------------- the input

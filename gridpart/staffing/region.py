@@ -90,6 +90,7 @@ class Region:
     grids: IntArray
     max_grids: int | None = None
     _answers: dict[int, Answer] = field(default_factory=dict)
+    _bounds: dict[int, int] = field(default_factory=dict)
     _found: dict[int, Sharing] = field(default_factory=dict)
     _failed: dict[int, int] = field(default_factory=dict)
     _proven: dict[int, int] = field(default_factory=dict)
@@ -127,13 +128,28 @@ class Region:
             return Answer(self.least, self.least)
         # what is known under a lower cap holds here, and what is proven under a higher one
         found = min((k for k, known in self._found.items() if known.worst <= cap), default=None)
-        proven = max((a.proven for known, a in self._answers.items() if known >= cap), default=0)
-        proven = max(proven, self._at_least(cap))
+        proven = self.proven(cap)
         if found is not None and (found == proven or (enough is not None and found <= enough)):
             return Answer(found, proven)
         answer = self._asked(cap, proven, enough)
         self._answers[cap] = answer
         return answer
+
+    def proven(self, cap: int) -> int:
+        """So many more posts are needed at least, by what is known and by arithmetic."""
+        known = max((a.proven for held, a in self._answers.items() if held >= cap), default=0)
+        bound = max((b for held, b in self._bounds.items() if held >= cap), default=0)
+        return max(known, bound, self._at_least(cap))
+
+    def bound(self, cap: int) -> int:
+        """The same, from the relaxation of all ways to make beats, which is quick."""
+        proven = self.proven(cap)
+        tight = any(k <= proven for k, known in self._found.items() if known.worst <= cap)
+        if tight or len(self) <= PROVABLE or cap in self._bounds or cap >= int(self.loads.sum()):
+            return proven
+        _, at_least = fewest_groups(*self._for_engine(cap), by="bound")
+        self._bounds[cap] = max(proven, at_least - self.posts)
+        return self._bounds[cap]
 
     def _asked(self, cap: int, proven: int, enough: int | None) -> Answer:
         if len(self) <= PROVABLE:
@@ -143,8 +159,15 @@ class Region:
                 if proven == more and self._proven.get(more, -1) >= cap:
                     proven = more + 1
             return Answer(max(self.bare, proven), proven)
-        labels, at_least = fewest_groups(*self._for_engine(cap))
+        labels, at_least = fewest_groups(*self._for_engine(cap), by="choice")
         proven = max(proven, at_least - self.posts)
+        if at_least and not labels.size:  # the search is quick where it finds something
+            searched, _ = self._solved(self.posts + proven, cap, insist=False)
+            if searched is None:
+                labels, at_least = fewest_groups(*self._for_engine(cap))
+                proven = max(proven, at_least - self.posts)
+            else:
+                labels = searched
         if labels.size and not self._broken(labels, cap):
             found = int(labels.max()) + 1 - self.posts
             self._keep(found, labels)
@@ -203,7 +226,7 @@ class Region:
         if known is None and self._failed.get(more, -1) * near < cap:
             known = self._tried(more, cap)
         if even and known is not None and 1 < self.posts + more < len(self):
-            labels, _ = self._solved(self.posts + more, cap, even=True)
+            labels, _ = self._solved(self.posts + more, cap, insist=False)
             if labels is not None:
                 other = self._sharing(labels)
                 if other.squares < known.squares:
@@ -288,7 +311,7 @@ class Region:
             low, high,
         )  # fmt: skip
 
-    def _solved(self, count: int, cap: int, *, even: bool = False) -> tuple[IntArray | None, bool]:
+    def _solved(self, count: int, cap: int, *, insist: bool = True) -> tuple[IntArray | None, bool]:
         n = len(self)
         if int(self.loads.max()) > cap or count > n:
             return None, True
@@ -301,7 +324,7 @@ class Region:
             indptr, indices, borders, loads, low, high, x=self.near.x, y=self.near.y,
             n_groups=count, balance=1.0, seed=SEED,
             effort=Effort.of("fast"), advise=False,
-            insist=not even,
+            insist=insist,
         )  # fmt: skip
         if any(found.reasons) or found.n_groups != count or self._broken(found.labels, cap):
             why = [

@@ -135,6 +135,19 @@ class Place:
             found, proven = found + answer.found, proven + answer.proven
         return Answer(found, proven)
 
+    def bound(self, cap: int) -> int:
+        """So many more posts are needed under a cap at least: less exact, but quick."""
+        heavy = self.heavy(cap)
+        if heavy and (self.undivided or not self.free_beats):
+            return self.need(cap).proven
+        limit = cap * self.share // FINENESS
+        needed = sum(self._missing(g, cap) for g in heavy)
+        for region in self.regions(tuple(heavy)):
+            if int(region.loads.max()) > limit:
+                return self.need(cap).proven
+            needed += region.bound(limit)
+        return needed
+
     def _missing(self, grid: int, cap: int) -> int:
         """Posts that a grid needs besides its own, if nobody on it holds anything else."""
         wanted = max(-(-self.loads[grid] * FINENESS // cap), 1)
@@ -396,7 +409,10 @@ class _Pool:
     def needed(self, k: int, cap: int, *, proven: bool) -> int:
         """Posts that a place needs under a cap."""
         answer = self.places[k].need(cap, self.enough[k])
-        count = answer.proven if proven else answer.found
+        return self._allowed(k, answer.proven if proven else answer.found)
+
+    def _allowed(self, k: int, count: int) -> int:
+        """The same, by the rules about posts that are plenty or few."""
         if self.free:
             return count
         if self.plenty:  # then nobody holds two grids
@@ -406,6 +422,10 @@ class _Pool:
 
     def lacking(self, cap: int, *, proven: bool) -> int:
         """Rovers that are needed under a cap."""
+        bounds = (self._allowed(k, place.bound(cap)) for k, place in enumerate(self.places))
+        total = sum(max(n - mine, 0) for n, mine in zip(bounds, self.own, strict=True))
+        if total > self.rovers:
+            return total
         total = 0
         for k, mine in enumerate(self.own):
             total += max(self.needed(k, cap, proven=proven) - mine, 0)
