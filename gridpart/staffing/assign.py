@@ -103,7 +103,8 @@ def assign_posts(
       grids, the heaviest sets have them; the others are in `vacancies`.
     * With a post for every grid nobody holds two, and what is left over goes where the load is
       highest, several to a grid (exact: :func:`gridpart.staffing.loads.apportion`).
-    * With fewer, posts hold several grids that touch each other, a beat, of one community.
+    * With fewer, posts hold several grids that touch each other, a beat, of one community; nobody
+      comes second to a grid while another has no post of its own.
     * The heaviest load is as small as possible. The engine that makes the grids divides them into
       beats under ever lower caps; of up to 14 grids and posts in a piece it proves what cannot be,
       and often of more. `summary` says how near the bound the result is.
@@ -217,7 +218,7 @@ def households_per_worker(
     Raises
     ------
     InputError
-        If `by` names something else or nothing, or the staffing is of other grids.
+        If `by` names something else, nothing, or a column twice, or the staffing is of other grids.
 
     Examples
     --------
@@ -233,7 +234,9 @@ def households_per_worker(
     known = {"grid", "within", "role", *frame.columns} - {
         getattr(frame, "_geometry_column_name", "")
     }
-    if not keys or set(keys) - known or len(set(keys)) < len(keys):
+    if len(set(keys)) < len(keys):
+        raise InputError(f"by names a column more than once: {', '.join(map(str, keys))}")
+    if not keys or set(keys) - known:
         listed = ", ".join(sorted(map(str, known)))
         raise InputError(f"by must be one or several of {listed}; not {by!r}")
     table = grid_table(frame)
