@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pandas as pd
 
 from gridpart.cli.inputs import plan_at
@@ -16,15 +19,20 @@ __all__ = ["beats", "staff", "workers"]
 
 BEATS = (".gpkg", ".xlsx", ".csv")
 SHOWN = 12  # rows of a table on the terminal
+NAMED = 2  # grids of a post on the terminal; the workbook has them all
+WIDTH = 80
 
 
 def _pairs(texts: tuple[str, ...], option: str, what: str) -> dict[str, float]:
     """``NAME=NUMBER`` as a mapping; a name alone counts 1."""
     found: dict[str, float] = {}
     for text in texts:
-        name, _, number = text.partition("=")
+        before, _, number = text.partition("=")
+        name = before.strip()
+        if name in found:
+            raise InputError(f"{option} {text}: {name!r} was given before; say it once")
         try:
-            found[name.strip()] = float(number) if number.strip() else 1.0
+            found[name] = float(number) if number.strip() else 1.0
         except ValueError:
             raise InputError(f"{option} {text}: say {what}") from None
     return found
@@ -146,13 +154,19 @@ def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
         ].sum()
         _say_table("posts by the rules of the team", total.reset_index())
     if staffing.unusable is not None and len(staffing.unusable):
-        rows = staffing.unusable
-        lines = rows["line"].nunique()
-        say(f"{lines} line{'s' * (lines != 1)} of the roster not used (sheet not_used), such as:")
-        for row in rows.head(3).to_dict("records"):
-            say(f"  line {row['line']}: {row['text']}")
+        _say_unusable(staffing.unusable)
     for name, table in more.items():
         _say_table(name, table)
+
+
+def _say_unusable(rows: pd.DataFrame) -> None:
+    """Lines of the roster that were left out: one of every reason, and how many more it has."""
+    lines = rows["line"].nunique()
+    say(f"{lines} line{'s' * (lines != 1)} of the roster not used (sheet not_used), such as:")
+    for _, alike in rows.groupby("reason", sort=False):
+        first, others = alike.iloc[0], len(alike) - 1
+        text = f"line {first['line']}{f' and {others} more' if others else ''}: {first['text']}"
+        say(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    "))
 
 
 def _say_table(title: str, table: pd.DataFrame) -> None:
@@ -160,10 +174,38 @@ def _say_table(title: str, table: pd.DataFrame) -> None:
     say(f"{title}: {'none' if table.empty else ''}".rstrip())
     if table.empty:
         return
-    text = table.head(SHOWN).to_string(index=False, na_rep="-", float_format=lambda x: f"{x:,.0f}")
-    say("\n".join(f"  {line}" for line in text.splitlines()))
+    shown = table.head(SHOWN)
+    if "grids" in shown.columns and not pd.api.types.is_numeric_dtype(shown["grids"]):
+        shown = shown.assign(grids=[_first_grids(str(text)) for text in shown["grids"]])
+    _say_rows(shown)
     if len(table) > SHOWN:
         say(f"  ... {len(table) - SHOWN} more in the workbook")
+
+
+def _first_grids(text: str) -> str:
+    names = text.split("; ")
+    more = len(names) - NAMED
+    return "; ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _say_rows(table: pd.DataFrame) -> None:
+    """Rows of a table; numbers as everywhere else, a dash where there is nothing to say."""
+    shown = {
+        name: map(_number if pd.api.types.is_numeric_dtype(column) else _word, column)
+        for name, column in table.items()
+    }
+    text = pd.DataFrame({name: list(words) for name, words in shown.items()}, dtype=object)
+    say("\n".join(f"  {line}" for line in text.to_string(index=False).splitlines()))
+
+
+def _word(value: Any) -> str:
+    return "-" if pd.isna(value) else str(value)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return str(value)
+    return f"{value:,.0f}" if math.isfinite(value) else "-"
 
 
 @click.command()
@@ -250,5 +292,4 @@ def workers(
         )
         say(f"at most {limit:,g} each: {found.workers:,} workers ({proof})")
         if by_community:
-            text = found.places.to_string(index=False, float_format=lambda x: f"{x:,.0f}")
-            say("\n".join(f"  {line}" for line in text.splitlines()))
+            _say_rows(found.places)

@@ -235,7 +235,7 @@ def households_per_worker(
         getattr(frame, "_geometry_column_name", "")
     }
     if len(set(keys)) < len(keys):
-        raise InputError(f"by names a column more than once: {', '.join(map(str, keys))}")
+        raise InputError(f"by must be columns that are named once each; not {by!r}")
     if not keys or set(keys) - known:
         listed = ", ".join(sorted(map(str, known)))
         raise InputError(f"by must be one or several of {listed}; not {by!r}")

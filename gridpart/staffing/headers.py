@@ -95,6 +95,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 _SEPARATORS = re.compile(r"[;；、,，/／|｜\t\r\n]+")
 # Words of Chinese characters hold no blanks: one between two of them parts them.
 _CHINESE_BLANK = re.compile(r"(?<=[㐀-鿿])\s+(?=[㐀-鿿])")
+_LONG_CODE = re.compile(r"[0-9]{9,}(-[0-9-]+)?")
 _REMARK = re.compile(r"[（(\[［【][^（(]*[）)\]］】]$")
 _TOTAL = re.compile(
     r"(?P<total>合计|总计|小计|共计|累计|总数|total|subtotal|grandtotal|sum)([:：(（\d].*)?"
@@ -169,18 +170,32 @@ def total_word(post: str | None, role: str | None, cells: Iterable[str | None]) 
     """The word for which a row is a sum, a remark or a signature, and no post; else None.
 
     Such a row has no role, and the word stands where the post's id should, or first in a row
-    without one. What follows the word is not returned: it may be somebody's name.
+    without one. What follows the word is not returned: it may be somebody's name. The word for a
+    sum may also stand in any other cell, beside counts where post and role should be.
 
     Examples
     --------
     >>> total_word("制表人：张三", None, []), total_word(None, None, [None, "合 计", "3"])
     ('制表人', '合计')
+    >>> total_word(None, "16", ["小计", "16"]), total_word("149", None, ["合计", "149"])
+    ('小计', '合计')
     """
-    if role is not None:
-        return None
-    text = post if post is not None else next((cell for cell in cells if cell is not None), None)
-    found = text is not None and _TOTAL.fullmatch(re.sub(r"\s", "", text).casefold())
-    return found["total"] or found["remark"] if found else None
+    texts = [cell for cell in cells if cell is not None]
+    if role is None:
+        first = post if post is not None else next(iter(texts), None)
+        found = _sum_or_remark(first)
+        if found:
+            return found["total"] or found["remark"]
+    if all(cell is None or number_in(cell) is not None for cell in (post, role)):
+        # what might be a post with a number for a role must begin with the word
+        where = texts if post is None or role is None else texts[:1]
+        sums = (found["total"] for cell in where if (found := _sum_or_remark(cell)))
+        return next(filter(None, sums), None)
+    return None
+
+
+def _sum_or_remark(text: str | None) -> re.Match[str] | None:
+    return None if text is None else _TOTAL.fullmatch(re.sub(r"\s", "", text).casefold())
 
 
 def is_header_row(post: str | None, role: str | None) -> bool:
@@ -287,7 +302,9 @@ def suggester(known: Iterable[str]) -> Callable[[str], str]:
         remaining[0] -= 1
         if remaining[0] < 0:
             return ""
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        # all codes of a county are alike: only what looks like a slip is worth a hint
+        cutoff = 0.9 if _LONG_CODE.fullmatch(name) else 0.5
+        near = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
         return f"; did you mean {near[0]!r}?" if near else ""
 
     return suggest

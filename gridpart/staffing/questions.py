@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -123,7 +124,7 @@ def overloaded(staffing: Staffing, limit: float | None = None) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If no limit is given and the roster has no capacities.
+        If no limit is given and the roster has no capacities, or the limit is no number from 0.
 
     Examples
     --------
@@ -137,6 +138,8 @@ def overloaded(staffing: Staffing, limit: float | None = None) -> pd.DataFrame:
     posts = staffing.posts
     if limit is None and "capacity" not in posts.columns:
         raise InputError("give a limit: the roster has no capacities")
+    if limit is not None and not (math.isfinite(limit) and limit >= 0):
+        raise InputError(f"limit must be a load from 0, got {limit}")
     limits = posts["capacity"] if limit is None else pd.Series(float(limit), posts.index)
     table = posts[["post_id", "role", "n_grids", "load"]].assign(
         limit=limits, over=posts["load"] - limits
