@@ -122,3 +122,89 @@ def test_the_terminal_says_what_an_officer_can_read(plan, tmp_path, capsys):
     assert "None" not in said
     assert run("workers", plan, "--limit", 400, "--by-community") == 0
     assert "None" not in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- the plan over the years
+
+
+@pytest.fixture(scope="module")
+def years(tmp_path_factory):
+    """A plan of grids and micro-grids in a register, and its units after a tower was built."""
+    folder = tmp_path_factory.mktemp("years")
+    units = gp.county_town(n_units=300, seed=1).units
+    units.to_file(folder / "units.gpkg")
+    made = gp.partition(
+        units, id="unit_id", within="community", exclusive="exclusive", levels={"micro": (30, 90)}
+    )
+    made.save(folder / "plan.gpkg")
+    where = ("--register", folder / "codes.sqlite")
+    assert run("register", "create", *where, "--scheme", "micro-grid") == 0
+    coded = folder / "coded.gpkg"
+    assert run("code", folder / "plan.gpkg", "-o", coded, "--parent-col", "community", *where) == 0
+    full = made.grids[made.grids["in_band"]]
+    top = full.loc[full["households"].idxmax(), "grid"]
+    tower = made.units.index[made.units["grid"] == top][0]
+    units["households"] += 300 * (units.index == tower)
+    units.to_file(folder / "later.gpkg")
+    return folder
+
+
+def test_a_redraw_tells_codes_and_only_new_exceptions(years, capsys):
+    coded, later, new = years / "coded.gpkg", years / "later.gpkg", years / "new.gpkg"
+    where = ("--register", years / "codes.sqlite")
+    assert run("redraw", coded, "--units", later, "--dry-run", *where) == 0
+    dry = capsys.readouterr().out
+    assert run("redraw", coded, "--units", later, "-o", new, *where) == 0
+    said = capsys.readouterr().out
+    before, after = gp.read_plan(coded), gp.read_plan(new)
+    codes = [
+        set(plan.units["grid_code"]) | set(plan.units["micro_code"]) for plan in (before, after)
+    ]
+    fresh, gone = codes[1] - codes[0], codes[0] - codes[1]
+    assert fresh
+    assert f"codes      {len(fresh)} new ({min(fresh)}" in said
+    assert f"{len(gone)} retired" in said
+    assert f"codes      {len(fresh)} new, " in dry
+    known = set(zip(before.exceptions["grid"], before.exceptions["reason"], strict=True))
+    told = [line.strip().split(": ") for line in said.splitlines() if line.count(": ") == 2]
+    stood = [row for row in told if (row[0], row[1]) in known]
+    assert known
+    assert not stood
+    assert run("redraw", new, "--units", later, "--dry-run", *where) == 0
+    again = capsys.readouterr().out
+    assert "codes      0 new, 0 retired\n" in again
+    assert (
+        f"  {len(after.exceptions)} in the layer exceptions, all of which stood before\n" in again
+    )
+
+
+def test_grids_without_a_code_are_told_by_their_name(years, capsys):
+    """An uncoded plan beside a coded one: no line may speak of None."""
+    assert run("diff", years / "coded.gpkg", years / "plan.gpkg") == 0
+    capsys.readouterr()
+    bare = years / "bare.gpkg"
+    units = gp.read_plan(years / "plan.gpkg").units[["unit_id", "households", "geometry"]]
+    gp.partition(units, id="unit_id").save(bare)
+    for by in ("code", "name", "overlap"):
+        code = run("diff", years / "coded.gpkg", bare, "--by", by)
+        said = capsys.readouterr()
+        if code == 0:
+            assert "None" not in said.out
+        else:
+            assert by == "code", said.err
+
+
+def test_degrees_in_a_register_of_metres_are_told(years, capsys):
+    where = ("--register", years / "codes.sqlite")
+    grid = gp.read_plan(years / "coded.gpkg").grids.iloc[:1].representative_point()
+    point, turned = grid.iloc[0], grid.to_crs("EPSG:4490").iloc[0]
+    assert run("register", "at", point.x, point.y, *where) == 0
+    said = capsys.readouterr()
+    assert "4299990010" in said.out
+    assert not said.err
+    assert run("register", "at", turned.x, turned.y, *where) == 0
+    said = capsys.readouterr()
+    assert said.out == "none\n"
+    assert "--crs EPSG:4490" in said.err
+    assert run("register", "at", turned.x, turned.y, *where, "--crs", "EPSG:4490") == 0
+    assert "4299990010" in capsys.readouterr().out

@@ -270,7 +270,10 @@ def at(x: float, y: float, where: str, crs: str | None, when: str | None) -> Non
     from gridpart.codes import open_register
 
     with open_register(where) as opened:
-        _show(opened.at((x, y), crs=crs, when=when).drop(columns="share"))
+        table = opened.at((x, y), crs=crs, when=when).drop(columns="share")
+    _show(table.assign(area_m2=table["area_m2"].astype(float).round(1)))
+    if table.empty and crs is None and abs(x) <= 180 and abs(y) <= 90:
+        say("note: these look like degrees; say so with --crs EPSG:4490", err=True)
 
 
 @register.command()

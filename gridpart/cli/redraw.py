@@ -94,14 +94,17 @@ def diff(
 
 
 def _say_changes(changes: Changes) -> None:
+    from pandas import isna
+
     say(str(changes).strip("<>").removeprefix("Changes: "))
     rows = changes.grids
     rows = rows[(rows["change"] != "U") | (rows["status"] != "kept")]
     rows = rows.loc[(rows["status"] == "kept").sort_values(kind="stable").index]  # codes first
-    coded = rows[["old_code", "new_code"]].notna().any(axis=None)
-    kind = "code" if coded else "grid"
     for _, row in rows.head(SHOWN).iterrows():
-        old, new = (row[f"{side}_{kind}"] for side in ("old", "new"))
+        old, new = (
+            row[f"{side}_grid"] if isna(row[f"{side}_code"]) else row[f"{side}_code"]
+            for side in ("old", "new")
+        )
         if row["status"] == "retired":
             say(f"  {row['change']}  {old} retired, now {row['successors'] or 'nowhere'}")
         elif row["status"] == "new":
@@ -112,7 +115,7 @@ def _say_changes(changes: Changes) -> None:
             moved = f"{row['came']:,} came, {row['left']:,} left"
             say(f"  {row['change']}  {new}  {row['before']:,} → {row['after']:,} ({moved})")
     if len(rows) > SHOWN:
-        say(f"  and {len(rows) - SHOWN} more grids")
+        say(f"  and {len(rows) - SHOWN} more")
 
 
 def _say_patches(patches: pd.DataFrame) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["note_register", "redraw"]
 
+SHOWN = 10  # exceptions on the terminal
+SHOWN_CODES = 3
+
 
 @click.command()
 @click.argument("old", type=FILE)
@@ -104,12 +107,40 @@ def redraw(
         if unnamed is not None:
             result.plan.with_source(units, units_layer).save(unnamed)
     say(str(result).strip("<>").removeprefix("Redrawn: "))
-    for _, row in result.plan.exceptions.head(10).iterrows():
-        say(f"  {row['grid']}: {row['reason']}: {row['advice']}")
-    if len(result.plan.exceptions) > 10:
-        say(f"  and {len(result.plan.exceptions) - 10} more in the layer exceptions")
+    _say_codes(plan, result.plan, named=output is not None)
+    _say_exceptions(plan, result.plan)
     if output is not None:
         say(f"plan written to {output}")
+
+
+def _say_codes(old: Plan, new: Plan, *, named: bool) -> None:
+    """Codes of all levels that came and went; new ones by name only where they are issued."""
+    before, after = _codes(old), _codes(new)
+    if not before:
+        return
+    fresh, gone = after - before, before - after
+    say(f"  codes      {len(fresh)} new{_first_codes(fresh) if named else ''}, "
+        f"{len(gone)} retired{_first_codes(gone)}")  # fmt: skip
+
+
+def _first_codes(codes: set[str]) -> str:
+    listed = ", ".join(sorted(codes)[:SHOWN_CODES]) + ", ..." * (len(codes) > SHOWN_CODES)
+    return f" ({listed})" if codes else ""
+
+
+def _say_exceptions(old: Plan, new: Plan) -> None:
+    """Exceptions that the old plan did not have; the others are known, and only counted."""
+    known = set(zip(old.exceptions["grid"], old.exceptions["reason"], strict=True))
+    names = zip(new.exceptions["grid"], new.exceptions["reason"], strict=True)
+    fresh = new.exceptions[[name not in known for name in names]]
+    for _, row in fresh.head(SHOWN).iterrows():
+        say(f"  {row['grid']}: {row['reason']}: {row['advice']}")
+    if rest := len(new.exceptions) - len(fresh.head(SHOWN)):
+        stood = ", all of which stood before" if len(fresh) <= SHOWN else ""
+        say(
+            f"  {'and ' * bool(len(fresh))}{rest} {'more ' * bool(len(fresh))}in the layer "
+            f"exceptions{stood}"
+        )
 
 
 def note_register(plan: Plan, register: str | None) -> None:
