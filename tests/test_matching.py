@@ -8,11 +8,13 @@ import random
 import time
 from dataclasses import replace
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shapely import box
 from test_beats_function import lattice
 
 from gridpart.errors import InputError
@@ -274,3 +276,18 @@ def test_many_holders_of_one_grid_take_no_time():
     assert staffing.vacancies.empty
     assert staffing.posts["n_grids"].gt(0).all(), "nobody is forgotten"
     assert staffing.summary["worst_load"].item() == 603, "only the last of them touches both"
+
+
+def test_the_way_from_home_is_told_in_metres():
+    grids = gpd.GeoDataFrame(
+        {"grid": ["a", "b"], "households": [300, 200]},
+        geometry=[box(0, 0, 100, 100), box(100, 0, 200, 100)],
+        crs="EPSG:4547",
+    )
+    roster = pd.DataFrame(
+        {"post_id": ["p", "q"], "role": "leader", "x": [150.0, np.nan], "y": [150.0, np.nan]}
+    )
+    posts = assign_posts(grids, roster).posts.set_index("post_id")
+    # p lives north of b, and gets it although a comes first
+    assert posts.loc["p", "travel_m"] == pytest.approx(100.0)
+    assert np.isnan(posts.loc["q", "travel_m"])

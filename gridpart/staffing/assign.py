@@ -129,6 +129,8 @@ def assign_posts(
     frame = grids_of(grids)
     table = grid_table(frame)
     of_team: Any = getattr(team, "team", team)
+    if of_team is not None and not hasattr(of_team, "name_of"):
+        raise InputError(f"team must be a team or a standard, such as load_standard({team!r})")
     checked = check_roster(roster, frame, team=of_team, unusable=unusable)
     ids = checked["post_id"].tolist()
     checked = checked.iloc[sorted(range(len(ids)), key=lambda k: natural(ids[k]))]

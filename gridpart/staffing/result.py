@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from gridpart.errors import InputError
@@ -18,6 +19,7 @@ from gridpart.staffing.required import posts_required
 
 __all__ = ["Staffing", "gathered", "plural", "role_tables", "same_grids", "with_role"]
 
+FloatArray = npt.NDArray[np.float64]
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
@@ -36,7 +38,8 @@ class Staffing:
     posts : DataFrame
         One row per post: `post_id`, `role`, `n_grids`, `load` and `moved` (it holds none of the
         grids that the roster says it holds today); also `capacity` and `over_capacity` where the
-        roster has capacities.
+        roster has capacities, and `travel_m` (metres from home to the middle of its grids, as the
+        crow flies) where it has homes.
     vacancies : DataFrame
         One row per role and grid without a holder: `role`, `within`, `grid`, `grid_code`,
         `households`.
@@ -194,7 +197,7 @@ def role_tables(case: Case, role: str, rows: pd.DataFrame, outcome: Outcome) -> 
     served, ids = case.grids_for(role), rows["post_id"].tolist()
     pairs = [(k, served[g]) for k, g in outcome.pairs]
     assignment = _assignment_table(role, pairs, ids, case)
-    posts = _post_table(role, ids, assignment, rows, outcome)
+    posts = _post_table(case, role, assignment, rows, outcome)
     vacancies = _vacancy_table(role, sorted(set(served) - {g for _, g in pairs}), case.table)
     bound = outcome.lower_bound / case.loads.parts
     summary = _role_summary(role, assignment, posts, vacancies, bound)
@@ -222,8 +225,9 @@ def _assignment_table(
 
 
 def _post_table(
-    role: str, ids: list[str], assignment: pd.DataFrame, rows: pd.DataFrame, outcome: Outcome
+    case: Case, role: str, assignment: pd.DataFrame, rows: pd.DataFrame, outcome: Outcome
 ) -> pd.DataFrame:
+    ids = rows["post_id"].tolist()
     by_post = assignment.groupby("post_id")["load"].agg(["size", "sum"]).reindex(ids)
     moved = np.zeros(len(ids), bool)
     moved[outcome.moved] = True
@@ -239,7 +243,23 @@ def _post_table(
     if "capacity" in rows.columns:
         table["capacity"] = rows["capacity"].to_numpy(float)
         table["over_capacity"] = table["load"] > table["capacity"]
+    if case.near is not None and case.roster["x"].notna().any():
+        table["travel_m"] = _travel(case, assignment, rows)
     return table
+
+
+def _travel(case: Case, assignment: pd.DataFrame, rows: pd.DataFrame) -> FloatArray:
+    """Metres from each home to the middle of the grids, as the crow flies; NaN without a home."""
+    assert case.near is not None, "who knows no neighbours knows no places either"
+    number = {grid: g for g, grid in enumerate(case.table.grid)}
+    at = assignment["grid"].map(number).to_numpy(np.int64)
+    points = pd.DataFrame({"x": case.near.x[at] / 1000, "y": case.near.y[at] / 1000})
+    middle = points.groupby(assignment["post_id"].to_numpy(object)).mean()
+    middle = middle.reindex(rows["post_id"].to_numpy(object))
+    away: FloatArray = np.hypot(
+        *(middle[axis].to_numpy(float) - rows[axis].to_numpy(float) for axis in ("x", "y"))
+    )
+    return away
 
 
 def _vacancy_table(role: str, bare: list[int], table: GridTable) -> pd.DataFrame:

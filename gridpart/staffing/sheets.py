@@ -147,7 +147,7 @@ def _by_post(staffing: Staffing) -> pd.DataFrame:
     """One row per post with its grids, a subtotal per role, a total."""
     assignment, posts = staffing.assignment, staffing.posts
     held = _held(assignment)
-    more = [name for name in ("capacity", "over_capacity") if name in posts.columns]
+    more = [name for name in ("capacity", "over_capacity", "travel_m") if name in posts.columns]
     if staffing.case.roster["held"].map(len).any():
         more.insert(0, "moved")
     by_role = staffing.summary.set_index("role")
