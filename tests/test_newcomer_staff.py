@@ -208,3 +208,10 @@ def test_degrees_in_a_register_of_metres_are_told(years, capsys):
     assert "--crs EPSG:4490" in said.err
     assert run("register", "at", turned.x, turned.y, *where, "--crs", "EPSG:4490") == 0
     assert "4299990010" in capsys.readouterr().out
+
+
+def test_a_team_by_its_name_alone_is_refused(grids):
+    """A name is not a rule yet: the message says how it becomes one."""
+    roster = pd.DataFrame({"post_id": ["a"], "role": "leader"})
+    with pytest.raises(InputError, match=r"such as load_standard\('base'\)"):
+        gp.assign_posts(grids, roster, scattered=True, team="base")

@@ -77,7 +77,7 @@ def load_options(command: Any) -> Any:
 )  # fmt: skip
 @click.option(
     "--moves", type=click.IntRange(0), default=0, show_default=True, metavar="N",
-    help="Posts that may lose the grids they hold today.",
+    help="Posts of each role that may lose the grids they hold today.",
 )  # fmt: skip
 @click.option(
     "--skip-unusable", is_flag=True,
