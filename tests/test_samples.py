@@ -324,3 +324,7 @@ def test_the_installed_place_comes_first(monkeypatch, tmp_path):
         Path(folder, "town.gpkg").write_bytes(b"")
     monkeypatch.setattr(samples, "_folders", lambda: (inside, beside))
     assert sample_path() == inside / "town.gpkg"
+
+
+def test_a_town_whose_largest_parcel_cannot_be_cut_still_has_its_number_of_units():
+    assert len(county_town(2600, seed=9).units) == 2600

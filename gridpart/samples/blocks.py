@@ -296,7 +296,10 @@ def top_up(land: Land, total: int, draws: Draws) -> None:
             key=lambda i: -mesh.area(mesh.expand(land.units[i].ring)),
         )
         before = len(land.units)
-        for i in large[: total - before]:
+        for tried, i in enumerate(large):
+            # the next largest only where none of the first could be cut
+            if len(land.units) == total or (tried >= total - before and len(land.units) > before):
+                break
             unit = land.units[i]
             halves = mesh.divide(mesh.expand(unit.ring), 2, FIELD, draws, land.chords)
             unit.ring = halves[0]
