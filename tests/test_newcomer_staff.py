@@ -215,3 +215,29 @@ def test_a_team_by_its_name_alone_is_refused(grids):
     roster = pd.DataFrame({"post_id": ["a"], "role": "leader"})
     with pytest.raises(InputError, match=r"such as load_standard\('base'\)"):
         gp.assign_posts(grids, roster, scattered=True, team="base")
+
+
+def test_blanks_inside_a_chinese_word_make_no_other_role(grids):
+    roster = pd.DataFrame({"post_id": ["a", "b"], "role": ["网 格　长 ", "网格长"]})
+    staffing = gp.assign_posts(grids, roster, scattered=True)
+    assert staffing.summary["role"].tolist() == ["网格长"]
+    apart = pd.DataFrame({"post_id": ["a", "b"], "role": ["grid leader", "gridleader"]})
+    assert len(gp.assign_posts(grids, apart, scattered=True).summary) == 2
+
+
+def test_the_sheet_of_a_roster_is_named_on_the_command_line(plan, tmp_path, capsys):
+    roster, out = tmp_path / "roster.xlsx", tmp_path / "staff.xlsx"
+    with pd.ExcelWriter(roster) as book:
+        for name, posts in {"甲": ["a"], "乙": ["b", "c"]}.items():
+            table = pd.DataFrame({"编号": posts, "岗位": "网格长"})
+            table.to_excel(book, sheet_name=name, index=False)
+    assert run("staff", plan, "--roster", roster, "-o", out) == 0
+    said = capsys.readouterr()
+    assert "only sheet '甲' is read; there are posts on '乙' too" in said.err
+    assert "Staffing: 1 post " in said.out
+    assert run("staff", plan, "--roster", roster, "--sheet", "乙", "-o", out) == 0
+    said = capsys.readouterr()
+    assert not said.err
+    assert "Staffing: 2 posts " in said.out
+    assert run("staff", plan, "--roster", roster, "--sheet", "丙", "-o", out) == 2
+    assert "no sheet '丙'; the file has: 甲, 乙" in capsys.readouterr().err

@@ -65,6 +65,7 @@ def load_options(command: Any) -> Any:
 @click.command()
 @click.argument("plan", type=FILE)
 @click.option("--roster", type=FILE, required=True, metavar="FILE", help="CSV or Excel of posts.")
+@click.option("--sheet", metavar="NAME", help="Sheet of the roster, where it has several.")
 @output("STAFF.xlsx")
 @load_options
 @click.option(
@@ -96,6 +97,7 @@ def load_options(command: Any) -> Any:
 def staff(
     plan: Path,
     roster: Path,
+    sheet: str | None,
     output: Path,
     level: str | None,
     weights: tuple[str, ...],
@@ -124,7 +126,7 @@ def staff(
     read = plan_at(plan, level)
     asked = _weights(weights)
     staffing = gp.assign_posts(
-        read, gp.read_roster(roster),
+        read, gp.read_roster(roster, sheet=sheet),
         workload=None if asked is None else gp.workload(read, asked),
         team=None if team is None else gp.load_standard(team),
         max_grids=max_grids, cross_borders=cross_borders, free_beats=free_beats,

@@ -19,6 +19,7 @@ __all__ = [
     "LINE",
     "REQUIRED",
     "is_header_row",
+    "joined",
     "known_names",
     "match_headers",
     "nearest",
@@ -146,6 +147,11 @@ def number_in(text: str) -> float | None:
         return None
     number = float(plain)
     return number if math.isfinite(number) else None
+
+
+def joined(text: str) -> str:
+    """Text without the blanks that stretch a word of Chinese characters, as in 网 格 长."""
+    return _CHINESE_BLANK.sub("", text)
 
 
 def words_in(value: Any) -> tuple[str, ...]:

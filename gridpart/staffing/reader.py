@@ -232,7 +232,7 @@ def _choose(path: Path, sheets: dict[str, Any]) -> str:
         listed = ", ".join(repr(name) for name in others)
         warnings.warn(
             f"{path}: only sheet {chosen!r} is read; there are posts on {listed} too: put all on "
-            "one sheet, or name another with sheet=",
+            "one sheet, or name the one that is meant (sheet=, --sheet)",
             GridpartWarning,
             stacklevel=5,
         )

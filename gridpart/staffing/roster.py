@@ -15,6 +15,7 @@ from gridpart.staffing.headers import (
     LINE,
     REQUIRED,
     is_header_row,
+    joined,
     known_names,
     match_headers,
     nearest,
@@ -266,7 +267,7 @@ def _read(roster: pd.DataFrame, grids: pd.DataFrame, table: GridTable) -> _Cells
     capacity = _texts(roster, "capacity")
     return _Cells(
         post_id=_texts(roster, "post_id"),
-        role=_texts(roster, "role"),
+        role=[None if role is None else joined(role) for role in _texts(roster, "role")],
         within=_texts(roster, "within"),
         held=_names(roster, _held_column(roster), by_name),
         fixed=_names(roster, "fixed", by_name),
