@@ -52,7 +52,7 @@ def load_standard(name_or_path: str | os.PathLike[str] | Standard) -> Standard:
     --------
     >>> standard = load_standard("base")
     >>> standard.team.names
-    ('leader', 'police', 'full_timer', 'part_timer')
+    ('leader', 'police', 'full_timer', 'part_timer', 'doctor', 'lawyer')
     >>> standard.team.name_of("网格长")
     'leader'
     """
