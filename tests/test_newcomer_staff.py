@@ -241,3 +241,18 @@ def test_the_sheet_of_a_roster_is_named_on_the_command_line(plan, tmp_path, caps
     assert "Staffing: 2 posts " in said.out
     assert run("staff", plan, "--roster", roster, "--sheet", "丙", "-o", out) == 2
     assert "no sheet '丙'; the file has: 甲, 乙" in capsys.readouterr().err
+
+
+def test_the_workbook_of_last_year_is_a_roster(plan, tmp_path, capsys):
+    """Who held what is read from by_post, without its sums, whatever other sheets there are."""
+    roster, old, new = (tmp_path / name for name in ("roster.csv", "old.xlsx", "new.xlsx"))
+    rows = [f"{role}{k},{role}" for role, n in (("leader", 6), ("police", 2)) for k in range(n)]
+    roster.write_text("\n".join(["post_id,role", *rows]))
+    asked = ("--limit", 1, "--hire", "leader")
+    assert run("staff", plan, "--roster", roster, "-o", old, *asked) == 0
+    assert run("staff", plan, "--roster", old, "-o", new) == 0
+    assert "Staffing: 8 posts in 2 roles" in capsys.readouterr().out
+    first, second = (pd.read_excel(path, "assignment", dtype=str) for path in (old, new))
+    pd.testing.assert_frame_equal(first, second)
+    left = pd.read_excel(new, "not_used", dtype=str)
+    assert left["reason"].tolist() == ["total_row"] * 3

@@ -55,7 +55,7 @@ HEADERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("grid", "grid_id"),
         ("grid_code", "网格编码", "网格编号", "网格代码"),
         ("网格", "所属网格"),
-        ("held", "现管网格", "现有网格", "负责网格", "责任网格", "管辖网格", "包保网格"),
+        ("held", "grids", "现管网格", "现有网格", "负责网格", "责任网格", "管辖网格", "包保网格"),
         ("网格名称", "网格名"),
     ),
     "fixed": (
@@ -97,6 +97,8 @@ _SEPARATORS = re.compile(r"[;；、,，/／|｜\t\r\n]+")
 # Words of Chinese characters hold no blanks: one between two of them parts them.
 _CHINESE_BLANK = re.compile(r"(?<=[㐀-鿿])\s+(?=[㐀-鿿])")
 _LONG_CODE = re.compile(r"[0-9]{9,}(-[0-9-]+)?")
+# rows of our own workbook, which name the role that they add up
+_OURS = frozenset({"subtotal", "total"})
 _REMARK = re.compile(r"[（(\[［【][^（(]*[）)\]］】]$")
 _TOTAL = re.compile(
     r"(?P<total>合计|总计|小计|共计|累计|总数|total|subtotal|grandtotal|sum)([:：(（\d].*)?"
@@ -187,6 +189,8 @@ def total_word(post: str | None, role: str | None, cells: Iterable[str | None]) 
     ('小计', '合计')
     """
     texts = [cell for cell in cells if cell is not None]
+    if post is not None and post.casefold() in _OURS:
+        return post
     if role is None:
         first = post if post is not None else next(iter(texts), None)
         found = _sum_or_remark(first)

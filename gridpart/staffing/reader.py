@@ -29,6 +29,8 @@ from gridpart.staffing.headers import (
 __all__ = ["read_roster"]
 
 HEADER_LINES = 10
+# Sheets by which the workbook of a staffing is known.
+OWN = frozenset({"summary", "by_post", "assignment"})
 DELIMITED = (".csv", ".txt", ".tsv")
 SEPARATORS = (",", "\t", ";")
 # What spreadsheets and databases write for an empty cell.
@@ -72,7 +74,8 @@ def read_roster(path: PathLike, *, sheet: str | None = None) -> pd.DataFrame:
         ``.csv`` or ``.xlsx`` with one row per post. Title rows above the header are passed over:
         the header is the first of the first ten lines in which a post and a role are named.
     sheet : str, optional
-        Which sheet of a workbook; by default the first visible one that has a header.
+        Which sheet of a workbook; by default the first visible one that has a header, and of the
+        workbook of a staffing ``by_post``.
 
     Returns
     -------
@@ -227,6 +230,8 @@ def _choose(path: Path, sheets: dict[str, Any]) -> str:
     ]
     if not rosters:
         return names[0]
+    if set(names) >= OWN:
+        return "by_post"  # the others say the same once more
     chosen, others = rosters[0], rosters[1:]
     if others:
         listed = ", ".join(repr(name) for name in others)

@@ -190,7 +190,7 @@ def _rows_apart(roster: pd.DataFrame) -> list[Found]:
     for row, (post, role) in enumerate(zip(posts, roles, strict=True)):
         if role is not None and is_header_row(post, role):
             found["header_row"].append((row, f": {post!r}"))
-        elif role is None or post is None or number_in(role) is not None:
+        elif not post or not role or number_in(role) is not None or total_word(post, role, ()):
             texts = [plain_text(cell) for cell in roster.iloc[row].tolist()]
             if word := total_word(post, role, texts):
                 found["total_row"].append((row, f": {word!r}"))
