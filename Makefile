@@ -31,13 +31,14 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(VENV)/bin/mypy
 
+# A file of tests stays in one process: what its tests share is made once.
 tests: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 # Deprecations of old releases among each other are theirs: warnings are no errors here.
 test-lowest: $(LOWEST)/.installed
-	NUMBA_CACHE_DIR=$(CURDIR)/$(LOWEST)/kernels \
-	$(LOWEST)/bin/python -m pytest -p no:cacheprovider -W default --disable-warnings
+	export NUMBA_CACHE_DIR=$(CURDIR)/$(LOWEST)/kernels; $(LOWEST)/bin/gridpart warm; \
+	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile -p no:cacheprovider -W default --disable-warnings
 
 # The tests that need a PostgreSQL server, which they start themselves; none of them may skip.
 test-postgres: $(VENV)/.installed-dev postgres
