@@ -258,3 +258,22 @@ def test_the_workbook_of_last_year_is_a_roster(plan, tmp_path, capsys):
     pd.testing.assert_frame_equal(first, second)
     left = pd.read_excel(new, "not_used", dtype=str)
     assert left["reason"].tolist() == ["total_row"] * 3
+
+
+def test_communities_are_known_by_their_other_names(tmp_path, capsys):
+    """The plan was made by codes of communities, the roster has their names."""
+    units = gp.load_sample()
+    made = gp.partition(units, within="community", exclusive="exclusive")
+    made.save(tmp_path / "plan.gpkg")
+    names = units.drop_duplicates("community").set_index("community")["community_name"]
+    roster = tmp_path / "roster.csv"
+    rows = "".join(f"{k},网格长,{name}\n" for k, name in enumerate(names))
+    roster.write_text("岗位编号,职务,所属社区\n" + rows, encoding="utf-8")
+    out = tmp_path / "staff.xlsx"
+    assert run("staff", tmp_path / "plan.gpkg", "--roster", roster, "-o", out) == 0
+    held = gp.assign_posts(gp.read_plan(tmp_path / "plan.gpkg"), gp.read_roster(roster)).assignment
+    for code, number in zip(names.index, range(len(names)), strict=True):
+        assert set(held.loc[held["post_id"] == str(number), "within"]) == {code}
+    roster.write_text("岗位编号,职务,所属社区\n1,网格长,没有社区\n", encoding="utf-8")
+    assert run("staff", tmp_path / "plan.gpkg", "--roster", roster, "-o", out) == 2
+    assert "within is no community of the plan" in capsys.readouterr().err

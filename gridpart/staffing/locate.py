@@ -7,7 +7,7 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ import pandas as pd
 
 from gridpart.errors import InputError, Problem
 from gridpart.staffing.headers import nearest, number_in, plain_text, says_nothing, suggester
+
+if TYPE_CHECKING:
+    from gridpart.plan import Plan
 
 __all__ = [
     "Found",
@@ -24,6 +27,7 @@ __all__ = [
     "home_points",
     "names_in",
     "natural",
+    "other_names",
     "place_problems",
     "raise_found",
 ]
@@ -193,6 +197,31 @@ def names_in(value: Any, known: Mapping[str, Any]) -> list[str]:
     if not any(name in known for name in names) and "".join(names) == re.sub(r"\s", "", text):
         return [text]  # rather one name with a blank that nobody knows
     return list(dict.fromkeys(names))
+
+
+def other_names(grids: Plan | pd.DataFrame) -> dict[str, str]:
+    """Other words for the communities of a plan: from columns of its units that tell them apart.
+
+    A plan made by codes of communities knows their names so, and the other way round.
+    """
+    if isinstance(grids, pd.DataFrame) or grids.rules.parent is None:
+        return {}
+    units, parent = grids.units, grids.units[grids.rules.parent].astype(str)
+    known = set(parent)
+    words: dict[str, set[str]] = {}
+    for name in units.columns.drop([grids.rules.parent, units.geometry.name]):
+        values = units[name]
+        if pd.api.types.infer_dtype(values, skipna=False) != "string":
+            continue
+        pairs = pd.DataFrame({"word": values.astype(str), "parent": parent}).drop_duplicates()
+        if len(pairs) == len(known) and pairs["word"].is_unique:
+            for word, place in zip(pairs["word"], pairs["parent"], strict=True):
+                words.setdefault(str(plain_text(word)), set()).add(place)
+    return {
+        word: min(places)
+        for word, places in words.items()
+        if len(places) == 1 and word not in known
+    }
 
 
 def place_problems(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -35,9 +35,14 @@ from gridpart.staffing.locate import (
     home_points,
     names_in,
     natural,
+    other_names,
     place_problems,
     raise_found,
 )
+from gridpart.staffing.neighbours import grids_of
+
+if TYPE_CHECKING:
+    from gridpart.plan import Plan
 
 __all__ = [
     "LINE",
@@ -71,7 +76,7 @@ class RoleNames(Protocol):
 
 def check_roster(
     roster: pd.DataFrame,
-    grids: pd.DataFrame,
+    grids: Plan | pd.DataFrame,
     *,
     team: RoleNames | None = None,
     unusable: Literal["raise", "skip"] = "raise",
@@ -94,8 +99,9 @@ def check_roster(
 
         and any other columns. Cells with several names part them by ``;``, ``,``, ``、``, ``/`` or
         blanks. Headers may be Chinese, as :func:`gridpart.staffing.read_roster` reads them.
-    grids : DataFrame or GeoDataFrame
-        `grid` and `households`, optionally `grid_code` and `within`: the grids of a plan.
+    grids : Plan, GeoDataFrame or DataFrame
+        `grid` and `households`, optionally `grid_code` and `within`: the grids of a plan. Of a plan
+        itself, communities are also known by what other columns of its units call them.
     team : object with ``name_of(word)``, optional
         The rule of a standard: roles get its names, and others are a problem.
     unusable : {"raise", "skip"}, default "raise"
@@ -148,7 +154,8 @@ def check_roster(
     """
     if unusable not in ("raise", "skip"):
         raise InputError(f"unusable must be 'raise' or 'skip', not {unusable!r}")
-    table = grid_table(grids)
+    frame = grids_of(grids)
+    table = grid_table(frame)
     roster = _named(roster)
     word = "line" if roster.index.name == LINE else "row"
     lines = [f"{word} {label}" for label in roster.index]
@@ -162,7 +169,7 @@ def check_roster(
     listed = _listed(apart, roster, range(len(roster)))
     posts = roster.iloc[rows]
     lines = [lines[row] for row in rows]
-    cells = _read(posts, grids, table)
+    cells = _read(posts, frame, table, other_names(grids))
     found = _all_problems(cells, lines, table, team)
     bad = {row for one in found for row, _ in one.places}
     if unusable == "raise" or cells.homes.hindrance or len(bad) == len(posts):
@@ -262,13 +269,15 @@ class _Cells:
     homes: Homes
 
 
-def _read(roster: pd.DataFrame, grids: pd.DataFrame, table: GridTable) -> _Cells:
+def _read(
+    roster: pd.DataFrame, grids: pd.DataFrame, table: GridTable, places: dict[str, str]
+) -> _Cells:
     by_name = table.by_name
     capacity = _texts(roster, "capacity")
     return _Cells(
         post_id=_texts(roster, "post_id"),
         role=[None if role is None else joined(role) for role in _texts(roster, "role")],
-        within=_texts(roster, "within"),
+        within=[places.get(str(place), place) for place in _texts(roster, "within")],
         held=_names(roster, _held_column(roster), by_name),
         fixed=_names(roster, "fixed", by_name),
         skills=_skills(roster),
