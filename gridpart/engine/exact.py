@@ -266,10 +266,14 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
     groups = starts.size - 1
     if groups < 1:
         return nothing, 0
-    once = csc_array((np.ones(units.size), units, starts), shape=(len(piece), groups))
+    if not np.bincount(units, minlength=len(piece)).all():  # some unit is in no group
+        return nothing, len(piece) + 1
+    # HiGHS of older releases of scipy takes no other indices
+    at, ends = units.astype(np.int32), starts.astype(np.int32)
+    once = csc_array((np.ones(units.size), at, ends), shape=(len(piece), groups))
 
     def solved(whole: int) -> OptimizeResult:
-        # without presolve HiGHS neither prints nor takes longer
+        # presolve takes as long as it saves here, and leads HiGHS to print a line now and then
         return milp(
             np.ones(groups), constraints=LinearConstraint(once, 1, 1), bounds=Range(0, 1),
             integrality=np.full(groups, whole),
@@ -277,8 +281,6 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
         )  # fmt: skip
 
     relaxed = solved(0)
-    if relaxed.status == 2:  # some unit is in no group
-        return nothing, len(piece) + 1
     if relaxed.x is None:
         return nothing, 0
     at_least = int(np.ceil(relaxed.fun - 1e-6))

@@ -347,4 +347,6 @@ class Region:
 
 def _matrix(near: Neighbours) -> csr_array:
     n = near.x.size
-    return csr_array((np.ones(near.indices.size), near.indices, near.indptr), shape=(n, n))
+    # what walks graphs in older releases of scipy takes no other indices
+    indices, indptr = near.indices.astype(np.int32), near.indptr.astype(np.int32)
+    return csr_array((np.ones(near.indices.size), indices, indptr), shape=(n, n))

@@ -239,7 +239,9 @@ def _spanning_length(points: FloatArray) -> float:
         sides = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
         first, second = np.unique(sides, axis=0).T
     length = np.hypot(*(points[first] - points[second]).T)
-    tree = minimum_spanning_tree(coo_array((length, (first, second)), shape=(n, n)).tocsr())
+    # older releases of scipy take no other indices
+    ends = (first.astype(np.int32), second.astype(np.int32))
+    tree = minimum_spanning_tree(coo_array((length, ends), shape=(n, n)).tocsr())
     return float(tree.sum())
 
 
