@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from shapely import box
 
+from gridpart.errors import InputError
 from gridpart.staffing import assign_posts
 
 INFINITE = float("inf")
@@ -192,3 +193,16 @@ def test_nobody_comes_second_to_a_grid_while_another_has_no_post_of_its_own():
     # where that is allowed, two posts share the country's grids and three or four the town's
     free = assign_posts(grids, roster(*((f"p{k}", None, None) for k in range(5))), free_beats=True)
     assert free.summary["worst_load"].tolist() == [200]
+
+
+def test_fixed_grids_of_two_communities_where_borders_may_be_crossed():
+    grids = lattice(4, 1, [100, 200, 300, 400], ["A", "A", "B", "B"])
+    leaders = pd.DataFrame({"post_id": ["p", "q"], "role": "leader", "fixed": ["g1; g2", None]})
+    with pytest.raises(InputError, match="lie in several communities"):
+        assign_posts(grids, leaders)
+    staffing = assign_posts(grids, leaders, cross_borders=True)
+    held = staffing.assignment.groupby("post_id")["grid"].agg(set)
+    assert {"g1", "g2"} <= held["p"]
+    # q takes one end and p the other: the lighter one, or p would have 900
+    assert held["q"] == {"g3"}
+    assert staffing.summary["worst_load"].tolist() == [600]

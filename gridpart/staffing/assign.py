@@ -131,7 +131,9 @@ def assign_posts(
     of_team: Any = getattr(team, "team", team)
     if of_team is not None and not hasattr(of_team, "name_of"):
         raise InputError(f"team must be a team or a standard, such as load_standard({team!r})")
-    checked = check_roster(roster, grids, team=of_team, unusable=unusable)
+    checked = check_roster(
+        roster, grids, team=of_team, unusable=unusable, cross_borders=cross_borders
+    )
     ids = checked["post_id"].tolist()
     checked = checked.iloc[sorted(range(len(ids)), key=lambda k: natural(ids[k]))]
     near = None if scattered else neighbours_of(grids, table, neighbours)

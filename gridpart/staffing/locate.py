@@ -229,6 +229,8 @@ def place_problems(
     fixed: Sequence[Sequence[str]],
     places: Sequence[str | None],
     table: GridTable,
+    *,
+    cross_borders: bool = False,
 ) -> list[Found]:
     """Unknown grids and communities, and posts whose places contradict each other."""
     by_name = table.by_name
@@ -258,7 +260,7 @@ def place_problems(
         for g in always:
             if g in by_name:
                 first.setdefault(table.within[by_name[g]], g)
-        if len(first) > 1:
+        if len(first) > 1 and not cross_borders:
             listed = ", ".join(f"{g!r} in {home!r}" for home, g in first.items())
             scattered.append((row, f": {listed}"))
     advice = "" if known else "; the plan has no communities, so leave the column out"

@@ -80,6 +80,7 @@ def check_roster(
     *,
     team: RoleNames | None = None,
     unusable: Literal["raise", "skip"] = "raise",
+    cross_borders: bool = False,
 ) -> pd.DataFrame:
     """Check a roster against the grids it shall serve; report every problem together.
 
@@ -107,6 +108,8 @@ def check_roster(
     unusable : {"raise", "skip"}, default "raise"
         What to do with rows that cannot be used: raise one error that names all of them, or go
         on without and list them.
+    cross_borders : bool, default False
+        Whether the fixed grids of a post may lie in several communities.
 
     Returns
     -------
@@ -170,7 +173,7 @@ def check_roster(
     posts = roster.iloc[rows]
     lines = [lines[row] for row in rows]
     cells = _read(posts, frame, table, other_names(grids))
-    found = _all_problems(cells, lines, table, team)
+    found = _all_problems(cells, lines, table, team, cross_borders=cross_borders)
     bad = {row for one in found for row, _ in one.places}
     if unusable == "raise" or cells.homes.hindrance or len(bad) == len(posts):
         raise_found(found, lines, cells.homes.hindrance)
@@ -319,12 +322,17 @@ def _skills(roster: pd.DataFrame) -> list[tuple[str, ...]]:
 
 
 def _all_problems(
-    cells: _Cells, lines: Sequence[str], table: GridTable, team: RoleNames | None
+    cells: _Cells,
+    lines: Sequence[str],
+    table: GridTable,
+    team: RoleNames | None,
+    *,
+    cross_borders: bool,
 ) -> list[Found]:
     return [
         *_post_problems(lines, cells.post_id, cells.role),
         *_role_problems(cells.role, team),
-        *place_problems(cells.held, cells.fixed, cells.within, table),
+        *place_problems(cells.held, cells.fixed, cells.within, table, cross_borders=cross_borders),
         *_capacity_problems(cells.capacity),
         cells.homes.found,
     ]
