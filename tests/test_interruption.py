@@ -77,16 +77,22 @@ def large_town(tmp_path_factory) -> Path:
 
 # Tells on stdout when the engine is at work, so that the signal does not come while files are read.
 # Who runs the tests in the background of a shell has Ctrl-C ignored: the command must not.
+# A worker lingers after it was stopped once, so that there is something left to give up.
 TELLING = """
-import signal, sys
+import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from gridpart import problem
 from gridpart.cli import main
-waited = problem._wait
+waited, solved = problem._wait, problem.solve_one
 def wait(*arguments):
+    problem.say = lambda text: print(text, flush=True)
     print("solving", flush=True)
     return waited(*arguments)
-problem._wait = wait
+def linger(*arguments):
+    found, control = solved(*arguments), arguments[5]
+    time.sleep(0.5 if control[0] not in (0, problem.GIVEN_UP) else 0)
+    return found
+problem._wait, problem.solve_one = wait, linger
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -102,9 +108,10 @@ def interrupted(source: Path, out: Path, signals: int) -> tuple[int, str]:
         assert running.stdout is not None
         assert running.stdout.readline() == "solving\n"
         time.sleep(0.5)
-        for _ in range(signals):
+        for number in range(signals):
+            if number:  # two signals at once are one
+                assert running.stdout.readline().startswith("stopping")
             running.send_signal(signal.SIGINT)
-            time.sleep(0.05)
         try:
             _, said = running.communicate(timeout=60)
         except subprocess.TimeoutExpired:
