@@ -21,6 +21,7 @@ from gridpart.errors import GridpartWarning, InputError
 from gridpart.staffing import (
     assign_posts,
     check_roster,
+    hire,
     read_roster,
     staff_sheets,
     write_staff_workbook,
@@ -506,22 +507,115 @@ def roster_book(path, *sheets):
     return path
 
 
-def test_the_sheet_that_holds_the_roster_is_read(tmp_path):
+def test_a_sheet_without_posts_is_named(tmp_path):
     table = [["post_id", "role"], ["p1", "leader"]]
     cover = ("填表说明", [["请逐行填写"], ["谢谢"]])
-    path = roster_book(tmp_path / "r.xlsx", cover, ("花名册", table))
-    with pytest.warns(GridpartWarning, match="'花名册' is read; '填表说明' has no header"):
-        assert read_roster(path)["post_id"].tolist() == ["p1"]
-    other = [["post_id", "role"], ["p2", "leader"]]
-    path = roster_book(path, ("东湖", table), ("西湖", other))
-    with pytest.warns(GridpartWarning, match="only sheet '东湖' is read; .* on '西湖' too"):
-        assert read_roster(path)["post_id"].tolist() == ["p1"]
-    assert read_roster(path, sheet="西湖")["post_id"].tolist() == ["p2"]
-    with pytest.raises(InputError, match="no sheet '南湖'; the file has: 东湖, 西湖"):
-        read_roster(path, sheet="南湖")
+    path = roster_book(tmp_path / "r.xlsx", cover, ("空", []), ("花名册", table))
+    with pytest.warns(GridpartWarning, match="not read: '填表说明', which has no header") as told:
+        roster = read_roster(path)
+    assert len(told) == 1
+    assert roster["post_id"].tolist() == ["p1"]
+    assert roster.index.names == ["line"]
+    only = roster_book(tmp_path / "c.xlsx", ("空", []), cover)
+    with pytest.raises(InputError, match="no header row"):
+        read_roster(only)
     text = write_rows(tmp_path / "r.csv", table)
     with pytest.raises(InputError, match="only a workbook has sheets"):
         read_roster(text, sheet="东湖")
+
+
+EAST_SHEET = [
+    ["东湖社区网格员", None, None, None],
+    ["编号", "岗位", "网格编码", "备注", "备注"],
+    ["p1", "网格长", "g1", "a", "b"],
+    ["p2", "网格长", "g9"],
+    ["合计", None],
+]
+WEST_SHEET = [["职务", "电话", "岗位编号"], ["网格长", "139", "p3"], ["网格长", None, "p1"]]
+
+
+def test_a_sheet_for_each_community(tmp_path):
+    """They are read together, each by its own header, and its name says where the posts are."""
+    path = roster_book(tmp_path / "r.xlsx", ("东湖", EAST_SHEET), ("西湖", WEST_SHEET))
+    roster = read_roster(path)
+    assert roster.index.names == ["sheet", "line"]
+    places = [("东湖", 3), ("东湖", 4), ("东湖", 5), ("西湖", 2), ("西湖", 3)]
+    assert roster.index.tolist() == places
+    assert roster.columns.tolist() == ["post_id", "role", "grid", "备注", "备注", "电话"]
+    assert roster.loc[("东湖", 3)].tolist()[:5] == ["p1", "网格长", "g1", "a", "b"]
+    assert roster["电话"].isna().tolist() == [True, True, True, False, True]
+    with pytest.warns(GridpartWarning, match="sheet '东湖', line 5: '合计'"):
+        problems = problems_of(roster, plain_grids())
+    assert {kind: problem.examples for kind, problem in problems.items()} == {
+        "duplicate_post_id": ("sheet '西湖', line 3: 'p1', first in sheet '东湖', line 3",),
+        "unknown_grid": ("sheet '东湖', line 4: 'g9'; did you mean 'g3'?",),
+    }
+    assert "name the one that is meant (sheet=, --sheet)" in problems["duplicate_post_id"].message
+    with pytest.warns(GridpartWarning, match="合计"):
+        staffing = assign_posts(map_grids(), roster, unusable="skip")
+    assert staffing.assignment[["post_id", "within"]].values.tolist() == [
+        *(["p1", "东湖"], ["p2", "东湖"], ["p3", "西湖"]),
+    ]
+    left = staffing.unusable
+    assert left.columns.tolist() == ["sheet", "line", "post_id", "reason", "text"]
+    assert left[["sheet", "line"]].values.tolist() == [["东湖", 4], ["东湖", 5], ["西湖", 3]]
+    more = hire(staffing, 1, role="网格长").staffing
+    assert len(more.posts) == 4
+
+
+def test_one_sheet_of_several_keeps_its_name(tmp_path):
+    path = roster_book(tmp_path / "r.xlsx", ("东湖", EAST_SHEET), ("西湖", WEST_SHEET))
+    roster = read_roster(path, sheet="西湖")
+    assert roster.index.tolist() == [("西湖", 2), ("西湖", 3)]
+    assert check_roster(roster, plain_grids())["within"].tolist() == ["西湖", "西湖"]
+    with pytest.raises(InputError, match="no sheet '南湖'; the file has: 东湖, 西湖"):
+        read_roster(path, sheet="南湖")
+
+
+def test_a_column_says_more_than_the_name_of_a_sheet(tmp_path):
+    """Where a sheet names a community in any row, an empty cell stays what it is."""
+    own = [["编号", "岗位", "社区"], ["p1", "警", "西湖"], ["p2", "警", None]]
+    bare = [["编号", "岗位", "社区"], ["p3", "医", None]]
+    path = roster_book(tmp_path / "r.xlsx", ("东湖", own), (" 西湖", bare))
+    checked = check_roster(read_roster(path), plain_grids())
+    assert checked["within"].tolist() == ["西湖", None, "西湖"]
+
+
+def test_a_sheet_that_is_nearly_a_community_is_told(tmp_path):
+    table = [["编号", "岗位"], ["p1", "网格长"], ["p2", "网格长"]]
+    other = [["编号", "岗位", "网格"], ["p3", "警", "g1"]]
+    path = roster_book(tmp_path / "r.xlsx", ("东湖社区", table), ("警", other))
+    with pytest.warns(GridpartWarning, match="may serve any community") as told:
+        checked = check_roster(read_roster(path), plain_grids())
+    assert checked["within"].tolist() == [None] * 3
+    assert "sheet '东湖社区': 2 posts; did you mean '东湖'?" in str(told[0].message)
+    assert "警" not in str(told[0].message)
+
+
+def test_every_problem_of_every_sheet_at_once(tmp_path):
+    wrong = [["编号", "岗位", "角色"], ["p1", "x", "y"]]
+    path = roster_book(tmp_path / "r.xlsx", ("甲", wrong), ("乙", wrong))
+    with pytest.raises(InputError) as caught:
+        read_roster(path)
+    told = [problem.message for problem in caught.value.problems]
+    assert ["sheet '甲', line 1" in told[0], "sheet '乙', line 1" in told[1]] == [True, True]
+    book = Workbook()
+    book.active.title = "甲"
+    for sheet in (book.active, book.create_sheet("乙")):
+        for row in (["社区", "编号", "岗位"], ["东湖", sheet.title, "警"], [None, "2", "警"]):
+            sheet.append(row)
+        sheet.merge_cells("A2:A3")
+    book["乙"]["B3"] = "3"
+    book.create_sheet("旧").append(["编号", "岗位"])
+    book["旧"].sheet_state = "hidden"
+    book.save(path)
+    with pytest.warns(GridpartWarning) as notes:
+        roster = read_roster(path)
+    said = "\n".join(str(note.message) for note in notes)
+    assert "sheet '甲', lines 2 to 3, 社区" in said
+    assert "sheet '乙', lines 2 to 3, 社区" in said
+    assert "hidden, but there are posts on it: '旧'" in said
+    assert check_roster(roster, plain_grids())["within"].tolist() == ["东湖"] * 4
 
 
 @pytest.mark.parametrize("name", ["r.xls", "r.docx"])

@@ -18,6 +18,8 @@ __all__ = [
     "HEADERS",
     "LINE",
     "REQUIRED",
+    "SHEET",
+    "has_sheets",
     "is_header_row",
     "joined",
     "known_names",
@@ -26,6 +28,7 @@ __all__ = [
     "number_in",
     "plain_text",
     "rename_headers",
+    "said_lines",
     "says_nothing",
     "suggester",
     "total_word",
@@ -79,7 +82,7 @@ REQUIRED = ("post_id", "role")
 PAIRS = (("x", "y"), ("lon", "lat"))
 # Several columns of these are read together.
 TOGETHER = frozenset({"skills"})
-LINE = "line"
+SHEET, LINE = "sheet", "line"
 
 # What officers write where there is nothing to write.
 _NOTHING = frozenset({"/", "\\", "-", "--", "—", "——", "–", "无", "暂无", "none", "n/a", "na"})
@@ -124,6 +127,27 @@ def plain_text(value: Any) -> str | None:
         if number.is_integer():
             return str(round(value))
     return str(value).translate(_NARROW).strip() or None
+
+
+def has_sheets(index: pd.Index) -> bool:
+    """Whether the rows of a roster come from several sheets of a workbook."""
+    return list(index.names) == [SHEET, LINE]
+
+
+def said_lines(index: pd.Index) -> list[str]:
+    """Where every row of a roster stands, in words.
+
+    Examples
+    --------
+    >>> said_lines(pd.Index([3], name="line")), said_lines(pd.RangeIndex(1))
+    (['line 3'], ['row 0'])
+    >>> said_lines(pd.MultiIndex.from_tuples([("东湖", 3)], names=["sheet", "line"]))
+    ["sheet '东湖', line 3"]
+    """
+    if has_sheets(index):
+        return [f"sheet {sheet!r}, line {line}" for sheet, line in index]
+    word = "line" if index.name == LINE else "row"
+    return [f"{word} {label}" for label in index]
 
 
 def says_nothing(text: str | None) -> bool:

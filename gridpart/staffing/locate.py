@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import numbers
 import re
@@ -23,19 +24,21 @@ __all__ = [
     "Found",
     "GridTable",
     "Homes",
+    "grid_problems",
     "grid_table",
     "home_points",
     "names_in",
     "natural",
-    "other_names",
-    "place_problems",
     "raise_found",
+    "retired_names",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 
 # A name may hold blanks or strokes itself, but hardly more of them than this.
 LONGEST_NAME = 8
+# Where the provenance of a plan lists names and codes that its forebears carried.
+RETIRED = ("retired_codes", "retired_grids", "retired_codes_below", "retired_areas")
 FARTHEST_HOME_M = 200_000.0
 # CGCS2000 (EPSG:4490) and WGS 84 differ by less than the width of a door.
 DEGREES = "EPSG:4326"
@@ -91,6 +94,11 @@ class GridTable:
         """Position of every grid by its id, and by its code where no id says otherwise."""
         codes = {code: k for k, code in enumerate(self.code) if code is not None}
         return codes | {grid: k for k, grid in enumerate(self.grid)}
+
+    @property
+    def places(self) -> frozenset[str]:
+        """Every community."""
+        return frozenset(place for place in self.within if place is not None)
 
 
 def grid_table(grids: pd.DataFrame) -> GridTable:
@@ -199,83 +207,64 @@ def names_in(value: Any, known: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def other_names(grids: Plan | pd.DataFrame) -> dict[str, str]:
-    """Other words for the communities of a plan: from columns of its units that tell them apart.
-
-    A plan made by codes of communities knows their names so, and the other way round.
-    """
-    if isinstance(grids, pd.DataFrame) or grids.rules.parent is None:
-        return {}
-    units, parent = grids.units, grids.units[grids.rules.parent].astype(str)
-    known = set(parent)
-    words: dict[str, set[str]] = {}
-    for name in units.columns.drop([grids.rules.parent, units.geometry.name]):
-        values = units[name]
-        if pd.api.types.infer_dtype(values, skipna=False) != "string":
-            continue
-        pairs = pd.DataFrame({"word": values.astype(str), "parent": parent}).drop_duplicates()
-        if len(pairs) == len(known) and pairs["word"].is_unique:
-            for word, place in zip(pairs["word"], pairs["parent"], strict=True):
-                words.setdefault(str(plain_text(word)), set()).add(place)
-    return {
-        word: min(places)
-        for word, places in words.items()
-        if len(places) == 1 and word not in known
-    }
-
-
-def place_problems(
+def grid_problems(
     held: Sequence[Sequence[str]],
     fixed: Sequence[Sequence[str]],
-    places: Sequence[str | None],
-    table: GridTable,
-    *,
-    cross_borders: bool = False,
+    by_name: Mapping[str, int],
+    retired: Mapping[str, str],
 ) -> list[Found]:
-    """Unknown grids and communities, and posts whose places contradict each other."""
-    by_name = table.by_name
-    known = {place for place in table.within if place is not None}
+    """Grids that the plan does not know, or knows to be retired."""
+    gone: list[tuple[int, str]] = []
     no_grid: list[tuple[int, str]] = []
     no_fixed: list[tuple[int, str]] = []
-    no_place: list[tuple[int, str]] = []
-    contrary: list[tuple[int, str]] = []
-    scattered: list[tuple[int, str]] = []
-    suggest_grid, suggest_place = suggester(by_name), suggester(known)
-    for row, (now, always, place) in enumerate(zip(held, fixed, places, strict=True)):
-        for names, unknown in ((now, no_grid), (always, no_fixed)):
-            unknown += [
-                (row, f": {g!r}{_rounded(g) or suggest_grid(g)}") for g in names if g not in by_name
-            ]
-        if place is not None and place not in known:
-            no_place.append((row, f": {place!r}{suggest_place(place)}"))
-        elif place is not None:
-            for word, names in (("grid", now), ("fixed grid", always)):
-                homes = [(g, table.within[by_name[g]]) for g in names if g in by_name]
-                contrary += [
-                    (row, f": {word} {g!r} lies in {home!r}, not in {place!r}")
-                    for g, home in homes
-                    if home != place
-                ]
-        first: dict[str | None, str] = {}
-        for g in always:
-            if g in by_name:
-                first.setdefault(table.within[by_name[g]], g)
-        if len(first) > 1 and not cross_borders:
-            listed = ", ".join(f"{g!r} in {home!r}" for home, g in first.items())
-            scattered.append((row, f": {listed}"))
-    advice = "" if known else "; the plan has no communities, so leave the column out"
+    suggest = suggester(by_name)
+    for row, (now, always) in enumerate(zip(held, fixed, strict=True)):
+        for word, names, unknown in (("grid", now, no_grid), ("fixed grid", always, no_fixed)):
+            for g in names:
+                if g in by_name:
+                    continue
+                if g in retired:
+                    gone.append((row, f": {word} {g!r}{retired[g]}"))
+                else:
+                    unknown.append((row, f": {g!r}{_rounded(g) or suggest(g)}"))
     neither = "neither the id nor the code of a grid in the plan"
     return [
+        Found("retired_grid", "a grid that the roster names is retired", gone),
         Found("unknown_grid", f"grid is {neither}", no_grid),
         Found("unknown_fixed_grid", f"a fixed grid is {neither}", no_fixed),
-        Found("unknown_community", f"within is no community of the plan{advice}", no_place),
-        Found("contradiction", "within contradicts the grid", contrary),
-        Found(
-            "fixed_contradiction",
-            "the fixed grids of one post lie in several communities; one post serves one of them",
-            scattered,
-        ),
     ]
+
+
+def retired_names(
+    grids: Plan | pd.DataFrame, retired: pd.DataFrame | None = None
+) -> dict[str, str]:
+    """Names and codes of grids that are no more, and what is known of their end, in words.
+
+    Parameters
+    ----------
+    grids : Plan or DataFrame
+        A plan that was redrawn or edited lists those of its forebears, without their day.
+    retired : DataFrame, optional
+        Retired codes of a register: `code`, and where it has them `retired` (when) and `successors`
+        (codes parted by ``;``).
+
+    Raises
+    ------
+    InputError
+        If `retired` has no column `code`.
+    """
+    facts = {} if isinstance(grids, pd.DataFrame) else grids.provenance
+    known = {str(name): "" for key in RETIRED for name in json.loads(facts.get(key) or "[]")}
+    if retired is None:
+        return known
+    if "code" not in retired.columns:
+        raise InputError(f"retired codes need a column 'code'{nearest('code', retired.columns)}")
+    columns = (_texts(retired, name) for name in ("code", "retired", "successors"))
+    for code, when, after in zip(*columns, strict=True):
+        if code is not None:
+            day = f" on {when[:10]}" if when else ""
+            known[code] = day + (f", followed by {after.replace(';', ', ')}" if after else "")
+    return known
 
 
 def _rounded(name: str) -> str:

@@ -8,7 +8,7 @@ import datetime
 import io
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.staffing.headers import (
     LINE,
     REQUIRED,
+    SHEET,
     known_names,
     match_headers,
     plain_text,
@@ -29,8 +30,8 @@ from gridpart.staffing.headers import (
 __all__ = ["read_roster"]
 
 HEADER_LINES = 10
-# Sheets by which the workbook of a staffing is known.
-OWN = frozenset({"summary", "by_post", "assignment"})
+# Of the workbook of a staffing this sheet says everything; the others say it once more.
+OWN = "by_post"
 DELIMITED = (".csv", ".txt", ".tsv")
 SEPARATORS = (",", "\t", ";")
 # What spreadsheets and databases write for an empty cell.
@@ -59,10 +60,28 @@ class Merged(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """Rows of a table, and what was filled down in them."""
+    """Rows of a table, what was filled down in them, and its name where there are several."""
 
     rows: list[Row]
     merged: list[Merged]
+    name: str | None = None
+
+    @property
+    def where(self) -> str:
+        """Words that say which sheet it is, to stand before a line."""
+        return "" if self.name is None else f"sheet {self.name!r}, "
+
+
+class Posts(NamedTuple):
+    """Rows below a header: their lines, and their cells by the column's name and number.
+
+    The number tells columns apart that have the same name.
+    """
+
+    sheet: str | None
+    columns: list[tuple[str, int]]
+    lines: list[int]
+    cells: list[dict[tuple[str, int], str]]
 
 
 def read_roster(path: PathLike, *, sheet: str | None = None) -> pd.DataFrame:
@@ -74,13 +93,14 @@ def read_roster(path: PathLike, *, sheet: str | None = None) -> pd.DataFrame:
         ``.csv`` or ``.xlsx`` with one row per post. Title rows above the header are passed over:
         the header is the first of the first ten lines in which a post and a role are named.
     sheet : str, optional
-        Which sheet of a workbook; by default the first visible one that has a header, and of the
-        workbook of a staffing ``by_post``.
+        Which sheet of a workbook; by default all visible ones that have a header, read together,
+        and of the workbook of a staffing ``by_post`` alone.
 
     Returns
     -------
     DataFrame
         Every cell as text, empty ones missing; the index, named ``line``, is the line of the file.
+        Where a workbook has posts on several sheets, it has two levels: ``sheet``, ``line``.
         Known headers, English or Chinese (岗位编号, 岗位, 社区, 网格编码, 固定网格, 技能, 经度,
         纬度), take the names `post_id`, `role`, `within`, `grid`, `fixed`, `capacity`, `skills`,
         `x`, `y`, `lon` and `lat`; other columns pass through. Rows with sums and remarks are still
@@ -96,11 +116,13 @@ def read_roster(path: PathLike, *, sheet: str | None = None) -> pd.DataFrame:
     Warns
     -----
     GridpartWarning
-        If a merged cell stands for several rows, which all get its text; or if a workbook has
-        several sheets with a roster, of which one is read.
+        If a merged cell stands for several rows, which all get its text; if sheets are not
+        read because they have no header of a roster, or are hidden and have one.
 
     Notes
     -----
+    Every sheet has a header of its own; the columns need not be the same. A sheet may bear the
+    name of a community: see :func:`check_roster`.
     A number that a workbook shows with leading zeros (format ``000``) is read with them. A table
     whose header takes several lines of merged cells is read by the lowest of them.
 
@@ -116,24 +138,63 @@ def read_roster(path: PathLike, *, sheet: str | None = None) -> pd.DataFrame:
     line
     3        001  网格长     东湖
     """
-    rows, merged = _table(path, sheet)
+    sheets, notes = _sheets(path, sheet)
+    parts: list[Posts] = []
+    problems: list[Problem] = []
+    for one in sheets:
+        try:
+            posts, merged = _posts(path, one)
+        except InputError as error:  # those of the other sheets are told with them
+            problems += error.problems
+        else:
+            parts.append(posts)
+            notes += merged
+    if problems:
+        raise InputError(problems)
+    for note in notes:
+        warnings.warn(note, GridpartWarning, stacklevel=2)
+    return _together(parts)
+
+
+def _posts(path: PathLike, sheet: Sheet) -> tuple[Posts, list[str]]:
+    """Rows below the header of one sheet, and what is to be said of its merged cells."""
+    rows = sheet.rows
     at = _header_position(rows)
     if at is None:
-        raise InputError(_no_header(path, rows))
+        raise InputError(_no_header(path, sheet))
     header = rows[at]
     width = max(len(row.cells) for row in rows[at:])
     names = [*header.cells, *[""] * (width - len(header.cells))]
     body = [row for row in rows[at + 1 :] if not row.blank]
-    cells = [[*row.cells, *[""] * (width - len(row.cells))] for row in body]
     # A column without a header and without a cell is a leftover of the sheet.
-    kept = [k for k in range(width) if names[k] or any(row[k] for row in cells)]
-    named = rename_headers([names[k] for k in kept], where=f"{path}, line {header.line},")
+    filled = {k for row in body for k, cell in enumerate(row.cells) if cell}
+    kept = [k for k in range(width) if names[k] or k in filled]
+    where = f"{path}, {sheet.where}line {header.line},"
+    named = rename_headers([names[k] for k in kept], where=where)
     columns = [name or f"column {k + 1}" for name, k in zip(named, kept, strict=True)]
-    _say_merged(path, merged, header.line, names)
+    numbered = [(name, columns[:k].count(name)) for k, name in enumerate(columns)]
+    by_place = dict(zip(kept, numbered, strict=True))
+    cells = [
+        {by_place[k]: cell for k, cell in enumerate(row.cells) if cell and k in by_place}
+        for row in body
+    ]
+    posts = Posts(sheet.name, numbered, [row.line for row in body], cells)
+    return posts, _on_merged(path, sheet, header.line, names)
+
+
+def _together(parts: Sequence[Posts]) -> pd.DataFrame:
+    """One table of the rows of all sheets; a column that a sheet does not have is empty there."""
+    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
+    lines = [line for part in parts for line in part.lines]
+    index = pd.Index(lines, name=LINE, dtype="int64")
+    if any(part.sheet is not None for part in parts):
+        names = [part.sheet for part in parts for _ in part.lines]
+        index = pd.MultiIndex.from_arrays([names, index], names=[SHEET, LINE])
+    empty = float("nan")
     return pd.DataFrame(
-        [[row[k] or float("nan") for k in kept] for row in cells],
-        index=pd.Index([row.line for row in body], name=LINE, dtype="int64"),
-        columns=columns,
+        [[row.get(column, empty) for column in columns] for part in parts for row in part.cells],
+        index=index,
+        columns=[name for name, _ in columns],
         dtype=object,
     )
 
@@ -152,27 +213,25 @@ def _header_position(rows: Sequence[Row]) -> int | None:
     return at
 
 
-def _say_merged(
-    path: PathLike, merged: Iterable[Merged], header: int, names: Sequence[str]
-) -> None:
+def _on_merged(path: PathLike, sheet: Sheet, header: int, names: Sequence[str]) -> list[str]:
     known = {k for places in match_headers(names).values() for k in places}
     examples = tuple(
-        f"lines {one.first} to {one.last}, {names[one.column] or f'column {one.column + 1}'}"
+        f"{sheet.where}lines {one.first} to {one.last}, "
+        f"{names[one.column] or f'column {one.column + 1}'}"
         # of other columns nothing is repeated: they may hold names and numbers of people
         + (f": {one.text!r}" if one.column in known else "")
-        for one in merged
+        for one in sheet.merged
         if one.last > header
     )
-    if examples:
-        text = f"{path}: a merged cell stands for every row that it covers"
-        warnings.warn(str(Problem("merged", text, examples)), GridpartWarning, stacklevel=3)
+    text = f"{path}: a merged cell stands for every row that it covers"
+    return [str(Problem("merged", text, examples))] if examples else []
 
 
-def _no_header(path: PathLike, rows: list[Row]) -> str:
+def _no_header(path: PathLike, sheet: Sheet) -> str:
     """Say what stands in the line that is most like a header, and what is missing in it."""
-    early = [row for row in rows if row.line <= HEADER_LINES and not row.blank]
+    early = [row for row in sheet.rows if row.line <= HEADER_LINES and not row.blank]
     if not early:
-        return f"{path}: the table is empty"
+        return f"{path}: {sheet.where}the table is empty"
 
     def likeness(row: Row) -> tuple[int, int]:
         known = sum(bool(places) for places in match_headers(row.cells).values())
@@ -187,72 +246,72 @@ def _no_header(path: PathLike, rows: list[Row]) -> str:
     )
     listed = ", ".join(cell for cell in best.cells if cell)
     return (
-        f"{path}: no header row in the first {HEADER_LINES} lines. The nearest is line "
-        f"{best.line}: {listed}. There is {missing}"
+        f"{path}: {sheet.where}no header row in the first {HEADER_LINES} lines. The nearest is "
+        f"line {best.line}: {listed}. There is {missing}"
     )
 
 
-def _table(path: PathLike, sheet: str | None) -> Sheet:
+def _sheets(path: PathLike, sheet: str | None) -> tuple[list[Sheet], list[str]]:
+    """Sheets that are to be read, and what is to be said of the others."""
     file = Path(path)
     if not file.is_file():
         raise InputError(f"{path}: no such file")
     suffix = file.suffix.lower()
     if suffix in WORKBOOKS:
-        return _workbook_table(file, sheet)
+        return _of_workbook(file, sheet)
     if suffix not in DELIMITED:
         known = ", ".join((*DELIMITED, *WORKBOOKS))
         raise InputError(f"{path}: a roster must be one of {known}; save it as .xlsx")
     if sheet is not None:
         raise InputError(f"{path}: only a workbook has sheets; leave sheet={sheet!r} out")
-    return Sheet(_delimited_rows(file), [])
+    return [Sheet(_delimited_rows(file), [])], []
 
 
 # ---------------------------------------------------------------- workbooks
 
 
-def _workbook_table(path: Path, wanted: str | None) -> Sheet:
+def _of_workbook(path: Path, wanted: str | None) -> tuple[list[Sheet], list[str]]:
     with opened(path) as book:
-        sheets = {str(sheet.title): sheet for sheet in book.worksheets}
-        if wanted is not None and wanted not in sheets:
-            raise InputError(f"{path}: no sheet {wanted!r}; the file has: {', '.join(sheets)}")
-        name = wanted or _choose(path, sheets)
-        return _read_sheet(sheets[name])
+        state = {str(sheet.title): sheet.sheet_state for sheet in book.worksheets}
+        sheets = {str(sheet.title): _read_sheet(sheet) for sheet in book.worksheets}
+    if wanted is not None and wanted not in sheets:
+        raise InputError(f"{path}: no sheet {wanted!r}; the file has: {', '.join(sheets)}")
+    visible = [name for name in sheets if state[name] == "visible"] or list(sheets)
+    with_posts = [name for name in sheets if _header_position(sheets[name].rows) is not None]
+    rosters = [name for name in visible if name in with_posts]
+    if OWN in rosters:
+        rosters = with_posts = visible = [OWN]
+    # The sheet stands in the index where it is needed to tell lines apart, also of one of them.
+    several = len(rosters) > 1 and (wanted is None or wanted in rosters)
+    if wanted is not None:
+        chosen, notes = [wanted], []
+    else:
+        written = [name for name in visible if sheets[name].rows]
+        chosen = rosters or (written or visible)[:1]
+        notes = _on_others(path, written, chosen, [n for n in with_posts if n not in rosters])
+    return [sheets[n]._replace(name=n if several else None) for n in chosen], notes
 
 
-def _choose(path: Path, sheets: dict[str, Any]) -> str:
-    """The first visible sheet with a header; what is not read is said."""
-    visible = [name for name, sheet in sheets.items() if sheet.sheet_state == "visible"]
-    names = visible or list(sheets)
-    rosters = [
-        name
-        for name in names
-        if _header_position(_read_sheet(sheets[name], last=HEADER_LINES).rows) is not None
-    ]
-    if not rosters:
-        return names[0]
-    if set(names) >= OWN:
-        return "by_post"  # the others say the same once more
-    chosen, others = rosters[0], rosters[1:]
-    if others:
-        listed = ", ".join(repr(name) for name in others)
-        warnings.warn(
-            f"{path}: only sheet {chosen!r} is read; there are posts on {listed} too: put all on "
-            "one sheet, or name the one that is meant (sheet=, --sheet)",
-            GridpartWarning,
-            stacklevel=5,
-        )
-    elif chosen != names[0]:
-        text = f"{path}: sheet {chosen!r} is read; {names[0]!r} has no header of a roster"
-        warnings.warn(text, GridpartWarning, stacklevel=5)
-    return chosen
+def _on_others(
+    path: Path, written: Sequence[str], chosen: Sequence[str], hidden: Sequence[str]
+) -> list[str]:
+    """What is to be said of sheets that are not read."""
+    notes = []
+    if bare := [repr(name) for name in written if name not in chosen]:
+        has = "has no header" if len(bare) == 1 else "have no header"
+        notes.append(f"{path}: not read: {', '.join(bare)}, which {has} of a roster")
+    if hidden:
+        listed = ", ".join(map(repr, hidden))
+        notes.append(f"{path}: not read, for it is hidden, but there are posts on it: {listed}")
+    return notes
 
 
-def _read_sheet(sheet: Any, *, last: int | None = None) -> Sheet:
+def _read_sheet(sheet: Any) -> Sheet:
     """Rows as they are shown, and every merged cell written into all rows that it covers."""
     lines: dict[int, dict[int, str]] = {}
     # only the cells that are there: a sheet may be formatted down to its millionth row
     for (line, column), cell in sheet._cells.items():
-        if (last is None or line <= last) and (text := _shown(cell)):
+        if text := _shown(cell):
             lines.setdefault(line, {})[column] = text
     end = max(lines, default=0)
     merged = []

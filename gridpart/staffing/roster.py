@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -11,9 +11,18 @@ import numpy as np
 import pandas as pd
 
 from gridpart.errors import GridpartWarning, InputError, Problem
+from gridpart.staffing.communities import (
+    by_sheet,
+    communities_in,
+    community_problems,
+    other_names,
+    placeless_sheets,
+)
 from gridpart.staffing.headers import (
     LINE,
     REQUIRED,
+    SHEET,
+    has_sheets,
     is_header_row,
     joined,
     known_names,
@@ -22,6 +31,7 @@ from gridpart.staffing.headers import (
     number_in,
     plain_text,
     rename_headers,
+    said_lines,
     says_nothing,
     suggester,
     total_word,
@@ -31,13 +41,13 @@ from gridpart.staffing.locate import (
     Found,
     GridTable,
     Homes,
+    grid_problems,
     grid_table,
     home_points,
     names_in,
     natural,
-    other_names,
-    place_problems,
     raise_found,
+    retired_names,
 )
 from gridpart.staffing.neighbours import grids_of
 
@@ -45,6 +55,7 @@ if TYPE_CHECKING:
     from gridpart.plan import Plan
 
 __all__ = [
+    "GRIDLESS",
     "LINE",
     "REQUIRED",
     "GridTable",
@@ -59,12 +70,14 @@ __all__ = [
     "rename_headers",
 ]
 
-UNUSABLE = ["line", "post_id", "reason", "text"]
+UNUSABLE = [LINE, "post_id", "reason", "text"]
 # Rows that no officer takes for a post: they stop nothing, and are told all the same.
 NO_POSTS = {
     "total_row": "a sum, a remark or a signature, not a post",
     "header_row": "the header once more, not a post",
 }
+# What costs a post a grid that it holds today, and not its row: people do not go with their grid.
+GRIDLESS = frozenset({"retired_grid", "unknown_grid"})
 
 
 class RoleNames(Protocol):
@@ -81,6 +94,7 @@ def check_roster(
     team: RoleNames | None = None,
     unusable: Literal["raise", "skip"] = "raise",
     cross_borders: bool = False,
+    retired: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Check a roster against the grids it shall serve; report every problem together.
 
@@ -89,7 +103,8 @@ def check_roster(
     roster : DataFrame
         One row per post: `post_id` and `role`, optionally
 
-        * `within`: the only community that the post serves;
+        * `within`: the only community that the post serves; several (``A; B``) only where a grid
+          says which, or borders may be crossed;
         * `grid`: the grid or grids, by id or code, that the post holds today;
         * `fixed`: those that it must hold, all of one community;
         * `capacity`: households that it can carry;
@@ -99,17 +114,25 @@ def check_roster(
           may be half a kilometre off);
 
         and any other columns. Cells with several names part them by ``;``, ``,``, ``、``, ``/`` or
-        blanks. Headers may be Chinese, as :func:`gridpart.staffing.read_roster` reads them.
+        blanks. Headers may be Chinese, as :func:`gridpart.staffing.read_roster` reads them. With
+        an index of two levels, ``sheet`` and ``line``, posts on a sheet that says no community
+        are of the one whose name the sheet bears.
     grids : Plan, GeoDataFrame or DataFrame
         `grid` and `households`, optionally `grid_code` and `within`: the grids of a plan. Of a plan
-        itself, communities are also known by what other columns of its units call them.
+        itself, communities are also known by what other columns of its units call them, the grids
+        around the areas of another level also by their codes, and the grids that it has retired
+        since it was first made are told from those that nobody knows.
     team : object with ``name_of(word)``, optional
         The rule of a standard: roles get its names, and others are a problem.
     unusable : {"raise", "skip"}, default "raise"
         What to do with rows that cannot be used: raise one error that names all of them, or go
-        on without and list them.
+        on without and list them. A grid held today that nobody knows costs a post only that
+        grid then.
     cross_borders : bool, default False
         Whether the fixed grids of a post may lie in several communities.
+    retired : DataFrame, optional
+        Codes that are retired, with their last day and successors:
+        ``register.codes(live=False)`` (`code`, `retired`, `successors`).
 
     Returns
     -------
@@ -118,9 +141,12 @@ def check_roster(
         first grid held today) as text or None; `held` and `fixed` (tuples of ids), `skills` (tuple
         of text); `x` and `y` in the CRS of the grids, NaN where unknown; `capacity` as a float or
         NaN, if there is such a column; and the other columns as they came.
-        ``.attrs["unusable"]`` is a DataFrame `line`, `post_id`, `reason`, `text` of the others,
-        one row per problem: rows with a sum or a remark (``total_row``), a header repeated
-        (``header_row``), and with ``unusable="skip"`` whatever would else be raised.
+        ``.attrs["unusable"]`` is a DataFrame `line` (after `sheet`, where there are several),
+        `post_id`, `reason`, `text` of the others, one row per problem: rows with a sum or a remark
+        (``total_row``), a header repeated (``header_row``), and with ``unusable="skip"`` whatever
+        would else be raised; also grids that a post goes on without: retired ones
+        (``retired_grid``) and with ``"skip"`` unknown ones that it holds (``unknown_grid``).
+        What an earlier check left out is listed first.
 
     Raises
     ------
@@ -129,14 +155,15 @@ def check_roster(
         duplicate `post_id`, a missing role or one that is not in the rule, an unknown grid or
         community, a community that contradicts the grid, fixed grids in several communities, a
         capacity that is no number from 0, a home point that is none or lies more than 200 km from
-        the plan. Every example names its line (of the file, if
+        the plan. Every example names its line (of the file and sheet, if
         :func:`~gridpart.staffing.read_roster` read it). With ``"skip"`` only if a column is
         missing, the home points cannot be placed at all, or no row is left.
 
     Warns
     -----
     GridpartWarning
-        If rows are no posts: sums, remarks, headers.
+        If rows are no posts: sums, remarks, headers; if grids are retired; if nothing places
+        posts of a sheet in a community, where there are several sheets.
 
     Examples
     --------
@@ -159,11 +186,11 @@ def check_roster(
         raise InputError(f"unusable must be 'raise' or 'skip', not {unusable!r}")
     frame = grids_of(grids)
     table = grid_table(frame)
+    before = roster.attrs.get("unusable")
     roster = _named(roster)
-    word = "line" if roster.index.name == LINE else "row"
-    lines = [f"{word} {label}" for label in roster.index]
+    lines = said_lines(roster.index)
     apart = _rows_apart(roster)
-    _say_apart(apart, lines)
+    _say(apart, lines, "left out of the roster: ")
     away = {row for found in apart for row, _ in found.places}
     rows = [row for row in range(len(roster)) if row not in away]
     if not rows:
@@ -172,15 +199,18 @@ def check_roster(
     listed = _listed(apart, roster, range(len(roster)))
     posts = roster.iloc[rows]
     lines = [lines[row] for row in rows]
-    cells = _read(posts, frame, table, other_names(grids))
-    found = _all_problems(cells, lines, table, team, cross_borders=cross_borders)
-    bad = {row for one in found for row, _ in one.places}
+    other, gone = other_names(grids), retired_names(grids, retired)
+    cells = _read(posts, frame, table, other, gone)
+    found = _all_problems(cells, lines, table, team, gone, cross_borders=cross_borders)
+    bad = {row for one in found if one.kind not in GRIDLESS for row, _ in one.places}
     if unusable == "raise" or cells.homes.hindrance or len(bad) == len(posts):
-        raise_found(found, lines, cells.homes.hindrance)
+        raise_found([f for f in found if f.kind != "retired_grid"], lines, cells.homes.hindrance)
+    _say([f for f in found if f.kind == "retired_grid"], lines, "posts go on without it: ")
     checked = _checked(posts, cells, table, team)
-    listed = sorted([*listed, *_listed(found, posts, rows)], key=lambda one: one[0])
+    listed = sorted([*listed, *_listed(found, posts, rows, bad)], key=lambda one: one[0])
     checked = checked.iloc[[row for row in range(len(posts)) if row not in bad]].copy()
-    checked.attrs["unusable"] = _unusable_table(listed)
+    _say_placeless(checked, table, other)
+    checked.attrs["unusable"] = _unusable_table(listed, before, sheets=has_sheets(roster.index))
     return checked
 
 
@@ -207,30 +237,41 @@ def _rows_apart(roster: pd.DataFrame) -> list[Found]:
     return [Found(kind, NO_POSTS[kind], places) for kind, places in found.items()]
 
 
-def _say_apart(apart: Iterable[Found], lines: Sequence[str]) -> None:
-    for kind, message, places in apart:
+def _say(found: Iterable[Found], lines: Sequence[str], before: str) -> None:
+    for kind, message, places in found:
         if places:
             examples = tuple(f"{lines[row]}{detail}" for row, detail in places)
-            text = str(Problem(kind, f"left out of the roster: {message}", examples))
+            text = str(Problem(kind, f"{before}{message}", examples))
             warnings.warn(text, GridpartWarning, stacklevel=3)
 
 
-def _listed(
-    found: Iterable[Found], roster: pd.DataFrame, positions: Sequence[int]
-) -> list[tuple[int, Any, str | None, str, str]]:
-    """Position, line, post, kind and words of every problem."""
-    posts = _texts(roster, "post_id")
-    return [
-        (
-            positions[row],
-            roster.index[row],
-            None if kind in NO_POSTS else posts[row],
-            kind,
-            f"{message}{detail}",
-        )
-        for kind, message, places in found
-        for row, detail in places
+def _say_placeless(checked: pd.DataFrame, table: GridTable, other: dict[str, str]) -> None:
+    held, fixed, within = (checked[name].tolist() for name in ("held", "fixed", "within"))
+    placed = [
+        bool(now or must or place) for now, must, place in zip(held, fixed, within, strict=True)
     ]
+    problem = placeless_sheets(checked.index, placed, table.places, other)
+    if problem is not None:
+        warnings.warn(str(problem), GridpartWarning, stacklevel=3)
+
+
+def _listed(
+    found: Iterable[Found],
+    roster: pd.DataFrame,
+    positions: Sequence[int],
+    bad: Container[int] = frozenset(),
+) -> list[tuple[int, Any, str | None, str, str]]:
+    """Position, label, post, kind and words of every problem."""
+    posts = _texts(roster, "post_id")
+    listed = []
+    for kind, message, places in found:
+        for row, detail in places:
+            kept = kind in GRIDLESS and row not in bad
+            ending = "; the post goes on without it" if kept else ""
+            post = None if kind in NO_POSTS else posts[row]
+            text = f"{message}{detail}{ending}"
+            listed.append((positions[row], roster.index[row], post, kind, text))
+    return listed
 
 
 class _Kept(pd.DataFrame):  # type: ignore[misc]  # pandas has no inline types
@@ -248,11 +289,22 @@ class _Kept(pd.DataFrame):  # type: ignore[misc]  # pandas has no inline types
         return pd.DataFrame
 
 
-def _unusable_table(listed: Sequence[tuple[int, Any, str | None, str, str]]) -> pd.DataFrame:
-    table: dict[str, pd.Series] = {"line": pd.Series([one[1] for one in listed])}
+def _unusable_table(
+    listed: Sequence[tuple[int, Any, str | None, str, str]], before: Any, *, sheets: bool
+) -> pd.DataFrame:
+    """A row for every problem, after those of an earlier check."""
+    labels = [one[1] for one in listed]
+    table: dict[str, pd.Series] = {}
+    if sheets:
+        table[SHEET] = pd.Series([sheet for sheet, _ in labels], dtype=object)
+        labels = [line for _, line in labels]
+    table[LINE] = pd.Series(labels)
     for k, name in enumerate(UNUSABLE[1:], start=2):
         table[name] = pd.Series([one[k] for one in listed], dtype=object)
-    return _Kept(table)
+    now = pd.DataFrame(table)
+    if not isinstance(before, _Kept) or before.empty:
+        return _Kept(now)
+    return _Kept(before if now.empty else pd.concat([before, now], ignore_index=True))
 
 
 # ---------------------------------------------------------------- what the cells say
@@ -264,7 +316,7 @@ class _Cells:
 
     post_id: list[str | None]
     role: list[str | None]
-    within: list[str | None]
+    within: list[tuple[str, ...]]
     held: list[list[str]]
     fixed: list[list[str]]
     skills: list[tuple[str, ...]]
@@ -273,16 +325,21 @@ class _Cells:
 
 
 def _read(
-    roster: pd.DataFrame, grids: pd.DataFrame, table: GridTable, places: dict[str, str]
+    roster: pd.DataFrame,
+    grids: pd.DataFrame,
+    table: GridTable,
+    other: dict[str, str],
+    retired: dict[str, str],
 ) -> _Cells:
-    by_name = table.by_name
+    names = table.by_name | dict.fromkeys(retired, 0)
     capacity = _texts(roster, "capacity")
+    places = communities_in(_texts(roster, "within"), table.places, other)
     return _Cells(
         post_id=_texts(roster, "post_id"),
         role=[None if role is None else joined(role) for role in _texts(roster, "role")],
-        within=[places.get(str(place), place) for place in _texts(roster, "within")],
-        held=_names(roster, _held_column(roster), by_name),
-        fixed=_names(roster, "fixed", by_name),
+        within=by_sheet(places, roster.index, table.places, other),
+        held=_names(roster, _held_column(roster), names),
+        fixed=_names(roster, "fixed", names),
         skills=_skills(roster),
         capacity=[None if says_nothing(text) else text for text in capacity],
         homes=home_points(roster, grids),
@@ -326,13 +383,21 @@ def _all_problems(
     lines: Sequence[str],
     table: GridTable,
     team: RoleNames | None,
+    retired: dict[str, str],
     *,
     cross_borders: bool,
 ) -> list[Found]:
+    by_name = table.by_name
+    fixed = [[g for g in names if g in by_name] for names in cells.fixed]
+    named = [
+        [*(("grid", g) for g in now if g in by_name), *(("fixed grid", g) for g in must)]
+        for now, must in zip(cells.held, fixed, strict=True)
+    ]
     return [
         *_post_problems(lines, cells.post_id, cells.role),
         *_role_problems(cells.role, team),
-        *place_problems(cells.held, cells.fixed, cells.within, table, cross_borders=cross_borders),
+        *grid_problems(cells.held, cells.fixed, by_name, retired),
+        *community_problems(cells.within, named, fixed, table, cross_borders=cross_borders),
         *_capacity_problems(cells.capacity),
         cells.homes.found,
     ]
@@ -349,11 +414,14 @@ def _post_problems(
         if post in first:
             twice.append((row, f": {post!r}, first in {first[post]}"))
         first.setdefault(post, lines[row])
+    advice = "give every post its own"
+    if any(line.startswith(SHEET) for line in lines):
+        advice += "; of sheets that say the same, name the one that is meant (sheet=, --sheet)"
     no_post = [(row, "") for row, post in enumerate(posts) if post is None]
     no_role = [(row, f": post {posts[row]!r}") for row, role in enumerate(roles) if role is None]
     return [
         Found("missing_post_id", "post_id is missing", no_post),
-        Found("duplicate_post_id", "post_id stands more than once; give every post its own", twice),
+        Found("duplicate_post_id", f"post_id stands more than once; {advice}", twice),
         Found("missing_role", "role is missing", no_role),
     ]
 
@@ -406,7 +474,7 @@ def _checked(
     objects: dict[str, Sequence[Any]] = {
         "post_id": cells.post_id,
         "role": roles,
-        "within": cells.within,
+        "within": ["; ".join(places) or None for places in cells.within],
         "grid": [grids[0] if grids else None for grids in held],
         "held": held,
         "fixed": fixed,
