@@ -59,13 +59,14 @@ def assert_agrees(staffing, grids):
     assert sum(loads.values()) == pytest.approx(summary["households"])
 
 
-def draw_case(draw, *, most=7, kept=0.3):
+def draw_case(draw, *, most=7, kept=0.3, empty=0.0):
     width, height = draw.choice([(3, 2), (4, 2), (5, 1), (2, 2), (3, 1), (7, 1)])
     n = width * height
     assert n <= most + 1
     two = draw.random() < 0.5
     within = ["East" if two and k % width >= (width + 1) // 2 else "West" for k in range(n)]
-    grids = lattice(width, height, [draw.randint(0, 500) for _ in range(n)], within)
+    households = [0 if draw.random() < empty else draw.randint(0, 500) for _ in range(n)]
+    grids = lattice(width, height, households, within)
     places = sorted(set(within))
     posts = []
     for k in range(draw.randint(1, 4)):
@@ -88,8 +89,8 @@ def least_of_office(graph, loads, members, count):
     return max(loads[g] / counts[g] for g in members)
 
 
-def offices_of(staffing, grids, graph):
-    """Grids that are shared, with their posts; sets of open grids that touch."""
+def offices_of(staffing, graph, *, alone=False):
+    """Grids that are shared, with their posts; sets of open grids that touch, or each alone."""
     held = holdings(staffing)
     together = nx.Graph()
     for own in held.values():
@@ -99,22 +100,31 @@ def offices_of(staffing, grids, graph):
     for members in nx.connected_components(together):
         posts = [post for post, own in held.items() if own & members]
         found.append((sorted(members), posts))
-    found += [
-        (sorted(c), []) for c in nx.connected_components(graph.subgraph(staffing.vacancies["grid"]))
-    ]
-    return found
+    vacant = graph.subgraph(staffing.vacancies["grid"])
+    sets = [{g} for g in vacant] if alone else nx.connected_components(vacant)
+    return found + [(sorted(some), []) for some in sets]
 
 
 @pytest.mark.parametrize("seed", range(120))
 def test_hiring_equals_all_ways_to_send_newcomers(seed):
     draw = random.Random(seed)
-    grids, posts = draw_case(draw)
+    assert_best_hires(draw, *draw_case(draw))
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_hiring_is_the_best_where_nobody_lives_on_some_grids(seed):
+    draw = random.Random(4000 + seed)
+    limit = draw.choice([None, 1, 1])
+    assert_best_hires(draw, *draw_case(draw, kept=0.6, empty=0.5), limit=limit)
+
+
+def assert_best_hires(draw, grids, posts, *, limit=None):
     graph = touching(grids)
     loads = dict(zip(grids["grid"], grids["households"], strict=True))
-    before = assign_posts(grids, posts)
+    before = assign_posts(grids, posts, max_grids=limit)
     n = draw.choice([1, 1, 2, 3, 10])
     change = hire(before, n, role="leader")
-    offices = offices_of(before, grids, graph)
+    offices = offices_of(before, graph, alone=limit == 1)
     now = loads_from(holdings(before), grids)
 
     def worst_of(sent):
@@ -126,7 +136,11 @@ def test_hiring_equals_all_ways_to_send_newcomers(seed):
                 worst = max(worst, *(now[post] for post in own))
         return worst
 
-    open_ = [k for k, (_, own) in enumerate(offices) if not own]
+    load_of = [sum(loads[g] for g in members) for members, _ in offices]
+    # a grid without a holder that is no load is no reason to hire
+    open_ = [
+        k for k, (_, own) in enumerate(offices) if not own and (load_of[k] or not any(load_of))
+    ]
     ways = itertools.combinations_with_replacement(range(len(offices)), min(n, 3))
     sent = [tuple(Counter(way)[k] for k in range(len(offices))) for way in ways]
     filled = max(sum(way[k] > 0 for k in open_) for way in sent)
@@ -134,10 +148,10 @@ def test_hiring_equals_all_ways_to_send_newcomers(seed):
         best = min(worst_of(way) for way in sent if sum(way[k] > 0 for k in open_) == filled)
         if not open_ or filled == len(open_):  # else the heaviest open sets come first
             assert change.worst_after == pytest.approx(best)
-    assert len(change.staffing.vacancies) == sum(
-        len(offices[k][0])
-        for k in sorted(open_, key=lambda k: -sum(loads[g] for g in offices[k][0]))[n:]
-    )
+    filled = sorted(open_, key=lambda k: (-load_of[k], offices[k][0]))[:n]
+    assert set(change.staffing.vacancies["grid"]) == {
+        g for k, (own, held) in enumerate(offices) if not held and k not in filled for g in own
+    }
     # nobody else is touched
     assert_agrees(change.staffing, grids)
     after = holdings(change.staffing)
@@ -158,6 +172,62 @@ def test_hiring_equals_all_ways_to_send_newcomers(seed):
     assert change.steps["load"].tolist() == pytest.approx(of_post[change.steps["post_id"]].tolist())
     if not open_:
         assert change.worst_after <= change.worst_before + 1e-9
+        if change.worst_before and n == 10:
+            assert change.worst_after < change.worst_before, "ten are of some use"
+
+
+def test_a_newcomer_helps_the_heaviest_rather_than_take_a_grid_where_nobody_lives():
+    grids = lattice(3, 1, [0, 100, 500])
+    before = assign_posts(grids, roster(("a", None, "g1"), ("b", None, "g2")), max_grids=1)
+    assert before.vacancies["grid"].tolist() == ["g0"]
+    change = hire(before, 2, role="leader")
+    assert change.steps["grids"].tolist() == ["g2", "g2"]
+    assert change.steps["worst_after"].tolist() == pytest.approx([250, 500 / 3])
+    assert change.staffing.vacancies["grid"].tolist() == ["g0"]
+    lived_in = assign_posts(grids.assign(households=[1, 100, 500]), roster(
+        ("a", None, "g1"), ("b", None, "g2")), max_grids=1)  # fmt: skip
+    assert hire(lived_in, 1, role="leader").steps["grids"].tolist() == ["g0"]
+
+
+def test_a_place_where_nobody_lives_waits_and_is_filled_where_nobody_lives_anywhere():
+    grids = lattice(4, 1, [90, 90, 0, 0], ["W", "W", "E", "E"])
+    before = assign_posts(grids, roster(("a", "W", None)))
+    change = hire(before, 2, role="leader")
+    assert change.worst_after == 60 or change.worst_after == 90
+    assert change.staffing.vacancies["grid"].tolist() == ["g2", "g3"]
+    nobody = assign_posts(grids.assign(households=0), roster(("a", "W", None)))
+    assert hire(nobody, 1, role="leader").steps["grids"].tolist() == ["g2; g3"]
+
+
+def fewest_takers(graph, loads, open_, most):
+    """Fewest disjoint connected sets of at most so many open grids that have every load."""
+    sets = connected_sets(graph.subgraph(open_), lambda some: len(some) <= most)
+    taken = {frozenset[str](): 0}  # grids that are taken, and by how many
+    for number in range(1, len(open_) + 1):
+        for done in [one for one, k in taken.items() if k == number - 1]:
+            for some in sets:
+                if not done & some:
+                    taken.setdefault(done | some, number)
+    needy = {g for g in open_ if loads[g]}
+    return min(number for done, number in taken.items() if needy <= done)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_grids_where_nobody_lives_cost_no_newcomer_that_others_need(seed):
+    draw = random.Random(7000 + seed)
+    width, height = draw.choice([(7, 1), (4, 2), (3, 3), (8, 1)])
+    n, most = width * height, draw.choice([2, 2, 3])
+    grids = lattice(width, height, [draw.choice([0, 0, 10, 20]) for _ in range(n)])
+    before = assign_posts(grids, roster(("a", None, "g0")), max_grids=most)
+    loads = dict(zip(grids["grid"], grids["households"], strict=True))
+    open_ = before.vacancies["grid"].tolist()
+    fewest = fewest_takers(touching(grids), loads, open_, most)
+    if fewest:
+        left = hire(before, fewest, role="leader").staffing.vacancies
+        assert left["households"].sum() == 0
+    if fewest > 1:
+        left = hire(before, fewest - 1, role="leader").staffing.vacancies
+        assert left["households"].sum() > 0
 
 
 def test_a_newcomer_takes_a_whole_set_of_open_grids():

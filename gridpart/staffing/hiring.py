@@ -25,6 +25,8 @@ from gridpart.staffing.sharing import FINENESS, Group, Place, shared_out
 
 __all__ = ["hire"]
 
+TRIED = 14  # connected grids without a holder of which one after the other is tried
+
 
 def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
     """Where `n` more workers of a role lower its heaviest load most, if the others stay put.
@@ -55,7 +57,8 @@ def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
     that got its k-th new worker was the heaviest with k - 1, so that any other way to lower the
     heaviest load needs as many there. Grids without a holder come first, the heaviest connected
     set of them before all others; as they had no holder before, the heaviest load may then rise.
-    Where posts are too few for a beat each, because somebody holds grids that do not touch, a
+    Where nobody lives, a grid without a holder is no load: it comes along with others, and
+    alone it comes last. Where posts are too few for a beat each, because somebody holds grids that do not touch, a
     newcomer takes one of the pieces.
 
     Examples
@@ -107,15 +110,16 @@ class _Office:
     groups: tuple[Group, ...] = ()
 
     @property
-    def urgency(self) -> tuple[float, int, int]:
-        """Grids without a holder come first, the heaviest of them before all others."""
-        return self.worst, self.load, -self.grids[0]
+    def urgency(self) -> tuple[float, bool, int, int]:
+        """Load without a holder comes first, the heaviest before all other; grids of none last."""
+        return self.worst, not (self.posts or self.more), self.load, -self.grids[0]
 
     def settle(self, role: Role) -> None:
         """Divide the grids among those who are there; as they are, if nobody is new."""
         if not self.more:
             loads = role.load(role.holds)
-            self.worst = max((loads[k] for k in self.posts), default=math.inf)
+            nobody = math.inf if self.load else 0.0
+            self.worst = max((loads[k] for k in self.posts), default=nobody)
             return
         fixed = {k: role.fixed[k] for k in self.posts if role.fixed[k]}
         free = len(self.posts) - len(fixed) + self.more
@@ -171,13 +175,63 @@ def _offices(role: Role) -> list[_Office]:
     ]
     bare = np.array(sorted(set(range(len(role.loads))) - {g for o in found for g in o.grids}), int)
     for number in np.unique(role.place_of[bare]).tolist():
-        place = role.place(bare[role.place_of[bare] == number].tolist(), {}, role.rules.max_grids)
-        most = max(place.total, 1) * FINENESS
+        open_ = bare[role.place_of[bare] == number].tolist()
+        apart = _apart(role, open_)
+        sets = _in_sets(role, [g for g in open_ if g not in apart])
+        sets += _in_sets(role, sorted(apart))
         found += [
-            _Office(group.grids, (), sum(role.loads[g] for g in group.grids))
-            for group in place.shared(place.need(most).found, most)
+            _Office(group.grids, (), sum(role.loads[g] for g in group.grids)) for group in sets
         ]
     return found
+
+
+def _in_sets(role: Role, grids: Sequence[int]) -> list[Group]:
+    """As few sets of grids as can be, each for one newcomer."""
+    if not grids:
+        return []
+    place = role.place(grids, {}, role.rules.max_grids)
+    most = max(place.total, 1) * FINENESS
+    return place.shared(place.need(most).found, most)
+
+
+def _apart(role: Role, grids: Sequence[int]) -> set[int]:
+    """Grids of no load, of those without a holder, that would cost the others a newcomer."""
+    if role.rules.max_grids in (None, 1):  # then they come along, or are alone anyway
+        return set()
+    return {
+        g
+        for piece in role.pieces(grids)
+        if any(role.loads[g] for g in piece) and not all(role.loads[g] for g in piece)
+        for g in set(piece) - _needing_fewest(role, piece)
+    }
+
+
+def _needing_fewest(role: Role, piece: tuple[int, ...]) -> set[int]:
+    """Connected grids without some of no load, so that fewer newcomers do; as many as then can."""
+
+    def needed(some: Iterable[int]) -> int:
+        return len(_in_sets(role, sorted(some)))
+
+    idle = [g for g in piece if not role.loads[g]]
+    kept, fewest = set(piece), needed(piece)
+    at_first = fewest
+    if len(piece) > TRIED:
+        alone = kept - set(idle)
+        return alone if needed(alone) < fewest else kept
+    for joining in (False, True):  # first those without which the others still hang together
+        for g in [*idle, *reversed(idle)]:
+            without = kept - {g}
+            if g not in kept or joining == (len(role.pieces(sorted(without))) == 1):
+                continue
+            number = needed(without)
+            if number < fewest or (number == fewest and not joining):
+                kept, fewest = without, number
+    if fewest == at_first:
+        return set(piece)
+    for g in [*idle, *reversed(idle)]:
+        if g not in kept and needed({*kept, g}) <= fewest:
+            kept.add(g)
+    return kept
 
 
 def nodes_together(sets: Iterable[Sequence[int]], n: int) -> IntArray:
