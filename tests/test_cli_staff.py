@@ -77,8 +77,12 @@ def test_what_a_rule_or_a_roster_forbids_is_told(plan, tmp_path, capsys):
     assert "line 2: 'nowhere'" in capsys.readouterr().err
     assert not out.exists()
     assert run("staff", plan, "--roster", roster, "-o", out, "--skip-unusable") == 0
-    assert "1 line of the roster not used" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "of the roster not used" not in said
+    assert "1 line used without a grid that the roster has (sheet not_used), such as:" in said
+    assert "'nowhere'; the post goes on without it" in said
     assert sheet(out, "not_used")["post_id"].tolist() == ["L00"]
+    assert "L00" in sheet(out, "assignment")["post_id"].tolist()
     for wrong, text in [
         (["--team", "nowhere"], "no standard 'nowhere'"),
         (["--weight", "over56"], "did you mean 'over65'?"),
@@ -93,6 +97,46 @@ def test_what_a_rule_or_a_roster_forbids_is_told(plan, tmp_path, capsys):
         assert run("staff", plan, "--roster", roster, "-o", made, "--skip-unusable", *wrong) == 2
         assert text in capsys.readouterr().err
         assert not made.exists()
+
+
+def test_a_grid_that_is_retired_costs_nobody_his_post(plan, tmp_path, capsys):
+    """The plan knows that its codes ended, the register also when, and what came after."""
+    where, old, new = (tmp_path / name for name in ("codes.sqlite", "old.gpkg", "new.gpkg"))
+    bare = gp.read_plan(plan)
+    bare = bare.replace(units=bare.units.drop(columns="grid_code"))
+    grids = bare.grids
+    far = grids.loc[grids["households"].idxmax(), "grid"]
+    with gp.open_register(where, create=True) as register:
+        coded = gp.assign_codes(
+            bare, parent="community", register=register, at="2024-03-01", reason="first"
+        )
+        coded.save(old)
+        edit = gp.split(coded, far, register=register, at="2025-06-30", reason="too large")
+        edit.plan.save(new)
+        live = set(edit.plan.grids["grid_code"]) - set(coded.grids["grid_code"])
+    [gone] = coded.grids.loc[coded.grids["grid"] == far, "grid_code"]
+    roster, out = tmp_path / "roster.csv", tmp_path / "staff.xlsx"
+    roster.write_text(f"编号,岗位,网格,固定网格\n1,警,{gone},\n2,警,,{gone}\n3,警,,{min(live)}\n")
+    asked = ("staff", new, "--roster", roster, "-o", out)
+    assert run(*asked) == 0
+    said = capsys.readouterr()
+    assert f"line 2: grid '{gone}'" in said.err
+    assert f"line 3: fixed grid '{gone}'" in said.err
+    assert "2 lines used without a grid" in said.out
+    assert set(sheet(out, "assignment")["post_id"]) == {"1", "2", "3"}
+    assert sheet(out, "not_used")["reason"].tolist() == ["retired_grid"] * 2
+    follow = ", ".join(sorted(live))
+    with gp.open_register(where) as register:
+        register.codes().drop(columns="geometry").to_csv(tmp_path / "codes.csv", index=False)
+    for known in (where, tmp_path / "codes.csv"):
+        assert run(*asked, "--register", known) == 0
+        said = capsys.readouterr()
+        assert f"line 2: grid '{gone}' on 2025-06-30, followed by {follow}" in said.err
+        told = sheet(out, "not_used")["text"].tolist()
+        assert len(told) == 2
+        assert told[0].endswith(f"followed by {follow}; the post goes on without it")
+    assert run(*asked, "--register", roster) == 2
+    assert "a register needs a column 'code'" in capsys.readouterr().err
 
 
 def test_beats_and_workers(plan, tmp_path, capsys):

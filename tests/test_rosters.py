@@ -365,6 +365,43 @@ def test_where_no_row_is_usable_everything_is_raised():
         check_roster(BAD, plain_grids(), unusable="drop")
 
 
+def test_a_person_stays_where_an_unknown_grid_goes():
+    """An unknown grid held today costs that grid; one that must be held, or another fault, more."""
+    roster = posts(grid=["g1 g9", "g8", "g7", None], fixed=[None, None, "g6", "g9"])
+    assert list(problems_of(roster, plain_grids())) == ["unknown_grid", "unknown_fixed_grid"]
+    checked = check_roster(roster, plain_grids(), unusable="skip")
+    assert checked[["post_id", "held"]].values.tolist() == [["p0", ("g1",)], ["p1", ()]]
+    listed = checked.attrs["unusable"].set_index("post_id")
+    assert listed["reason"].tolist() == [*["unknown_grid"] * 3, *["unknown_fixed_grid"] * 2]
+    kept = listed["text"].str.endswith("; the post goes on without it")
+    assert kept.tolist() == [True, True, False, False, False]
+
+
+def test_retired_grids_stop_nothing():
+    gone = pd.DataFrame(
+        {
+            "code": ["g7", "g8", "g1"],
+            "retired": ["2025-06-30T08:00:00Z", None, "2020-01-01"],
+            "successors": ["g2;g3", np.nan, None],
+        }
+    )
+    roster = posts(grid=["g7、g1", "g8"], fixed=["g2", "g7"])
+    with pytest.warns(GridpartWarning, match="is retired; the post goes on") as told:
+        checked = check_roster(roster, plain_grids(), retired=gone)
+    assert "row 0: grid 'g7' on 2025-06-30, followed by g2, g3" in str(told[0].message)
+    assert "row 1: grid 'g8'\n" in str(told[0].message) + "\n"
+    assert "row 1: fixed grid 'g7' on 2025-06-30" in str(told[0].message)
+    assert checked[["held", "fixed"]].values.tolist() == [[("g1",), ("g2",)], [(), ()]]
+    assert checked.attrs["unusable"]["reason"].tolist() == ["retired_grid"] * 3
+    again = check_roster(checked, plain_grids())
+    pd.testing.assert_frame_equal(again.attrs["unusable"], checked.attrs["unusable"])
+    twice = check_roster(checked.assign(role=["leader", None]), plain_grids(), unusable="skip")
+    assert twice.attrs["unusable"]["reason"].tolist()[2:] == ["retired_grid", "missing_role"]
+    assert assign_posts(map_grids(), checked).unusable["reason"].tolist() == ["retired_grid"] * 3
+    with pytest.raises(InputError, match="retired codes need a column 'code'"):
+        check_roster(roster, plain_grids(), retired=gone.rename(columns={"code": "Code"}))
+
+
 def test_attributes_of_the_input_do_not_come_along():
     roster = posts(within=["东湖"])
     roster.attrs = {"unusable": "of another table", "source": "here"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
 import pandas as pd
 
-from gridpart.cli.inputs import plan_at
+from gridpart.cli.inputs import as_file, plan_at, read_register
 from gridpart.cli.options import FILE, SHEET, output, say
 from gridpart.errors import InputError
 
@@ -84,6 +84,10 @@ def load_options(command: Any) -> Any:
     "--skip-unusable", is_flag=True,
     help="Leave rows of the roster out that cannot be used, and list them in the workbook.",
 )  # fmt: skip
+@click.option(
+    "--register", metavar="FILE|URL",
+    help="The register of codes, or a table of them: says when grids of the roster were retired.",
+)  # fmt: skip
 @click.option("--limit", type=float, metavar="LOAD", help="List the posts above this load.")
 @click.option(
     "--by", multiple=True, metavar="COLUMN",
@@ -104,6 +108,7 @@ def staff(
     max_grids: int | None,
     moves: int,
     team: str | None,
+    register: str | None,
     by: tuple[str, ...],
     limit: float | None,
     hires: tuple[str, ...],
@@ -121,16 +126,22 @@ def staff(
     import gridpart as gp
     from gridpart import _io
 
-    inputs = [plan, roster, *([Path(team)] if team and team.endswith(".toml") else [])]
-    _io.check_output(output, SHEET, inputs)
+    rules = [Path(team)] if team and team.endswith(".toml") else []
+    _io.check_output(output, SHEET, [plan, roster, *rules, *filter(None, [as_file(register)])])
     read = plan_at(plan, level)
     asked = _weights(weights)
+    standard = None if team is None else gp.load_standard(team)
+    unusable: Literal["skip", "raise"] = "skip" if skip_unusable else "raise"
+    posts = gp.read_roster(roster, sheet=sheet)
+    if register is not None:
+        posts = gp.check_roster(
+            posts, read, team=None if standard is None else standard.team, unusable=unusable,
+            cross_borders=cross_borders, retired=_retired(register),
+        )  # fmt: skip
     staffing = gp.assign_posts(
-        read, gp.read_roster(roster, sheet=sheet),
-        workload=None if asked is None else gp.workload(read, asked),
-        team=None if team is None else gp.load_standard(team),
+        read, posts, workload=None if asked is None else gp.workload(read, asked), team=standard,
         max_grids=max_grids, cross_borders=cross_borders, free_beats=free_beats,
-        max_moves=moves, unusable="skip" if skip_unusable else "raise",
+        max_moves=moves, unusable=unusable,
     )  # fmt: skip
     more: dict[str, pd.DataFrame] = {}
     if limit is not None or "capacity" in staffing.posts.columns:
@@ -148,6 +159,17 @@ def staff(
     say(f"workbook written to {output}")
 
 
+def _retired(where: str) -> pd.DataFrame:
+    """Codes that are retired, of a register or a table of its codes."""
+    from gridpart.codes.adopting import STATES
+
+    table = read_register(where)
+    if "state" not in table.columns:
+        raise InputError(f"{where}: no column 'state' says which codes are retired")
+    words = table["state"].fillna("").astype(str).str.strip().str.casefold()
+    return pd.DataFrame(table[(words.map(STATES) == STATES["retired"]).to_numpy()])
+
+
 def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
     say(str(staffing))
     if staffing.required is not None:
@@ -161,13 +183,28 @@ def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
         _say_table(name, table)
 
 
-def _say_unusable(rows: pd.DataFrame) -> None:
-    """Lines of the roster that were left out: one of every reason, and how many more it has."""
-    lines = rows["line"].nunique()
-    say(f"{lines} line{'s' * (lines != 1)} of the roster not used (sheet not_used), such as:")
+def _say_unusable(table: pd.DataFrame) -> None:
+    """Lines of the roster that were left out, and those that only lost a grid."""
+    from gridpart.staffing.roster import GRIDLESS
+
+    rows = table.set_index([name for name in ("sheet", "line") if name in table.columns])
+    out = rows.index[~rows["reason"].isin(GRIDLESS)].unique()
+    left = rows.index.isin(out)
+    _say_reasons(rows[left], "of the roster not used")
+    _say_reasons(rows[~left], "used without a grid that the roster has")
+
+
+def _say_reasons(rows: pd.DataFrame, what: str) -> None:
+    """One row of every reason, and how many more it has."""
+    from gridpart.staffing.headers import said_lines
+
+    lines = rows.index.nunique()
+    if lines:
+        say(f"{lines} line{'s' * (lines != 1)} {what} (sheet not_used), such as:")
     for _, alike in rows.groupby("reason", sort=False):
-        first, others = alike.iloc[0], len(alike) - 1
-        text = f"line {first['line']}{f' and {others} more' if others else ''}: {first['text']}"
+        others = len(alike) - 1
+        where = f"{said_lines(alike.index[:1])[0]}{f' and {others} more' if others else ''}"
+        text = f"{where}: {alike['text'].iloc[0]}"
         say(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    "))
 
 

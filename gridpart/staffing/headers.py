@@ -31,6 +31,7 @@ __all__ = [
     "said_lines",
     "says_nothing",
     "suggester",
+    "texts_in",
     "total_word",
     "words_in",
 ]
@@ -127,6 +128,13 @@ def plain_text(value: Any) -> str | None:
         if number.is_integer():
             return str(round(value))
     return str(value).translate(_NARROW).strip() or None
+
+
+def texts_in(frame: pd.DataFrame, name: str) -> list[str | None]:
+    """Texts of a column; nothing but None where there is none."""
+    if name not in frame.columns:
+        return [None] * len(frame)
+    return [plain_text(value) for value in frame[name].tolist()]
 
 
 def has_sheets(index: pd.Index) -> bool:

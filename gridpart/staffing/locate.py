@@ -15,7 +15,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridpart.errors import InputError, Problem
-from gridpart.staffing.headers import nearest, number_in, plain_text, says_nothing, suggester
+from gridpart.staffing.headers import (
+    nearest,
+    number_in,
+    plain_text,
+    says_nothing,
+    suggester,
+    texts_in,
+)
 
 if TYPE_CHECKING:
     from gridpart.plan import Plan
@@ -120,7 +127,7 @@ def grid_table(grids: pd.DataFrame) -> GridTable:
     if problems:
         raise InputError(problems)
     ids = [plain_text(value) for value in grids["grid"]]
-    codes = _texts(grids, "grid_code")
+    codes = texts_in(grids, "grid_code")
     counts = grids["households"].tolist()
     wrong = [
         f"grid {grid}: {count}"
@@ -138,7 +145,7 @@ def grid_table(grids: pd.DataFrame) -> GridTable:
     if problems:
         raise InputError(problems)
     order = sorted(range(len(ids)), key=lambda k: natural(str(ids[k])))
-    places = _texts(grids, "within")
+    places = texts_in(grids, "within")
     return GridTable(
         row=order,
         grid=[str(ids[k]) for k in order],
@@ -156,12 +163,6 @@ def _is_count(value: Any) -> bool:
         and float(value) >= 0
         and float(value).is_integer()
     )
-
-
-def _texts(frame: pd.DataFrame, name: str) -> list[str | None]:
-    if name not in frame.columns:
-        return [None] * len(frame)
-    return [plain_text(value) for value in frame[name].tolist()]
 
 
 def _repeated(values: list[str | None]) -> list[str]:
@@ -259,7 +260,7 @@ def retired_names(
         return known
     if "code" not in retired.columns:
         raise InputError(f"retired codes need a column 'code'{nearest('code', retired.columns)}")
-    columns = (_texts(retired, name) for name in ("code", "retired", "successors"))
+    columns = (texts_in(retired, name) for name in ("code", "retired", "successors"))
     for code, when, after in zip(*columns, strict=True):
         if code is not None:
             day = f" on {when[:10]}" if when else ""

@@ -34,6 +34,7 @@ from gridpart.staffing.headers import (
     said_lines,
     says_nothing,
     suggester,
+    texts_in,
     total_word,
     words_in,
 )
@@ -78,6 +79,7 @@ NO_POSTS = {
 }
 # What costs a post a grid that it holds today, and not its row: people do not go with their grid.
 GRIDLESS = frozenset({"retired_grid", "unknown_grid"})
+GOES_ON = "; the post goes on without it"
 
 
 class RoleNames(Protocol):
@@ -190,7 +192,7 @@ def check_roster(
     roster = _named(roster)
     lines = said_lines(roster.index)
     apart = _rows_apart(roster)
-    _say(apart, lines, "left out of the roster: ")
+    _say(apart, lines, before="left out of the roster: ")
     away = {row for found in apart for row, _ in found.places}
     rows = [row for row in range(len(roster)) if row not in away]
     if not rows:
@@ -205,7 +207,7 @@ def check_roster(
     bad = {row for one in found if one.kind not in GRIDLESS for row, _ in one.places}
     if unusable == "raise" or cells.homes.hindrance or len(bad) == len(posts):
         raise_found([f for f in found if f.kind != "retired_grid"], lines, cells.homes.hindrance)
-    _say([f for f in found if f.kind == "retired_grid"], lines, "posts go on without it: ")
+    _say([f for f in found if f.kind == "retired_grid"], lines, after=GOES_ON)
     checked = _checked(posts, cells, table, team)
     listed = sorted([*listed, *_listed(found, posts, rows, bad)], key=lambda one: one[0])
     checked = checked.iloc[[row for row in range(len(posts)) if row not in bad]].copy()
@@ -226,7 +228,7 @@ def _named(roster: pd.DataFrame) -> pd.DataFrame:
 def _rows_apart(roster: pd.DataFrame) -> list[Found]:
     """Rows that are no posts and no mistakes either."""
     found: dict[str, list[tuple[int, str]]] = {kind: [] for kind in NO_POSTS}
-    posts, roles = _texts(roster, "post_id"), _texts(roster, "role")
+    posts, roles = texts_in(roster, "post_id"), texts_in(roster, "role")
     for row, (post, role) in enumerate(zip(posts, roles, strict=True)):
         if role is not None and is_header_row(post, role):
             found["header_row"].append((row, f": {post!r}"))
@@ -237,11 +239,13 @@ def _rows_apart(roster: pd.DataFrame) -> list[Found]:
     return [Found(kind, NO_POSTS[kind], places) for kind, places in found.items()]
 
 
-def _say(found: Iterable[Found], lines: Sequence[str], before: str) -> None:
+def _say(
+    found: Iterable[Found], lines: Sequence[str], *, before: str = "", after: str = ""
+) -> None:
     for kind, message, places in found:
         if places:
             examples = tuple(f"{lines[row]}{detail}" for row, detail in places)
-            text = str(Problem(kind, f"{before}{message}", examples))
+            text = str(Problem(kind, f"{before}{message}{after}", examples))
             warnings.warn(text, GridpartWarning, stacklevel=3)
 
 
@@ -262,12 +266,12 @@ def _listed(
     bad: Container[int] = frozenset(),
 ) -> list[tuple[int, Any, str | None, str, str]]:
     """Position, label, post, kind and words of every problem."""
-    posts = _texts(roster, "post_id")
+    posts = texts_in(roster, "post_id")
     listed = []
     for kind, message, places in found:
         for row, detail in places:
             kept = kind in GRIDLESS and row not in bad
-            ending = "; the post goes on without it" if kept else ""
+            ending = GOES_ON if kept else ""
             post = None if kind in NO_POSTS else posts[row]
             text = f"{message}{detail}{ending}"
             listed.append((positions[row], roster.index[row], post, kind, text))
@@ -332,11 +336,11 @@ def _read(
     retired: dict[str, str],
 ) -> _Cells:
     names = table.by_name | dict.fromkeys(retired, 0)
-    capacity = _texts(roster, "capacity")
-    places = communities_in(_texts(roster, "within"), table.places, other)
+    capacity = texts_in(roster, "capacity")
+    places = communities_in(texts_in(roster, "within"), table.places, other)
     return _Cells(
-        post_id=_texts(roster, "post_id"),
-        role=[None if role is None else joined(role) for role in _texts(roster, "role")],
+        post_id=texts_in(roster, "post_id"),
+        role=[None if role is None else joined(role) for role in texts_in(roster, "role")],
         within=by_sheet(places, roster.index, table.places, other),
         held=_names(roster, _held_column(roster), names),
         fixed=_names(roster, "fixed", names),
@@ -350,12 +354,6 @@ def _held_column(roster: pd.DataFrame) -> str:
     """`grid`; of a roster that was checked before, `held`, which has all of them."""
     again = "held" in roster and any(isinstance(cell, tuple) for cell in roster["held"])
     return "held" if again else "grid"
-
-
-def _texts(frame: pd.DataFrame, name: str) -> list[str | None]:
-    if name not in frame.columns:
-        return [None] * len(frame)
-    return [plain_text(value) for value in frame[name].tolist()]
 
 
 def _names(frame: pd.DataFrame, name: str, known: dict[str, int]) -> list[list[str]]:
