@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -256,6 +257,66 @@ def test_the_workbook_of_last_year_is_a_roster(plan, tmp_path, capsys):
     pd.testing.assert_frame_equal(first, second)
     left = pd.read_excel(new, "not_used", dtype=str)
     assert left["reason"].tolist() == ["total_row"] * 3
+
+
+def test_community_sheets_bear_name_and_code(tmp_path):
+    """What an officer looks for is the name; the printed page is headed by both."""
+    units = gp.load_sample()
+    long = units["community"].min()
+    names = units["community_name"].where(units["community"] != long, "河/湖" * 9)
+    plan = gp.partition(
+        units.assign(community_name=names), within="community", exclusive="exclusive"
+    )
+    roster = pd.DataFrame({"post_id": ["a"], "role": "police"})
+    staffing = gp.assign_posts(plan, roster, cross_borders=True)
+    gp.write_staff_workbook(staffing, plan, tmp_path / "staff.xlsx")
+    sheets = openpyxl.load_workbook(tmp_path / "staff.xlsx").sheetnames
+    known = units.drop_duplicates("community").set_index("community")["community_name"]
+    own = {name.split(" ")[1]: name.split(" ")[0] for name in sheets if " " in name}
+    assert own == known.to_dict() | {long: "河_湖" * 6}
+    assert max(map(len, sheets)) <= 31
+    bare = gp.staffing.staff_sheets(staffing, plan.grids)
+    assert set(known.index) <= set(bare)
+
+
+def test_micro_grids_lie_in_a_grid_by_its_code(tmp_path):
+    """At this level `within` is a grid: by its id or its code."""
+    units = gp.county_town(n_units=300, seed=1).units
+    made = gp.partition(units, id="unit_id", levels={"micro": (30, 90)})
+    plan = gp.assign_codes(made, parent="429999001001")
+    micro = plan.at_level("micro")
+    row = plan.grids.iloc[0]
+    roster = pd.DataFrame(
+        {"post_id": ["a", "b"], "role": "leader", "within": [row["grid_code"], row["grid"]]}
+    )
+    checked = gp.check_roster(roster, micro)
+    assert checked["within"].tolist() == [row["grid"]] * 2
+    staffing = gp.assign_posts(micro, roster)
+    assert set(staffing.assignment["within"]) == {row["grid"]}
+    with pytest.raises(InputError, match="within is no community"):
+        gp.check_roster(roster, plan)
+
+
+def test_who_moves_is_told_with_where_from(tmp_path, capsys):
+    units = gp.county_town(n_units=300, seed=1).units
+    large = gp.assign_codes(gp.partition(units, n_grids=5), parent="429999001001")
+    plan, roster, out = (tmp_path / name for name in ("plan.gpkg", "roster.csv", "staff.xlsx"))
+    large.save(plan)
+    grids = large.grids.sort_values("households")
+    light, heavy = grids["grid"].iloc[0], grids["grid_code"].iloc[-1]
+    rows = [f"p{k},leader,{grid}" for k, grid in enumerate(grids["grid"].iloc[:-1])]
+    roster.write_text("\n".join(["post_id,role,grid", *rows, f"z,leader,{light}"]))
+    assert run("staff", plan, "--roster", roster, "-o", out, "--moves", 1) == 0
+    said = capsys.readouterr().out.split("moved:")[1].split("workbook")[0].split()
+    by_post = pd.read_excel(out, "by_post", dtype=str).set_index("post_id")
+    moved = by_post[by_post["moved"] == "True"]
+    assert len(moved) == 1
+    first = grids.set_index("grid").loc[light, "grid_code"]
+    assert said == [
+        *("post_id", "role", "held_before", "grids"),
+        *(moved.index[0], "leader", first, heavy),
+    ]
+    assert moved["held_before"].tolist() == [first]
 
 
 def test_communities_are_known_by_their_other_names(tmp_path, capsys):

@@ -776,9 +776,67 @@ def test_the_sheets_of_a_staffing_by_rule():
     assert sheets["not_used"]["reason"].tolist() == ["unknown_role", "total_row"]
     assert sheets["unmet_needs"]["skill"].tolist() == ["藏语"]
     by_post = sheets["by_post"]
-    assert by_post.columns.tolist()[7:] == ["moved"]
+    assert by_post.columns.tolist()[7:] == ["moved", "held_before"]
     moved = by_post.set_index("post_id")["moved"]
     assert moved["total"] == staffing.posts["moved"].sum()
+
+
+def test_the_sheet_says_what_was_held_before():
+    """By code, and only where it is not what is held now."""
+    roster = posts(grid=["g1 g2", "g1", None], within=[None, None, "东湖"])
+    staffing = assign_posts(map_grids(), roster, max_moves=1)
+    table = staff_sheets(staffing, map_grids())["by_post"].set_index("post_id")
+    codes = dict(zip(plain_grids()["grid"], plain_grids()["grid_code"], strict=True))
+    held = staffing.assignment.groupby("post_id")["grid"].agg(set)
+    assert table.loc["p2", "held_before"] is np.nan or pd.isna(table.loc["p2", "held_before"])
+    before = {"p0": {"g1", "g2"}, "p1": {"g1"}}
+    changed = {post for post, grids in before.items() if held[post] != grids}
+    assert changed
+    for post, grids in before.items():
+        told = table.loc[post, "held_before"]
+        if post in changed:
+            assert told.split("; ") == [codes[grid] for grid in sorted(grids)]
+        else:
+            assert pd.isna(told)
+
+
+def test_one_household_is_no_households():
+    grids = map_grids().assign(households=1)
+    staffing = assign_posts(grids, posts(within=["东湖", "西湖", "东湖"]))
+    last = staff_sheets(staffing, grids)["by_grid"].iloc[-1]
+    assert last["leader"] == "3 posts, 3 grids: 1 household each"
+
+
+def test_beats_across_borders_come_back_from_the_workbook(tmp_path):
+    """Whoever holds grids of two communities is read with both, and stays."""
+    grids = map_grids()
+    staffing = assign_posts(grids, posts(post_id=["a"]), cross_borders=True)
+    write_staff_workbook(staffing, grids, tmp_path / "staff.xlsx")
+    with pytest.warns(GridpartWarning, match="total"):
+        checked = check_roster(read_roster(tmp_path / "staff.xlsx"), grids)
+    assert checked[["within", "held"]].values.tolist() == [["东湖; 西湖", ("g1", "g2", "g3")]]
+    again = assign_posts(grids, checked, cross_borders=True)
+    assert again.posts["moved"].tolist() == [False]
+    pd.testing.assert_frame_equal(again.assignment, staffing.assignment)
+    table = staff_sheets(again, grids)["by_post"]
+    assert table["held_before"].isna().all()
+
+
+def test_a_post_of_several_communities_needs_a_grid():
+    roster = posts(
+        within=["东湖、西湖", "东湖；西湖", "东湖 南湖", "/"], grid=[None, "g3", None, None]
+    )
+    problems = problems_of(roster, plain_grids())
+    assert {kind: problem.examples for kind, problem in problems.items()} == {
+        "unknown_community": ("row 2: '东湖 南湖'; did you mean '东湖'?",),
+        "several_communities": ("row 0: '东湖; 西湖'",),
+    }
+    crossing = check_roster(roster.drop(index=2), plain_grids(), cross_borders=True)
+    assert crossing["within"].tolist() == ["东湖; 西湖", "东湖; 西湖", None]
+    contrary = posts(within=["东湖;西湖"], grid=["g1"])
+    other = plain_grids().assign(within=["南湖", "东湖", "西湖"])
+    told = problems_of(contrary, other)["contradiction"].examples
+    assert told == ("row 0: grid 'g1' lies in '南湖', not in '东湖; 西湖'",)
 
 
 def test_sheets_that_would_be_empty_are_left_out():

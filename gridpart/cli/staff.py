@@ -154,7 +154,7 @@ def staff(
         more[f"hire {role}"] = gp.hire(staffing, int(number), role=role).steps
     for post in leavers:
         more[f"leave {post}"] = gp.leave(staffing, post).steps
-    gp.write_staff_workbook(staffing, read.grids, output, more=more)
+    gp.write_staff_workbook(staffing, read, output, more=more)
     _say_staffing(staffing, more)
     say(f"workbook written to {output}")
 
@@ -171,6 +171,8 @@ def _retired(where: str) -> pd.DataFrame:
 
 
 def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
+    from gridpart.staffing.sheets import post_sheet
+
     say(str(staffing))
     if staffing.required is not None:
         total = staffing.required.groupby("role", sort=False)[
@@ -179,6 +181,10 @@ def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
         _say_table("posts by the rules of the team", total.reset_index())
     if staffing.unusable is not None and len(staffing.unusable):
         _say_unusable(staffing.unusable)
+    if staffing.summary["moved"].any():
+        posts = post_sheet(staffing)
+        moved = posts[posts["moved"].map(lambda value: value is True)]
+        _say_table("moved", moved[["post_id", "role", "held_before", "grids"]])
     for name, table in more.items():
         _say_table(name, table)
 
@@ -214,14 +220,17 @@ def _say_table(title: str, table: pd.DataFrame) -> None:
     if table.empty:
         return
     shown = table.head(SHOWN)
-    if "grids" in shown.columns and not pd.api.types.is_numeric_dtype(shown["grids"]):
-        shown = shown.assign(grids=[_first_grids(str(text)) for text in shown["grids"]])
+    for name in shown.columns.intersection(["held_before", "grids"]):
+        if not pd.api.types.is_numeric_dtype(shown[name]):
+            shown = shown.assign(**{name: [_first_grids(text) for text in shown[name]]})
     _say_rows(shown)
     if len(table) > SHOWN:
         say(f"  ... {len(table) - SHOWN} more in the workbook")
 
 
-def _first_grids(text: str) -> str:
+def _first_grids(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
     names = text.split("; ")
     more = len(names) - NAMED
     return "; ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from gridpart._excel import CODE_COLUMNS, sheet_name, write_workbook
+from gridpart._excel import CODE_COLUMNS, LONGEST_NAME, sheet_name, write_workbook
 from gridpart._io import PathLike
 from gridpart.staffing.assign import households_per_worker
+from gridpart.staffing.communities import community_names
 from gridpart.staffing.headers import plain_text
 from gridpart.staffing.locate import grid_table, natural
+from gridpart.staffing.neighbours import grids_of
 from gridpart.staffing.result import Staffing, plural, same_grids
 
-__all__ = ["staff_sheets", "write_staff_workbook"]
+if TYPE_CHECKING:
+    from gridpart.plan import Plan
+
+__all__ = ["post_sheet", "staff_sheets", "write_staff_workbook"]
 
 ASSIGNMENT_SHEET = ["post_id", "role", "grid", "grid_code", "households", "load"]
 POST_SHEET = ["post_id", "role", "within", "n_grids", "grids", "households", "load"]
@@ -29,15 +34,16 @@ WITH_WORKER, WITHOUT_WORKER = "grids with a worker", "grids without a worker"
 MOST_COMMUNITY_SHEETS = 200
 
 
-def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def staff_sheets(staffing: Staffing, grids: Plan | pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Lay a staffing out as officers read it, one table per sheet of a workbook.
 
     Parameters
     ----------
     staffing : Staffing
         The result of :func:`assign_posts`.
-    grids : DataFrame or GeoDataFrame
-        The same grids.
+    grids : Plan, GeoDataFrame or DataFrame
+        The same grids. A plan also knows the names of its communities, if a column of its units
+        has one for every code.
 
     Returns
     -------
@@ -45,8 +51,9 @@ def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFr
         * ``summary``: a row per role. `households_covered` are those of the grids that have a
           post, which `mean_load` divides by the posts; `households_open` are those of the others.
         * ``by_post``: a row per post with the codes (or ids) of its grids, their households, its
-          load, whether it moved where the roster says who holds what today, and its capacity where
-          the roster has one; a subtotal per role and a total, which count every grid once.
+          load, and its capacity where the roster has one; where the roster says who holds what
+          today, also whether it moved, and in `held_before` what it held, unless that is what it
+          holds; a subtotal per role and a total, which count every grid once.
         * ``assignment``: `post_id`, `role`, `grid`, `grid_code`, `households`, `load`; nothing
           else, for programs.
         * ``vacancies``: a row per role and open grid.
@@ -58,8 +65,8 @@ def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFr
         * ``workload``: if the load is more than households, its terms for every grid, and a total.
         * ``not_used``: rows of the roster that were left out, if there are any, and why.
         * ``unmet_needs``: skills that a grid asks for and no holder has, if there are any.
-        * a sheet per community with a subtotal per role, or from 201 communities on a single
-          sheet ``by_community`` with all of them.
+        * a sheet per community with a subtotal per role, under its name and code; or from 201
+          communities on a single sheet ``by_community`` with all of them.
 
     Raises
     ------
@@ -77,11 +84,12 @@ def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFr
     >>> sheets["East"][["role", "post_id", "load"]].values.tolist()
     [['leader', 'a', 150.0], ['leader', 'b', 150.0], ['subtotal', '2 posts', 300.0]]
     """
+    names, grids = community_names(grids), grids_of(grids)
     same_grids(grid_table(grids), staffing)
     assignment = staffing.assignment
     sheets = {
         "summary": _summary(staffing),
-        "by_post": _by_post(staffing),
+        "by_post": post_sheet(staffing),
         "assignment": assignment[ASSIGNMENT_SHEET],
         "vacancies": staffing.vacancies,
         "by_grid": _by_grid(staffing, grids),
@@ -89,10 +97,20 @@ def staff_sheets(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFr
     }
     listed = _by_community(staffing)
     if listed["within"].nunique() > MOST_COMMUNITY_SHEETS:
+        if names:
+            listed.insert(1, "name", listed["within"].map(names))
         return sheets | {"by_community": listed}
     for place, rows in sorted(listed.groupby("within"), key=lambda pair: natural(str(pair[0]))):
-        sheets[sheet_name(place, sheets)] = rows[COMMUNITY_SHEET].reset_index(drop=True)
+        title = sheet_name(_titled(str(place), names.get(str(place))), sheets)
+        sheets[title] = rows[COMMUNITY_SHEET].reset_index(drop=True)
     return sheets
+
+
+def _titled(code: str, name: str | None) -> str:
+    """Name and code of a community, for a tab and the head of a page: the code is never cut."""
+    if name is None:
+        return code
+    return f"{sheet_name(name)[: max(LONGEST_NAME - len(code) - 1, 0)].strip()} {code}".strip()
 
 
 def _more(staffing: Staffing, grids: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -143,13 +161,15 @@ def _summary(staffing: Staffing) -> pd.DataFrame:
     return table
 
 
-def _by_post(staffing: Staffing) -> pd.DataFrame:
-    """One row per post with its grids, a subtotal per role, a total."""
+def post_sheet(staffing: Staffing) -> pd.DataFrame:
+    """One row per post with its grids, a subtotal per role, a total; see :func:`staff_sheets`."""
     assignment, posts = staffing.assignment, staffing.posts
     held = _held(assignment)
     more = [name for name in ("capacity", "over_capacity", "travel_m") if name in posts.columns]
     if staffing.case.roster["held"].map(len).any():
-        more.insert(0, "moved")
+        more[:0] = ["moved", "held_before"]
+        for post, before in _held_before(staffing).items():
+            held.setdefault(post, {"households": 0})["held_before"] = before
     by_role = staffing.summary.set_index("role")
     rows: list[dict[str, Any]] = []
     for role, team in posts.groupby("role", sort=False):
@@ -188,6 +208,19 @@ def _held(assignment: pd.DataFrame) -> dict[str, dict[str, Any]]:
             "households": households[post],
         }
         for post, listed in grids.items()
+    }
+
+
+def _held_before(staffing: Staffing) -> dict[str, str]:
+    """Codes (or ids) of the grids of every post that does not hold the same ones now."""
+    case, assignment = staffing.case, staffing.assignment
+    now = assignment.groupby("post_id")["grid"].agg(set).to_dict()
+    known = zip(case.table.grid, case.table.code, strict=True)
+    code_of = {grid: grid if code is None else code for grid, code in known}
+    return {
+        post: "; ".join(code_of[grid] for grid in before)
+        for post, before in zip(case.roster["post_id"], case.roster["held"], strict=True)
+        if before and set(before) != now.get(post)
     }
 
 
@@ -232,7 +265,7 @@ def _grid_totals(
     for row in staffing.summary.to_dict("records"):
         if row["role"] in headings:
             text = f"{plural(row['posts'], 'post')}, {plural(row['grids'], 'grid')}: "
-            mean = f"{row['mean_load']:,.0f} households each"
+            mean = f"{plural(round(row['mean_load']), 'household')} each"
             if staffing.workload is not None:
                 mean = f"load {row['mean_load']:,.1f} each"
             total[headings[row["role"]]] = text + mean
@@ -284,7 +317,7 @@ def _means_in_two_lines(table: pd.DataFrame) -> pd.DataFrame:
 
 def write_staff_workbook(
     staffing: Staffing,
-    grids: pd.DataFrame,
+    grids: Plan | pd.DataFrame,
     path: PathLike,
     *,
     more: Mapping[str, pd.DataFrame] | None = None,
@@ -295,8 +328,8 @@ def write_staff_workbook(
     ----------
     staffing : Staffing
         The result of :func:`assign_posts`.
-    grids : DataFrame or GeoDataFrame
-        The same grids.
+    grids : Plan, GeoDataFrame or DataFrame
+        The same grids; of a plan, the sheets of communities bear their names, if it knows them.
     path : str or path
         Where the ``.xlsx`` shall appear. Ids and codes are text cells, the headers stay in sight.
         Printed on A4 across, as wide as the paper, with the header on every page.
