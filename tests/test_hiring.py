@@ -316,18 +316,33 @@ def test_other_roles_are_left_alone():
 
 def test_what_cannot_be_asked():
     grids = lattice(2, 1, [100, 200])
-    staffing = assign_posts(grids, roster(("a", None, None)))
+    posts = roster(("a", None, None))
+    staffing = assign_posts(grids, posts)
     with pytest.raises(InputError, match="at least one"):
         hire(staffing, 0, role="leader")
     with pytest.raises(InputError, match="the roles are: leader"):
         hire(staffing, 1, role="cook")
     with pytest.raises(InputError, match="no post 'z'"):
         leave(staffing, "z")
-    with pytest.raises(InputError, match="nobody can take over"):
-        leave(staffing, "a")
     blind = assign_posts(
         pd.DataFrame(grids[["grid", "households"]]), roster(("a", None, "g0;g1"), ("b", None, "g0"))
     )
+    for n in (1.5, 2.0, "2", True, None, math.nan, [1]):
+        with pytest.raises(InputError, match="whole number of workers, such as 3, not"):
+            hire(staffing, n, role="leader")
+    assert len(hire(staffing, np.int64(2), role="leader").steps) == 2
+    for role in (5, None, ["leader"], posts):
+        with pytest.raises(InputError, match="role is asked for by its name"):
+            hire(staffing, 1, role=role)
+    for post in (5, None, ["a"], posts):
+        with pytest.raises(InputError, match="asked for by its id, which is text"):
+            leave(staffing, post)
+    for other in (grids, None, "staffing"):
+        for ask in (lambda: hire(other, 1, role="leader"), lambda: leave(other, "a")):  # noqa: B023
+            with pytest.raises(InputError, match="as assign_posts makes it, not a"):
+                ask()
+    with pytest.raises(InputError, match="what comes of it is its staffing"):
+        leave(hire(staffing, 1, role="leader"), "a")
     with pytest.raises(InputError, match="nothing says which grids touch"):
         hire(blind, 1, role="leader")
     with pytest.raises(InputError, match="nothing says which grids touch"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,10 @@ from gridpart.errors import InputError
 from gridpart.staffing.loads import IntArray
 from gridpart.staffing.posts import Outcome, Rules
 from gridpart.staffing.questions import known_role
-from gridpart.staffing.result import Staffing, plural, with_role
+from gridpart.staffing.result import Staffing, gathered, plural, with_role
 from gridpart.staffing.sharing import Place
 
-__all__ = ["Role", "StaffChange"]
+__all__ = ["Role", "StaffChange", "check_staffing"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -33,10 +34,10 @@ class StaffChange:
         most: `post_id`, `within`, `grids` (that it holds, codes where there are any), `load`,
         `worst_before`, `worst_after` (heaviest load of the role). After
         :func:`~gridpart.staffing.leave`, a row per grid that changes hands: `grid`, `grid_code`,
-        `within`, `to` (missing where nobody can), `load_before` and `load_after` (of who takes
-        it).
+        `within`, `households`, `to` (missing where nobody can), `load_before` and `load_after`
+        (of who takes it), `reason` (why nobody can; missing where somebody does).
     worst_before, worst_after : float
-        Heaviest load of the role.
+        Heaviest load of a post of the role; 0 where it has none.
     """
 
     staffing: Staffing
@@ -56,6 +57,16 @@ class StaffChange:
         )
 
 
+def check_staffing(staffing: Any) -> None:
+    """Refuse what is no staffing with an InputError."""
+    if isinstance(staffing, StaffChange):
+        raise InputError("that is a change of the staff; what comes of it is its staffing")
+    if not isinstance(staffing, Staffing):
+        raise InputError(
+            f"a staffing is asked for, as assign_posts makes it, not a {type(staffing).__name__}"
+        )
+
+
 # ---------------------------------------------------------------- one role, by positions
 
 
@@ -63,6 +74,8 @@ class Role:
     """The posts of one role and what each holds, by positions of the grids that it serves."""
 
     def __init__(self, staffing: Staffing, role: str) -> None:
+        if not isinstance(role, str):
+            raise InputError(f"a role is asked for by its name, not by {role!r}")
         known_role(staffing, role)
         self.staffing, self.case, self.role = staffing, staffing.case, role
         self.served = self.case.grids_for(role)
@@ -132,4 +145,16 @@ class Role:
         held = Counter(g for _, g in pairs)
         bare = sum(self.loads[g] for g in range(len(self.loads)) if g not in held)
         outcome = Outcome(pairs, (total - bare) / count, moved)
+        if not ids:
+            return self._given_up(roster)
         return with_role(self.staffing, self.role, roster, outcome)
+
+    def _given_up(self, roster: pd.DataFrame) -> Staffing:
+        """The staffing where the role has no post any more: all that it serves is vacant."""
+        idle = with_role(self.staffing, self.role, self.case.roster, Outcome([], 0.0, []))
+        posts, summary = idle.posts, idle.summary
+        summary.loc[summary["role"] == self.role, "posts"] = 0
+        return gathered(
+            replace(self.case, roster=roster),
+            [(idle.assignment, posts[posts["role"] != self.role], idle.vacancies, summary)],
+        )

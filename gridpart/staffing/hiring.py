@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from gridpart.errors import InputError
 from gridpart.staffing.case import posts_of
-from gridpart.staffing.changes import Role, StaffChange
+from gridpart.staffing.changes import Role, StaffChange, check_staffing
 from gridpart.staffing.loads import IntArray
 from gridpart.staffing.locate import natural
 from gridpart.staffing.matching import matched
@@ -47,7 +48,8 @@ def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
     Raises
     ------
     InputError
-        If the role is unknown, `n` is not above 0, or nothing says which grids touch.
+        If `staffing` is none, the role is unknown, `n` is no whole number from 1, or nothing says
+        which grids touch.
 
     Notes
     -----
@@ -57,9 +59,9 @@ def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
     that got its k-th new worker was the heaviest with k - 1, so that any other way to lower the
     heaviest load needs as many there. Grids without a holder come first, the heaviest connected
     set of them before all others; as they had no holder before, the heaviest load may then rise.
-    Where nobody lives, a grid without a holder is no load: it comes along with others, and
-    alone it comes last. Where posts are too few for a beat each, because somebody holds grids that do not touch, a
-    newcomer takes one of the pieces.
+    Where nobody lives, a grid without a holder is no load: it comes along with others, and alone
+    it comes last. Where posts are too few for a beat each, because somebody holds grids that do
+    not touch, a newcomer takes one of the pieces.
 
     Examples
     --------
@@ -73,6 +75,10 @@ def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
     >>> change.steps[["post_id", "grids", "load"]].values.tolist()
     [['new 1', 'g2', 250.0]]
     """
+    check_staffing(staffing)
+    if not isinstance(n, numbers.Integral) or isinstance(n, bool):
+        raise InputError(f"hire a whole number of workers, such as 3, not {n!r}")
+    n = int(n)
     if n < 1:
         raise InputError(f"hire at least one worker, not {n}")
     office = Role(staffing, role)

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from gridpart.errors import InputError
-from gridpart.staffing.changes import Role, StaffChange
-from gridpart.staffing.result import Staffing
+from gridpart.staffing.changes import Role, StaffChange, check_staffing
+from gridpart.staffing.result import Staffing, plural
 from gridpart.staffing.sharing import FINENESS, Place, shared_out
 
 __all__ = ["leave"]
+
+_Takers = dict[int, int | None]
 
 
 def leave(staffing: Staffing, post_id: str) -> StaffChange:
@@ -32,12 +34,13 @@ def leave(staffing: Staffing, post_id: str) -> StaffChange:
         Only the grids of the post change hands: those that others hold too stay with them; each of
         the rest goes to a post whose grids touch it, directly or through another of them, so that
         the heaviest load among those who take any is smallest. What nobody touches, or nobody may
-        hold besides what they have (``max_grids``), is left open.
+        hold besides what they have (``max_grids``), is left open, and the reason said; so is
+        all of it where nobody else has the role.
 
     Raises
     ------
     InputError
-        If there is no such post, or nothing says which grids touch.
+        If `staffing` is none, there is no such post, or nothing says which grids touch.
 
     Examples
     --------
@@ -49,13 +52,7 @@ def leave(staffing: Staffing, post_id: str) -> StaffChange:
     >>> change.steps[["grid", "to", "load_before", "load_after"]].values.tolist()
     [['g2', 'c', 250.0, 450.0]]
     """
-    posts = staffing.posts
-    rows = posts[posts["post_id"] == post_id]
-    if rows.empty:
-        raise InputError(f"no post {post_id!r} in the staffing")
-    role = Role(staffing, str(rows["role"].iloc[0]))
-    if len(role.ids) == 1:
-        raise InputError(f"{post_id!r} is the only {role.role}: nobody can take over")
+    role = Role(staffing, _role_of(staffing, post_id))
     gone = role.ids.index(post_id)
     before = role.load(role.holds)
     holders = Counter(g for grids in role.holds for g in grids)
@@ -65,29 +62,55 @@ def leave(staffing: Staffing, post_id: str) -> StaffChange:
     for place in sorted({int(role.place_of[g]) for g in left}):
         takers |= _handed_over(role, holds, [g for g in left if role.place_of[g] == place])
     after = role.load(holds)
-    parts = role.case.loads.parts
-    steps = [
-        {
-            "grid": role.case.table.grid[role.served[g]],
-            "grid_code": role.case.table.code[role.served[g]],
-            "within": role.where(g),
-            "to": None if k is None else role.ids[k],
-            "load_before": math.nan if k is None else before[k] / parts,
-            "load_after": math.nan if k is None else after[k] / parts,
-        }
-        for g, k in sorted(takers.items())
-    ]
-    columns = ["grid", "grid_code", "within", "to", "load_before", "load_after"]
     roster = role.case.roster[role.case.roster["post_id"] != post_id]
     roster.attrs = dict(role.case.roster.attrs)
     remaining = [grids for k, grids in enumerate(holds) if k != gone]
+    parts = role.case.loads.parts
     return StaffChange(
-        role.after(roster, remaining), pd.DataFrame(steps, columns=columns),
+        role.after(roster, remaining), _steps(role, holds, takers, before, after),
         max(before) / parts, max(after) / parts,
     )  # fmt: skip
 
 
-_Takers = dict[int, int | None]
+def _role_of(staffing: Staffing, post_id: str) -> str:
+    """Role of a post; a post that is none is refused."""
+    check_staffing(staffing)
+    posts = staffing.posts
+    if not isinstance(post_id, str):
+        raise InputError(f"a post is asked for by its id, which is text, not by {post_id!r}")
+    roles = posts.loc[posts["post_id"] == post_id, "role"]
+    if roles.empty:
+        raise InputError(f"no post {post_id!r} in the staffing")
+    return str(roles.iloc[0])
+
+
+def _steps(
+    role: Role,
+    holds: list[tuple[int, ...]],
+    takers: _Takers,
+    before: list[float],
+    after: list[float],
+) -> pd.DataFrame:
+    """What becomes of every grid."""
+    table, parts = role.case.table, role.case.loads.parts
+    reasons = _why_open(role, holds, [g for g, k in takers.items() if k is None])
+    steps = [
+        {
+            "grid": table.grid[role.served[g]],
+            "grid_code": table.code[role.served[g]],
+            "within": role.where(g),
+            "households": table.households[role.served[g]],
+            "to": None if k is None else role.ids[k],
+            "load_before": math.nan if k is None else before[k] / parts,
+            "load_after": math.nan if k is None else after[k] / parts,
+            "reason": reasons.get(g),
+        }
+        for g, k in sorted(takers.items())
+    ]
+    columns = [
+        "grid", "grid_code", "within", "households", "to", "load_before", "load_after", "reason",
+    ]  # fmt: skip
+    return pd.DataFrame(steps, columns=columns)
 
 
 def _handed_over(role: Role, holds: list[tuple[int, ...]], grids: list[int]) -> _Takers:
@@ -105,17 +128,41 @@ def _handed_over(role: Role, holds: list[tuple[int, ...]], grids: list[int]) -> 
 
 def _there(role: Role, holds: list[tuple[int, ...]], grids: Sequence[int]) -> list[int]:
     """Posts of the same place that touch some grids and may take more, the lightest first."""
-    place, near, most = int(role.place_of[grids[0]]), role.near, role.rules.max_grids
+    most, load = role.rules.max_grids, role.load(holds)
+    there = (k for k in _touching(role, holds, grids) if most is None or len(holds[k]) < most)
+    return sorted(there, key=lambda k: (load[k], k))
+
+
+def _touching(role: Role, holds: list[tuple[int, ...]], grids: Sequence[int]) -> list[int]:
+    """Posts of the same place that touch some grids."""
+    place, near = int(role.place_of[grids[0]]), role.near
     touched = {int(v) for g in grids for v in near.indices[near.indptr[g] : near.indptr[g + 1]]}
-    load = role.load(holds)
-    there = (
+    return [
         k
         for k, mine in enumerate(holds)
         if set(mine) & touched and all(int(role.place_of[g]) == place for g in mine)
-    )
-    return sorted(
-        (k for k in there if most is None or len(holds[k]) < most), key=lambda k: (load[k], k)
-    )
+    ]
+
+
+def _why_open(role: Role, holds: list[tuple[int, ...]], grids: list[int]) -> dict[int, str]:
+    """Why nobody takes some grids over."""
+    if len(role.ids) == 1:
+        return dict.fromkeys(grids, f"there is no other {role.role}")
+    reasons: dict[int, str] = {}
+    for place in sorted({int(role.place_of[g]) for g in grids}):
+        here = [g for g in grids if role.place_of[g] == place]
+        serving = any(int(role.place_of[g]) == place for mine in holds for g in mine)
+        name = None if role.rules.cross_borders else role.where(here[0])
+        for piece in role.pieces(here):
+            if _touching(role, holds, piece):
+                most = plural(role.rules.max_grids or 0, "grid")
+                text = f"those who touch it have {most}, the most allowed"
+            elif serving:
+                text = f"no other {role.role}{f' of {name}' if name else ''} touches it"
+            else:
+                text = f"no other {role.role} {f'serves {name}' if name else 'has any grid'}"
+            reasons |= dict.fromkeys(piece, text)
+    return reasons
 
 
 def _taken_over(
