@@ -259,7 +259,7 @@ def test_the_workbook_of_last_year_is_a_roster(plan, tmp_path, capsys):
     assert left["reason"].tolist() == ["total_row"] * 3
 
 
-def test_community_sheets_bear_name_and_code(tmp_path):
+def test_community_sheets_bear_name_and_code(tmp_path, monkeypatch):
     """What an officer looks for is the name; the printed page is headed by both."""
     units = gp.load_sample()
     long = units["community"].min()
@@ -277,6 +277,12 @@ def test_community_sheets_bear_name_and_code(tmp_path):
     assert max(map(len, sheets)) <= 31
     bare = gp.staffing.staff_sheets(staffing, plan.grids)
     assert set(known.index) <= set(bare)
+    monkeypatch.setattr("gridpart.staffing.sheets.MOST_COMMUNITY_SHEETS", 2)
+    both = gp.staffing.staff_sheets(staffing, plan)["by_community"]
+    assert dict(zip(both["within"], both["name"], strict=True)) == known.to_dict() | {
+        long: "河/湖" * 9
+    }
+    assert "name" not in gp.staffing.staff_sheets(staffing, plan.grids)["by_community"]
 
 
 def test_micro_grids_lie_in_a_grid_by_its_code(tmp_path):
@@ -309,7 +315,7 @@ def test_who_moves_is_told_with_where_from(tmp_path, capsys):
     assert run("staff", plan, "--roster", roster, "-o", out, "--moves", 1) == 0
     said = capsys.readouterr().out.split("moved:")[1].split("workbook")[0].split()
     by_post = pd.read_excel(out, "by_post", dtype=str).set_index("post_id")
-    moved = by_post[by_post["moved"] == "True"]
+    moved = by_post[by_post["moved"] == "yes"]
     assert len(moved) == 1
     first = grids.set_index("grid").loc[light, "grid_code"]
     assert said == [

@@ -65,7 +65,7 @@ def load_options(command: Any) -> Any:
 @click.command()
 @click.argument("plan", type=FILE)
 @click.option("--roster", type=FILE, required=True, metavar="FILE", help="CSV or Excel of posts.")
-@click.option("--sheet", metavar="NAME", help="Sheet of the roster, where it has several.")
+@click.option("--sheet", metavar="NAME", help="Read this sheet of the roster only.")
 @output("STAFF.xlsx")
 @load_options
 @click.option(
@@ -171,7 +171,7 @@ def _retired(where: str) -> pd.DataFrame:
 
 
 def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
-    from gridpart.staffing.sheets import post_sheet
+    from gridpart.staffing.sheets import MOVED, post_sheet
 
     say(str(staffing))
     if staffing.required is not None:
@@ -183,8 +183,8 @@ def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
         _say_unusable(staffing.unusable)
     if staffing.summary["moved"].any():
         posts = post_sheet(staffing)
-        moved = posts[posts["moved"].map(lambda value: value is True)]
-        _say_table("moved", moved[["post_id", "role", "held_before", "grids"]])
+        moved = posts.loc[posts["moved"] == MOVED, ["post_id", "role", "held_before", "grids"]]
+        _say_table("moved", moved)
     for name, table in more.items():
         _say_table(name, table)
 

@@ -20,12 +20,13 @@ from gridpart.staffing.result import Staffing, plural, same_grids
 if TYPE_CHECKING:
     from gridpart.plan import Plan
 
-__all__ = ["post_sheet", "staff_sheets", "write_staff_workbook"]
+__all__ = ["MOVED", "post_sheet", "staff_sheets", "write_staff_workbook"]
 
 ASSIGNMENT_SHEET = ["post_id", "role", "grid", "grid_code", "households", "load"]
 POST_SHEET = ["post_id", "role", "within", "n_grids", "grids", "households", "load"]
 COMMUNITY_SHEET = ["role", "post_id", "grid", "grid_code", "households", "load"]
 SUBTOTAL, TOTAL, VACANT = "subtotal", "total", "vacant"
+MOVED = "yes"  # a truth value in every row would hide the few that count
 # Of two roles posts can be added up; their grids and households are the same ones.
 OF_POSTS = ["required", "filled", "vacancies", "surplus"]
 OF_ROLES = ["grids", "households", *OF_POSTS, "grids_open"]
@@ -52,8 +53,8 @@ def staff_sheets(staffing: Staffing, grids: Plan | pd.DataFrame) -> dict[str, pd
           post, which `mean_load` divides by the posts; `households_open` are those of the others.
         * ``by_post``: a row per post with the codes (or ids) of its grids, their households, its
           load, and its capacity where the roster has one; where the roster says who holds what
-          today, also whether it moved, and in `held_before` what it held, unless that is what it
-          holds; a subtotal per role and a total, which count every grid once.
+          today, also whether it `moved` (``yes``), and as `held_before` what it held, unless that
+          is what it holds; a subtotal per role and a total, which count every grid once.
         * ``assignment``: `post_id`, `role`, `grid`, `grid_code`, `households`, `load`; nothing
           else, for programs.
         * ``vacancies``: a row per role and open grid.
@@ -174,7 +175,10 @@ def post_sheet(staffing: Staffing) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for role, team in posts.groupby("role", sort=False):
         rows += [
-            post | held.get(post["post_id"], {"households": 0}) for post in team.to_dict("records")
+            post
+            | {"moved": MOVED if post["moved"] else None}
+            | held.get(post["post_id"], {"households": 0})
+            for post in team.to_dict("records")
         ]
         if len(by_role) > 1:
             rows.append(_post_total(SUBTOTAL, assignment[assignment["role"] == role], len(team)))
