@@ -16,6 +16,7 @@ from test_beats_function import connected_sets, lattice, least_heaviest, partiti
 
 from gridpart.errors import InputError
 from gridpart.staffing import assign_posts, hire, leave
+from gridpart.staffing.changes import Role
 
 INFINITE = math.inf
 
@@ -197,6 +198,16 @@ def test_a_place_where_nobody_lives_waits_and_is_filled_where_nobody_lives_anywh
     assert change.staffing.vacancies["grid"].tolist() == ["g2", "g3"]
     nobody = assign_posts(grids.assign(households=0), roster(("a", "W", None)))
     assert hire(nobody, 1, role="leader").steps["grids"].tolist() == ["g2; g3"]
+
+
+def test_large_towns_are_looked_at_once(monkeypatch):
+    grids = lattice(30, 2, [100] * 60)
+    before = assign_posts(grids, roster(*[(f"p{k}", None, f"g{k}") for k in range(60)]))
+    calls = []
+    count = Role.load
+    monkeypatch.setattr(Role, "load", lambda role, holds: calls.append(1) or count(role, holds))
+    assert hire(before, 2, role="leader").steps["load"].tolist() == [50, 50]
+    assert len(calls) < 15, "not once for every grid"
 
 
 def fewest_takers(graph, loads, open_, most):

@@ -85,8 +85,6 @@ def hire(staffing: Staffing, n: int, *, role: str) -> StaffChange:
     if not office.served:
         raise InputError(f"no grid asks for a {role}: there is nothing to hire for")
     offices = _offices(office)
-    for one in offices:
-        one.settle(office)
     steps: list[dict[str, Any]] = []
     for number in range(1, n + 1):
         worst = max(offices, key=lambda one: one.urgency)
@@ -110,8 +108,8 @@ class _Office:
 
     grids: tuple[int, ...]
     posts: tuple[int, ...]
+    worst: float  # without end where nobody holds what is a load
     load: int = 0  # of grids without a holder
-    worst: float = 0.0
     more: int = 0
     groups: tuple[Group, ...] = ()
 
@@ -121,12 +119,7 @@ class _Office:
         return self.worst, not (self.posts or self.more), self.load, -self.grids[0]
 
     def settle(self, role: Role) -> None:
-        """Divide the grids among those who are there; as they are, if nobody is new."""
-        if not self.more:
-            loads = role.load(role.holds)
-            nobody = math.inf if self.load else 0.0
-            self.worst = max((loads[k] for k in self.posts), default=nobody)
-            return
+        """Divide the grids among those who are there and those who come."""
         fixed = {k: role.fixed[k] for k in self.posts if role.fixed[k]}
         free = len(self.posts) - len(fixed) + self.more
         place = self._place(role, fixed, free)
@@ -170,13 +163,13 @@ def _pieces(role: Role, posts: Sequence[int], more: int) -> tuple[Group, ...]:
 
 def _offices(role: Role) -> list[_Office]:
     """Posts that share grids, together; grids without a holder, as one post would hold them."""
-    graph = nodes_together(role.holds, len(role.loads))
+    graph, now = nodes_together(role.holds, len(role.loads)), role.load(role.holds)
     posts: dict[int, list[int]] = {}
     for k, grids in enumerate(role.holds):
         if grids:
             posts.setdefault(int(graph[grids[0]]), []).append(k)
     found = [
-        _Office(tuple(np.flatnonzero(graph == at).tolist()), tuple(here))
+        _Office(tuple(np.flatnonzero(graph == at).tolist()), tuple(here), max(now[k] for k in here))
         for at, here in posts.items()
     ]
     bare = np.array(sorted(set(range(len(role.loads))) - {g for o in found for g in o.grids}), int)
@@ -185,9 +178,9 @@ def _offices(role: Role) -> list[_Office]:
         apart = _apart(role, open_)
         sets = _in_sets(role, [g for g in open_ if g not in apart])
         sets += _in_sets(role, sorted(apart))
-        found += [
-            _Office(group.grids, (), sum(role.loads[g] for g in group.grids)) for group in sets
-        ]
+        for group in sets:
+            load = sum(role.loads[g] for g in group.grids)
+            found.append(_Office(group.grids, (), math.inf if load else 0.0, load))
     return found
 
 
