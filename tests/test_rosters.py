@@ -373,6 +373,11 @@ def test_a_person_stays_where_an_unknown_grid_goes():
     assert checked[["post_id", "held"]].values.tolist() == [["p0", ("g1",)], ["p1", ()]]
     listed = checked.attrs["unusable"].set_index("post_id")
     assert listed["reason"].tolist() == [*["unknown_grid"] * 3, *["unknown_fixed_grid"] * 2]
+    gone = pd.DataFrame({"code": ["g7", "g8"]})
+    with pytest.warns(GridpartWarning, match="is retired") as told:
+        check_roster(roster, plain_grids(), unusable="skip", retired=gone)
+    assert "row 1: grid 'g8'" in str(told[0].message)
+    assert "g7" not in str(told[0].message)
     kept = listed["text"].str.endswith("; the post goes on without it")
     assert kept.tolist() == [True, True, False, False, False]
 
@@ -400,6 +405,21 @@ def test_retired_grids_stop_nothing():
     assert assign_posts(map_grids(), checked).unusable["reason"].tolist() == ["retired_grid"] * 3
     with pytest.raises(InputError, match="retired codes need a column 'code'"):
         check_roster(roster, plain_grids(), retired=gone.rename(columns={"code": "Code"}))
+
+
+def test_who_lost_a_grid_stays_in_its_community():
+    """Its code begins with the community's, be it retired or unknown."""
+    grids = plain_grids().assign(within=["0420583001001", "0420583001001", "0420583001002"])
+    roster = posts(
+        grid=["042058300100109", "042058300100209", "042058300100101 042058300100209", "g9", None],
+        fixed=[None, None, None, None, "042058300100209"],
+    )
+    gone = pd.DataFrame({"code": ["042058300100209"]})
+    with pytest.warns(GridpartWarning, match="is retired"):
+        checked = check_roster(roster, grids, retired=gone, unusable="skip")
+    west, east = "0420583001001", "0420583001002"
+    assert checked["within"].tolist() == [west, east, None, None, east]
+    assert checked["held"].tolist() == [(), (), ("g1",), (), ()]
 
 
 def test_attributes_of_the_input_do_not_come_along():

@@ -191,7 +191,7 @@ def _say_staffing(staffing: Any, more: dict[str, pd.DataFrame]) -> None:
 
 def _say_unusable(table: pd.DataFrame) -> None:
     """Lines of the roster that were left out, and those that only lost a grid."""
-    from gridpart.staffing.roster import GRIDLESS
+    from gridpart.staffing.unusable import GRIDLESS
 
     rows = table.set_index([name for name in ("sheet", "line") if name in table.columns])
     out = rows.index[~rows["reason"].isin(GRIDLESS)].unique()

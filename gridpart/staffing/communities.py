@@ -6,7 +6,7 @@ At another level of a plan its grids, or areas of a level between, take the plac
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from gridpart.plan import Plan
 
 __all__ = [
-    "by_sheet", "communities_in", "community_names", "community_problems", "other_names",
-    "placeless_sheets",
+    "by_lost_grid", "by_sheet", "communities_in", "community_names", "community_problems",
+    "other_names", "placeless_sheets",
 ]  # fmt: skip
 
 _CODE = re.compile(r"[0-9-]+")
+# What the code, or the id, of a grid has behind that of its community.
+_SERIAL = re.compile(r"-?[0-9]{2,5}")
 
 
 def _units_of(plan: Plan) -> gpd.GeoDataFrame:
@@ -121,6 +123,36 @@ def by_sheet(
                      strict=True))  # fmt: skip
     own = {sheet: place for sheet, place in named.items() if set(place) <= set(known)}
     return [own.get(sheet, place) for sheet, place in zip(sheets, places, strict=True)]
+
+
+def by_lost_grid(
+    places: Sequence[tuple[str, ...]],
+    named: Sequence[Sequence[str]],
+    grids: Container[str],
+    known: Collection[str],
+    other: Mapping[str, str],
+) -> list[tuple[str, ...]]:
+    """Communities of posts, where only a grid that is no more says one: its code begins with it.
+
+    Examples
+    --------
+    >>> named = [["42001003"], ["A-001", "B-001"], ["42001001"], ["42002"]]
+    >>> by_lost_grid([()] * 4, named, {"42001001"}, {"42001", "B"}, {"A": "B"})
+    [('42001',), ('B',), (), ()]
+    """
+    names = {place: place for place in known} | dict(other)
+    found = []
+    for place, mine in zip(places, named, strict=True):
+        if not place and mine and not any(g in grids for g in mine):
+            homes = {_home(g, names) for g in mine}
+            place = tuple(filter(None, homes)) if len(homes) == 1 else ()
+        found.append(place)
+    return found
+
+
+def _home(grid: str, names: Mapping[str, str]) -> str | None:
+    ends = (k for k in range(len(grid) - 1, 0, -1) if grid[:k] in names)
+    return next((names[grid[:k]] for k in ends if _SERIAL.fullmatch(grid[k:])), None)
 
 
 def placeless_sheets(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.staffing.communities import (
+    by_lost_grid,
     by_sheet,
     communities_in,
     community_problems,
@@ -51,12 +52,18 @@ from gridpart.staffing.locate import (
     retired_names,
 )
 from gridpart.staffing.neighbours import grids_of
+from gridpart.staffing.unusable import (
+    GOES_ON,
+    GRIDLESS,
+    NO_POSTS,
+    listed_problems,
+    unusable_table,
+)
 
 if TYPE_CHECKING:
     from gridpart.plan import Plan
 
 __all__ = [
-    "GRIDLESS",
     "LINE",
     "REQUIRED",
     "GridTable",
@@ -70,16 +77,6 @@ __all__ = [
     "plain_text",
     "rename_headers",
 ]
-
-UNUSABLE = [LINE, "post_id", "reason", "text"]
-# Rows that no officer takes for a post: they stop nothing, and are told all the same.
-NO_POSTS = {
-    "total_row": "a sum, a remark or a signature, not a post",
-    "header_row": "the header once more, not a post",
-}
-# What costs a post a grid that it holds today, and not its row: people do not go with their grid.
-GRIDLESS = frozenset({"retired_grid", "unknown_grid"})
-GOES_ON = "; the post goes on without it"
 
 
 class RoleNames(Protocol):
@@ -198,7 +195,7 @@ def check_roster(
     if not rows:
         only = "; it has only sums, remarks and headers" if away else "; it needs one per post"
         raise InputError(Problem("no_posts", f"the roster has no posts{only}"))
-    listed = _listed(apart, roster, range(len(roster)))
+    listed = listed_problems(apart, roster, range(len(roster)))
     posts = roster.iloc[rows]
     lines = [lines[row] for row in rows]
     other, gone = other_names(grids), retired_names(grids, retired)
@@ -207,12 +204,17 @@ def check_roster(
     bad = {row for one in found if one.kind not in GRIDLESS for row, _ in one.places}
     if unusable == "raise" or cells.homes.hindrance or len(bad) == len(posts):
         raise_found([f for f in found if f.kind != "retired_grid"], lines, cells.homes.hindrance)
-    _say([f for f in found if f.kind == "retired_grid"], lines, after=GOES_ON)
+    gone_of_posts = [
+        one._replace(places=[place for place in one.places if place[0] not in bad])
+        for one in found
+        if one.kind == "retired_grid"
+    ]
+    _say(gone_of_posts, lines, after=GOES_ON)
     checked = _checked(posts, cells, table, team)
-    listed = sorted([*listed, *_listed(found, posts, rows, bad)], key=lambda one: one[0])
+    listed = sorted([*listed, *listed_problems(found, posts, rows, bad)], key=lambda one: one[0])
     checked = checked.iloc[[row for row in range(len(posts)) if row not in bad]].copy()
     _say_placeless(checked, table, other)
-    checked.attrs["unusable"] = _unusable_table(listed, before, sheets=has_sheets(roster.index))
+    checked.attrs["unusable"] = unusable_table(listed, before, sheets=has_sheets(roster.index))
     return checked
 
 
@@ -259,58 +261,6 @@ def _say_placeless(checked: pd.DataFrame, table: GridTable, other: dict[str, str
         warnings.warn(str(problem), GridpartWarning, stacklevel=3)
 
 
-def _listed(
-    found: Iterable[Found],
-    roster: pd.DataFrame,
-    positions: Sequence[int],
-    bad: Container[int] = frozenset(),
-) -> list[tuple[int, Any, str | None, str, str]]:
-    """Position, label, post, kind and words of every problem."""
-    posts = texts_in(roster, "post_id")
-    listed = []
-    for kind, message, places in found:
-        for row, detail in places:
-            kept = kind in GRIDLESS and row not in bad
-            ending = GOES_ON if kept else ""
-            post = None if kind in NO_POSTS else posts[row]
-            text = f"{message}{detail}{ending}"
-            listed.append((positions[row], roster.index[row], post, kind, text))
-    return listed
-
-
-class _Kept(pd.DataFrame):  # type: ignore[misc]  # pandas has no inline types
-    """A table that stays the same object where pandas copies the attributes of another.
-
-    Pandas does so with every row taken from a roster, and compares them when rows are put
-    together again, which it cannot with tables that are equal and not the same.
-    """
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Kept:
-        return self
-
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        return pd.DataFrame
-
-
-def _unusable_table(
-    listed: Sequence[tuple[int, Any, str | None, str, str]], before: Any, *, sheets: bool
-) -> pd.DataFrame:
-    """A row for every problem, after those of an earlier check."""
-    labels = [one[1] for one in listed]
-    table: dict[str, pd.Series] = {}
-    if sheets:
-        table[SHEET] = pd.Series([sheet for sheet, _ in labels], dtype=object)
-        labels = [line for _, line in labels]
-    table[LINE] = pd.Series(labels)
-    for k, name in enumerate(UNUSABLE[1:], start=2):
-        table[name] = pd.Series([one[k] for one in listed], dtype=object)
-    now = pd.DataFrame(table)
-    if not isinstance(before, _Kept) or before.empty:
-        return _Kept(now)
-    return _Kept(before if now.empty else pd.concat([before, now], ignore_index=True))
-
-
 # ---------------------------------------------------------------- what the cells say
 
 
@@ -335,15 +285,20 @@ def _read(
     other: dict[str, str],
     retired: dict[str, str],
 ) -> _Cells:
-    names = table.by_name | dict.fromkeys(retired, 0)
+    by_name, known = table.by_name, table.places
+    names = by_name | dict.fromkeys(retired, 0)
+    held, fixed = (_names(roster, name, names) for name in (_held_column(roster), "fixed"))
     capacity = texts_in(roster, "capacity")
-    places = communities_in(texts_in(roster, "within"), table.places, other)
+    places = by_sheet(
+        communities_in(texts_in(roster, "within"), known, other), roster.index, known, other
+    )
+    grids_named = [[*now, *must] for now, must in zip(held, fixed, strict=True)]
     return _Cells(
         post_id=texts_in(roster, "post_id"),
         role=[None if role is None else joined(role) for role in texts_in(roster, "role")],
-        within=by_sheet(places, roster.index, table.places, other),
-        held=_names(roster, _held_column(roster), names),
-        fixed=_names(roster, "fixed", names),
+        within=by_lost_grid(places, grids_named, by_name, known, other),
+        held=held,
+        fixed=fixed,
         skills=_skills(roster),
         capacity=[None if says_nothing(text) else text for text in capacity],
         homes=home_points(roster, grids),
