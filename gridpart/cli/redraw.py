@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["diff", "edit"]
 
 SHOWN = 20  # grids or posts that are listed on the terminal
+OF_ALL_EDITS = "Options of all edits, such as --force: gridpart edit --help"
+# of a refused edit, in the words of the command line
+ADVICE = Problem("refused", "nothing was changed; with --force it is done all the same")
 STAFF = click.option(
     "--staff", type=FILE, metavar="ROSTER",
     help="Who serves which grid: a table, a roster or a staff workbook. Says whose patch changes.",
@@ -150,7 +153,15 @@ class _Edits(click.Group):
             is_edits = place is rest and len(word) > 2 and word.startswith("--")
             if words and (word in with_value or (is_edits and "=" not in word)):
                 place.append(words.pop(0))  # a value, whatever it looks like
+        self._help_of_an_edit(ctx, rest)
         return super().parse_args(ctx, [*first, *rest])
+
+    def _help_of_an_edit(self, ctx: click.Context, words: list[str]) -> None:
+        """Show what an edit takes, and end; that needs no plan."""
+        asked = [k for k, word in enumerate(words) if word in ctx.help_option_names]
+        verbs = [word for word in words[: asked[0]] if word in self.commands] if asked else []
+        if verbs:
+            self.commands[verbs[-1]].make_context(verbs[-1], ["--help"], parent=ctx)
 
 
 @click.group(chain=True, cls=_Edits)
@@ -187,7 +198,7 @@ def _names(flag: str, text: str, *, required: bool = True) -> Callable[[Any], An
     return click.option(flag, multiple=True, required=required, metavar="A,B,...", help=text)
 
 
-@edit.command()
+@edit.command(epilog=OF_ALL_EDITS)
 @_names("--units", "Units by their ids.")
 @click.option("--to", required=True, metavar="GRID", help="Name or code of the grid.")
 def move(units: tuple[str, ...], to: str) -> Step:
@@ -195,7 +206,7 @@ def move(units: tuple[str, ...], to: str) -> Step:
     return lambda history, options: history.move(_listed(units), to, **options)
 
 
-@edit.command()
+@edit.command(epilog=OF_ALL_EDITS)
 @click.option("--grid", required=True, metavar="GRID", help="Name or code of the grid.")
 @click.option("--into", default=2, show_default=True, help="How many grids, found by the engine.")
 @click.option(
@@ -208,14 +219,14 @@ def split(grid: str, into: int, parts: tuple[str, ...]) -> Step:
     return lambda history, options: history.split(grid, groups, into=into, **options)
 
 
-@edit.command()
+@edit.command(epilog=OF_ALL_EDITS)
 @_names("--grids", "Names or codes, two or more.")
 def merge(grids: tuple[str, ...]) -> Step:
     """Merge grids into one."""
     return lambda history, options: history.merge(_listed(grids), **options)
 
 
-@edit.command()
+@edit.command(epilog=OF_ALL_EDITS)
 @_names("--units", "Units of one grid.")
 @_names("--with", "Units of another, for which they are exchanged.")
 def swap(units: tuple[str, ...], **others: tuple[str, ...]) -> Step:
@@ -278,10 +289,13 @@ def _done(step: Step, history: History, options: dict[str, Any], number: int, co
     try:
         return step(history, options)
     except InputError as error:
-        if count == 1:
+        problems = [ADVICE if one.kind == ADVICE.kind else one for one in error.problems]
+        if count == 1 and ADVICE not in problems:
             raise
-        first = Problem("edit", f"edit {number} of {count} was refused; nothing was written")
-        raise InputError([first, *error.problems]) from error
+        if count > 1:
+            first = Problem("edit", f"edit {number} of {count} was refused; nothing was written")
+            problems.insert(0, first)
+        raise InputError(problems) from error
 
 
 def _say_edit(edit: Edit, *, issued: bool) -> None:

@@ -212,7 +212,7 @@ class Changes:
         ----------
         path : str or path
             Ends in ``.gpkg`` (layers ``grids``, ``units``, ``pairs``) or ``.xlsx`` (the same as
-            sheets, after a summary). It appears whole or not at all.
+            sheets, after a summary, printed on A4 across). It appears whole or not at all.
         posts : DataFrame or Staffing, optional
             As :meth:`staff` takes it: ``staff`` is written, too.
 
@@ -232,7 +232,7 @@ class Changes:
             plain = {name: _plain(table) for name, table in tables.items()}
             write_workbook(
                 path, {"summary": self._summary(), **plain}, text_columns=TEXT_COLUMNS,
-                percent_columns=("share_of_old", "share_of_new"),
+                percent_columns=("share_of_old", "share_of_new"), landscape=True,
             )  # fmt: skip
         else:
             raise OutputError(f"{path}: let the name end in .gpkg or .xlsx")

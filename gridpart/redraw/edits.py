@@ -160,7 +160,7 @@ def move(plan: Plan, units: Any, to: str, **options: Unpack[EditOptions]) -> Edi
     gridpart.errors.InputError: grid G001 would have 100 households, 100 fewer than 200
     grid G002 would have 500 households, 100 more than 400
     grid G002 would be in 2 parts: 200 households in 2 units (0, 1) lie apart
-    nothing was changed; with force it is done all the same
+    nothing was changed; with force=True it is done all the same
     """
     places = places_of(plan, units)
     target = grid_of(plan, to)
@@ -356,7 +356,7 @@ def _finish(
     effects = check_edit(touched)
     broken = _broken(effects)
     if broken and not options.get("force"):
-        advice = Problem("refused", "nothing was changed; with force it is done all the same")
+        advice = Problem("refused", "nothing was changed; with force=True it is done all the same")
         raise InputError([*broken, advice])
     edited = _edited(plan, touched, after, serials, effects, options.get("reason", ""), sentence)
     register = options.get("register")
