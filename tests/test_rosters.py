@@ -573,6 +573,11 @@ def test_a_sheet_without_posts_is_named(tmp_path):
     assert len(told) == 1
     assert roster["post_id"].tolist() == ["p1"]
     assert roster.index.names == ["line"]
+    short = ("西湖", [["西湖"], ["编码", "岗位", "网格"], ["p2", "警", "g3"]])
+    two = roster_book(tmp_path / "two.xlsx", cover, ("东湖", table), short)
+    with pytest.warns(GridpartWarning, match="of a roster; '西湖', whose line 2") as told:
+        assert read_roster(two)["post_id"].tolist() == ["p1"]
+    assert str(told[0].message).endswith("whose line 2 has no column for 'post_id'")
     only = roster_book(tmp_path / "c.xlsx", ("空", []), cover)
     with pytest.raises(InputError, match="no header row"):
         read_roster(only)

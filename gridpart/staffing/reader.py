@@ -8,7 +8,7 @@ import datetime
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -227,22 +227,27 @@ def _on_merged(path: PathLike, sheet: Sheet, header: int, names: Sequence[str]) 
     return [str(Problem("merged", text, examples))] if examples else []
 
 
+def _nearest(sheet: Sheet) -> tuple[Row, dict[str, list[int]]] | None:
+    """The line that is most like a header, and the columns known in it."""
+
+    def known(row: Row) -> dict[str, list[int]]:
+        return {name: places for name, places in match_headers(row.cells).items() if places}
+
+    early = [row for row in sheet.rows if row.line <= HEADER_LINES and not row.blank]
+    best = max(early, key=lambda row: (len(known(row)), sum(map(bool, row.cells))), default=None)
+    return None if best is None else (best, known(best))
+
+
 def _no_header(path: PathLike, sheet: Sheet) -> str:
     """Say what stands in the line that is most like a header, and what is missing in it."""
-    early = [row for row in sheet.rows if row.line <= HEADER_LINES and not row.blank]
-    if not early:
+    found = _nearest(sheet)
+    if found is None:
         return f"{path}: {sheet.where}the table is empty"
-
-    def likeness(row: Row) -> tuple[int, int]:
-        known = sum(bool(places) for places in match_headers(row.cells).values())
-        return known, sum(map(bool, row.cells))
-
-    best = max(early, key=likeness)
-    found = match_headers(best.cells)
+    best, known = found
     missing = "; ".join(
         f"no column for {name!r}, which may be named {known_names(name)}"
         for name in REQUIRED
-        if not found[name]
+        if name not in known
     )
     listed = ", ".join(cell for cell in best.cells if cell)
     return (
@@ -288,18 +293,23 @@ def _of_workbook(path: Path, wanted: str | None) -> tuple[list[Sheet], list[str]
     else:
         written = [name for name in visible if sheets[name].rows]
         chosen = rosters or (written or visible)[:1]
-        notes = _on_others(path, written, chosen, [n for n in with_posts if n not in rosters])
+        bare = {name: sheets[name] for name in written if name not in chosen}
+        notes = _on_others(path, bare, [name for name in with_posts if name not in rosters])
     return [sheets[n]._replace(name=n if several else None) for n in chosen], notes
 
 
-def _on_others(
-    path: Path, written: Sequence[str], chosen: Sequence[str], hidden: Sequence[str]
-) -> list[str]:
+def _on_others(path: Path, bare: Mapping[str, Sheet], hidden: Sequence[str]) -> list[str]:
     """What is to be said of sheets that are not read."""
-    notes = []
-    if bare := [repr(name) for name in written if name not in chosen]:
-        has = "has no header" if len(bare) == 1 else "have no header"
-        notes.append(f"{path}: not read: {', '.join(bare)}, which {has} of a roster")
+    whose = []
+    for name, sheet in bare.items():
+        found = _nearest(sheet)
+        lacking = [ours for ours in REQUIRED if found is not None and ours not in found[1]]
+        if found is None or len(found[1]) < len(REQUIRED):
+            whose.append(f"{name!r}, which has no header of a roster")
+        else:  # one column short of it: posts may stand there
+            listed = " and ".join(map(repr, lacking))
+            whose.append(f"{name!r}, whose line {found[0].line} has no column for {listed}")
+    notes = [f"{path}: not read: {'; '.join(whose)}"] if whose else []
     if hidden:
         listed = ", ".join(map(repr, hidden))
         notes.append(f"{path}: not read, for it is hidden, but there are posts on it: {listed}")
