@@ -156,4 +156,7 @@ def test_beats_and_workers(plan, tmp_path, capsys):
     assert run("workers", plan, "--limit", 400, "--limit", 1000, "--by-community") == 0
     said = capsys.readouterr().out
     assert said.count("proven") == 2
+    total = gp.read_plan(plan).grids["households"].sum()
+    assert run("workers", plan, "--limit", total, "--cross-borders") == 0
+    assert ": 1 worker (" in capsys.readouterr().out
     assert run("workers", plan, "--limit", -1) == 2

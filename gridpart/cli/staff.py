@@ -203,10 +203,11 @@ def _say_unusable(table: pd.DataFrame) -> None:
 def _say_reasons(rows: pd.DataFrame, what: str) -> None:
     """One row of every reason, and how many more it has."""
     from gridpart.staffing.headers import said_lines
+    from gridpart.staffing.result import plural
 
     lines = rows.index.nunique()
     if lines:
-        say(f"{lines} line{'s' * (lines != 1)} {what} (sheet not_used), such as:")
+        say(f"{plural(lines, 'line')} {what} (sheet not_used), such as:")
     for _, alike in rows.groupby("reason", sort=False):
         others = len(alike) - 1
         where = f"{said_lines(alike.index[:1])[0]}{f' and {others} more' if others else ''}"
@@ -324,6 +325,7 @@ def workers(
 ) -> None:
     """How many workers it takes that nobody's load is above a limit, and what is proven."""
     import gridpart as gp
+    from gridpart.staffing.result import plural
 
     read = plan_at(plan, level)
     asked = _weights(weights)
@@ -338,6 +340,6 @@ def workers(
             if found.proven
             else f"fewer than {found.at_least:,} are proven not to do"
         )
-        say(f"at most {limit:,g} each: {found.workers:,} workers ({proof})")
+        say(f"at most {limit:,g} each: {plural(found.workers, 'worker')} ({proof})")
         if by_community:
             _say_rows(found.places)
