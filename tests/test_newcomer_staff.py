@@ -278,11 +278,17 @@ def test_community_sheets_bear_name_and_code(tmp_path, monkeypatch):
     bare = gp.staffing.staff_sheets(staffing, plan.grids)
     assert set(known.index) <= set(bare)
     monkeypatch.setattr("gridpart.staffing.sheets.MOST_COMMUNITY_SHEETS", 2)
-    both = gp.staffing.staff_sheets(staffing, plan)["by_community"]
-    assert dict(zip(both["within"], both["name"], strict=True)) == known.to_dict() | {
-        long: "河/湖" * 9
-    }
-    assert "name" not in gp.staffing.staff_sheets(staffing, plan.grids)["by_community"]
+    many = gp.staffing.staff_sheets(staffing, plan)
+    called = known.to_dict() | {long: "河/湖" * 9}
+    for title in ("by_community", "by_grid"):
+        rows = many[title].dropna(subset="within")
+        assert dict(zip(rows["within"], rows["within_name"], strict=True)) == called
+    row = many["by_post"].iloc[0]
+    assert row["within_name"] == "; ".join(called[code] for code in row["within"].split("; "))
+    assert "; " in row["within_name"]
+    assert "within_name" not in many["assignment"]
+    bare = gp.staffing.staff_sheets(staffing, plan.grids)
+    assert not any("within_name" in table for table in bare.values())
 
 
 def test_micro_grids_lie_in_a_grid_by_its_code(tmp_path):

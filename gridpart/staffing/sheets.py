@@ -53,8 +53,9 @@ def staff_sheets(staffing: Staffing, grids: Plan | pd.DataFrame) -> dict[str, pd
           post, which `mean_load` divides by the posts; `households_open` are those of the others.
         * ``by_post``: a row per post with the codes (or ids) of its grids, their households, its
           load, and its capacity where the roster has one; where the roster says who holds what
-          today, also whether it `moved` (``yes``), and as `held_before` what it held, unless that
-          is what it holds; a subtotal per role and a total, which count every grid once.
+          today, also whether it `moved` (``yes``), and if anybody holds something else now,
+          `held_before` says what that was; a subtotal per role and a total, which count every grid
+          once.
         * ``assignment``: `post_id`, `role`, `grid`, `grid_code`, `households`, `load`; nothing
           else, for programs.
         * ``vacancies``: a row per role and open grid.
@@ -68,6 +69,8 @@ def staff_sheets(staffing: Staffing, grids: Plan | pd.DataFrame) -> dict[str, pd
         * ``unmet_needs``: skills that a grid asks for and no holder has, if there are any.
         * a sheet per community with a subtotal per role, under its name and code; or from 201
           communities on a single sheet ``by_community`` with all of them.
+
+        Where communities have names, the other sheets have them as `within_name` beside `within`.
 
     Raises
     ------
@@ -97,14 +100,33 @@ def staff_sheets(staffing: Staffing, grids: Plan | pd.DataFrame) -> dict[str, pd
         **_more(staffing, grids),
     }
     listed = _by_community(staffing)
-    if listed["within"].nunique() > MOST_COMMUNITY_SHEETS:
-        if names:
-            listed.insert(1, "name", listed["within"].map(names))
-        return sheets | {"by_community": listed}
+    many = listed["within"].nunique() > MOST_COMMUNITY_SHEETS
+    if many:
+        sheets["by_community"] = listed
+    if names:
+        sheets = {title: _with_names(table, names) for title, table in sheets.items()}
+    if many:
+        return sheets
     for place, rows in sorted(listed.groupby("within"), key=lambda pair: natural(str(pair[0]))):
         title = sheet_name(_titled(str(place), names.get(str(place))), sheets)
         sheets[title] = rows[COMMUNITY_SHEET].reset_index(drop=True)
     return sheets
+
+
+def _with_names(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The same with the names of the communities beside their codes, where a row has any."""
+    if "within" not in table.columns:
+        return table
+    codes = [[] if pd.isna(cell) else str(cell).split("; ") for cell in table["within"]]
+    known = [
+        "; ".join(names[code] for code in row) if row and names.keys() >= set(row) else None
+        for row in codes
+    ]
+    if not any(known):
+        return table
+    named = table.copy()
+    named.insert(table.columns.get_loc("within") + 1, "within_name", pd.Series(known, table.index))
+    return named
 
 
 def _titled(code: str, name: str | None) -> str:
@@ -168,8 +190,9 @@ def post_sheet(staffing: Staffing) -> pd.DataFrame:
     held = _held(assignment)
     more = [name for name in ("capacity", "over_capacity", "travel_m") if name in posts.columns]
     if staffing.case.roster["held"].map(len).any():
-        more[:0] = ["moved", "held_before"]
-        for post, before in _held_before(staffing).items():
+        other = _held_before(staffing)
+        more[:0] = ["moved", "held_before"] if other else ["moved"]
+        for post, before in other.items():
             held.setdefault(post, {"households": 0})["held_before"] = before
     by_role = staffing.summary.set_index("role")
     rows: list[dict[str, Any]] = []
