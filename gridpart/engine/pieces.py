@@ -14,7 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gridpart.engine import exact, kernels
+from gridpart.engine import choice, exact, kernels
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.search import EFFORTS, EXACT_UNITS, Effort, hunt, improve, search
@@ -345,7 +345,7 @@ def _insist(
         tried = exact.whole_tree(piece, settings.bounds, seed)
         if tried is False:
             return labels, n_groups, "proven_by_search"
-    found = exact.of_all_groups(piece, settings.bounds, n_groups if count is None else count,
+    found = choice.of_all_groups(piece, settings.bounds, n_groups if count is None else count,
                                 count_is_fixed=count is not None)  # fmt: skip
     if found is None:
         return labels, n_groups, "not_found"

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from gridpart.engine import exact, kernels
+from gridpart.engine import choice, kernels
 from gridpart.engine.kernels import Flags, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.pieces import (
@@ -272,7 +272,7 @@ def fewest_groups(
     (2, 2)
     """
     whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
-    return exact.fewest_groups(whole, _bounds(low, high, whole, None), by=by)
+    return choice.fewest_groups(whole, _bounds(low, high, whole, None), by=by)
 
 
 # ---------------------------------------------------------------- the input
