@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import oracles
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.spatial import Delaunay
 
@@ -100,8 +100,23 @@ def sums(labels, values, k):
     return np.array([values[labels == g].sum(axis=0) for g in range(k)])
 
 
-@given(st.integers(12, 80), st.integers(0, 10_000), st.integers(2, 5), st.integers(0, 2))
-def test_every_sweep_equals_a_slow_one(n, seed, k, others):
+def stretches(n, sweeps, block):
+    """In which order units are visited: sweep by sweep, but blocks several times each in turn."""
+    for opening in range(0, sweeps, kernels.TURNS):
+        shift = opening // kernels.TURNS * (3 * block // 8) % block if n > block else 0
+        for begin in range(-shift, n, block):
+            for sweep in range(opening, min(opening + kernels.TURNS, sweeps)):
+                last = min(begin + block, n)
+                for first in range(max(begin, 0), last, kernels.STRETCH):
+                    yield sweep, range(first, min(first + kernels.STRETCH, last))
+
+
+@given(
+    st.integers(12, 80), st.integers(0, 10_000), st.integers(2, 5), st.integers(0, 2),
+    st.sampled_from([1000, 30, 7]), st.just(3),
+)  # fmt: skip
+@example(40, 1, 3, 0, 25, kernels.TURNS + 3)  # the second time blocks begin elsewhere
+def test_every_sweep_equals_a_slow_one(n, seed, k, others, block, sweeps):
     """The kernel's running sums decide as sums made anew at every proposal would."""
     indptr, indices, borders, loads, x, y = planar(n, seed, thin=0)
     graph = oracles.to_networkx(indptr, indices, borders)
@@ -131,20 +146,23 @@ def test_every_sweep_equals_a_slow_one(n, seed, k, others):
             int((sums(of, work, k) ** 2).sum()),
         )
 
-    for _ in range(3):
-        kernels.anneal(
-            indptr, indices, borders, masks, loads, work, extra, fast, k, 100, 300, extra_low,
-            extra_high, scale, np.zeros((n, 0), np.int64), 0, np.array([temperature]),
-            np.array([penalty]), np.array([even]), chances, state, control, NONE,
-        )  # fmt: skip
-        for u in range(n):
-            if borders[indptr[u] : indptr[u + 1]].sum() < 2 * temperature and u % 4:
-                continue  # a short outline: every fourth sweep
+    kernels.anneal(
+        indptr, indices, borders, masks, loads, work, extra, fast, k, 100, 300, extra_low,
+        extra_high, scale, np.zeros((n, 0), np.int64), 0, np.full(sweeps, temperature),
+        np.full(sweeps, penalty), np.full(sweeps, even), chances, state, control, NONE, block,
+    )  # fmt: skip
+    for sweep, units in stretches(n, sweeps, block):
+        proposals = []
+        for u in units:
             bits = int(kernels.draw(draws))
             row = indices[indptr[u] : indptr[u + 1]]
-            if not row.size:
-                continue
-            target, own = slow[row[(bits & 0xFFFFFFFF) * row.size >> 32]], slow[u]
+            v = row[(bits & 0xFFFFFFFF) * row.size >> 32]
+            # a short outline: every fourth sweep
+            is_turn = borders[indptr[u] : indptr[u + 1]].sum() >= 2 * temperature
+            if slow[v] != slow[u] and (is_turn or (u + sweep) % 4 == 0):
+                proposals.append((u, v, bits))
+        for u, v, bits in proposals:
+            own, target = slow[u], slow[v]
             if target == own or (slow == own).sum() == 1:
                 continue
             before, moved = energy(slow), slow.copy()
@@ -156,7 +174,9 @@ def test_every_sweep_equals_a_slow_one(n, seed, k, others):
                 continue
             if nx.is_connected(graph.subgraph(np.flatnonzero(moved == own).tolist())):
                 slow = moved
-        assert (fast == slow).all()
+    assert (fast == slow).all()
+    assert state[0] == draws[0]
+    assert control.tolist() == [0, n * sweeps]
 
 
 def test_best_labels_are_in_the_band_and_shortest():
@@ -169,7 +189,7 @@ def test_best_labels_are_in_the_band_and_shortest():
         np.zeros((80, 0), np.int64), labels, 8, 180, 400, NONE, NONE, NONE,
         np.zeros((80, 0), np.int64), 0,
         np.full(sweeps, 40_000), np.full(sweeps, 5_000 << 16), np.zeros(sweeps, np.int64),
-        np.arange(1, 4097)[::-1] * 16, np.array([1], np.uint64), np.zeros(2, np.int64), best,
+        np.arange(1, 4097)[::-1] * 16, np.array([1], np.uint64), np.zeros(2, np.int64), best, 16,
     )  # fmt: skip
     assert found == kernels.cut_of(indptr, indices, borders, best)
     load, _ = kernels.group_sums(best, loads, 8)

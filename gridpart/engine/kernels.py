@@ -30,6 +30,9 @@ Flags = NDArray[np.bool_]
 
 MASK_BITS = 64
 CHANCE_BITS = 12
+STRETCH = 16  # units for which moves are proposed at a time
+BLOCK = 8192  # units, with their borders about what a processor keeps close at hand
+TURNS = 16  # sweeps over one block before the next has its turn
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -245,7 +248,11 @@ def bisect(x: Ints, y: Ints, loads: Ints, n_groups: int) -> Ints:
     """
     n = x.size
     labels = np.zeros(n, np.int64)
-    order = np.arange(n)
+    # the units from west to east and from south to north; sides keep both orders
+    orders = np.empty((2, n), np.int64)
+    orders[0], orders[1] = np.argsort(x, kind="mergesort"), np.argsort(y, kind="mergesort")
+    is_left = np.zeros(n, np.bool_)
+    spare = np.empty(n, np.int64)
     stack = np.empty((256, 4), np.int64)
     stack[0, 0], stack[0, 1], stack[0, 2], stack[0, 3] = 0, n, 0, n_groups
     top = 1
@@ -254,15 +261,26 @@ def bisect(x: Ints, y: Ints, loads: Ints, n_groups: int) -> Ints:
         start, stop, first, groups = stack[top]
         if groups == 1:
             for i in range(start, stop):
-                labels[order[i]] = first
+                labels[orders[0, i]] = first
             continue
-        members = order[start:stop].copy()
-        xs, ys = x[members], y[members]
-        axis = xs if xs.max() - xs.min() >= ys.max() - ys.min() else ys
-        members = members[np.argsort(axis, kind="mergesort")]
-        order[start:stop] = members
+        width = x[orders[0, stop - 1]] - x[orders[0, start]]
+        height = y[orders[1, stop - 1]] - y[orders[1, start]]
+        axis = 0 if width >= height else 1
+        members, others = orders[axis], orders[1 - axis]
         left = groups // 2
-        at = start + _split_at(loads, members, left, groups)
+        at = start + _split_at(loads, members[start:stop], left, groups)
+        for i in range(start, stop):
+            is_left[members[i]] = i < at
+        lower, upper = start, 0
+        for i in range(start, stop):
+            u = others[i]
+            if is_left[u]:
+                others[lower] = u
+                lower += 1
+            else:
+                spare[upper] = u
+                upper += 1
+        others[lower:stop] = spare[:upper]
         stack[top, 0], stack[top, 1], stack[top, 2], stack[top, 3] = start, at, first, left
         top += 1
         stack[top, 0], stack[top, 1] = at, stop
@@ -584,6 +602,206 @@ def extra_sums(labels: Ints, extra: Ints, n_groups: int, reach: Ints, widest: in
 
 
 @njit(cache=True, nogil=True)
+def _others_change(
+    u: int,
+    own: int,
+    target: int,
+    penalty: int,
+    extra: Ints,
+    group_extra: Ints,
+    low: Ints,
+    high: Ints,
+    scale: Ints,
+    reach: Ints,
+    widest: int,
+    heads: Ints,
+    following: Ints,
+) -> int:
+    """What it costs that moving `u` changes other bounded quantities and widths."""
+    miss = extra_change(group_extra, own, target, extra, u, low, high, scale)
+    cost = (penalty * (miss >> 16)) >> 16
+    if reach.shape[1] == 0:
+        return cost
+    far = far_from(u, heads[target], following, reach, widest)
+    far -= far_from(u, heads[own], following, reach, widest)
+    pairs = int(scale[extra.shape[1]]) * far
+    return cost + ((penalty * (pairs >> 16)) >> 16)
+
+
+@njit(cache=True, nogil=True)
+def _move_others(
+    u: int,
+    own: int,
+    target: int,
+    extra: Ints,
+    group_extra: Ints,
+    reach: Ints,
+    widest: int,
+    heads: Ints,
+    following: Ints,
+    previous: Ints,
+) -> None:
+    """Keep the sums of other quantities, and the chains, when `u` moves."""
+    others = extra.shape[1]
+    for q in range(others):
+        group_extra[own, q] -= extra[u, q]
+        group_extra[target, q] += extra[u, q]
+    if reach.shape[1] > 0:
+        group_extra[own, others] -= far_from(u, heads[own], following, reach, widest)
+        group_extra[target, others] += far_from(u, heads[target], following, reach, widest)
+        relink(u, own, target, heads, following, previous)
+
+
+@njit(cache=True, nogil=True)
+def _sweep(
+    begin: int,
+    stop: int,
+    sweep: int,
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    masks: Bits,
+    loads: Ints,
+    work: Ints,
+    extra: Ints,
+    labels: Ints,
+    group_load: Ints,
+    group_work: Ints,
+    group_size: Ints,
+    group_extra: Ints,
+    low: int,
+    high: int,
+    extra_low: Ints,
+    extra_high: Ints,
+    extra_scale: Ints,
+    reach: Ints,
+    widest: int,
+    heads: Ints,
+    following: Ints,
+    previous: Ints,
+    outline: Ints,
+    temperature: int,
+    penalty: int,
+    even: int,
+    chances: Ints,
+    state: Bits,
+    stamp: Ints,
+    queue: Ints,
+    tally: Ints,
+) -> None:
+    """Visit the units from `begin` to `stop` once; see `anneal`. `tally` is (cut, last mark)."""
+    has_others = extra.shape[1] > 0 or reach.shape[1] > 0
+    chance_mask = np.uint64(chances.size - 1)
+    waiting, waiting_bits = np.empty(STRETCH, np.int64), np.empty(STRETCH, np.uint64)
+    for first in range(begin, stop, STRETCH):
+        # First proposals, without a branch: most are of no use, and no processor foresees which.
+        count = 0
+        end = np.uint64(indptr[first])
+        for number in range(first, min(first + STRETCH, stop)):
+            # unsigned, so that no index is tested for being negative
+            u = np.uint64(number)
+            start = end
+            end = np.uint64(indptr[u + _ONE])
+            bits = draw(state)
+            pick = ((bits & _LOW_32) * (end - start)) >> _S32
+            elsewhere = labels[np.uint64(indices[start + pick])] != labels[u]
+            is_turn = (outline[u] >= 2 * temperature) | ((number + sweep) & 3 == 0)
+            waiting[count], waiting_bits[count] = number, bits
+            count += int(elsewhere & is_turn)
+        for turn in range(count):
+            number, bits = int(waiting[turn]), waiting_bits[turn]
+            u = np.uint64(number)
+            start = np.uint64(indptr[u])
+            degree = np.uint64(indptr[u + _ONE]) - start
+            pick = ((bits & _LOW_32) * degree) >> _S32
+            own = np.uint64(labels[u])
+            target = np.uint64(labels[np.uint64(indices[start + pick])])
+            if target == own:  # the neighbour has come over since
+                continue
+            gain = 0
+            inside = _ZERO
+            for place in range(degree):
+                i = np.uint64(place)
+                g = np.uint64(labels[np.uint64(indices[start + i])])
+                length = borders[start + i]
+                stays, joins = g == own, g == target
+                gain += length * (np.int64(stays) - np.int64(joins))
+                inside |= np.uint64(stays) << i
+            load = loads[u]
+            a, b = group_load[own], group_load[target]
+            miss = (
+                outside_band(a - load, low, high)
+                + outside_band(b + load, low, high)
+                - outside_band(a, low, high)
+                - outside_band(b, low, high)
+            )
+            share = work[u]
+            # by how much the sum of the squared work of both groups changes
+            spread = 2 * share * (group_work[target] - group_work[own] + share)
+            delta = gain + ((penalty * miss) >> 16) + ((even * spread) >> 28)
+            if has_others:
+                delta += _others_change(
+                    number,
+                    int(own),
+                    int(target),
+                    penalty,
+                    extra,
+                    group_extra,
+                    extra_low,
+                    extra_high,
+                    extra_scale,
+                    reach,
+                    widest,
+                    heads,
+                    following,
+                )
+            # one branch for all that is turned down, which is nearly everything
+            chance = chances[(bits >> _S32) & chance_mask]
+            if delta > (temperature * chance) >> 16:
+                continue
+            if group_size[own] == 1:
+                continue
+            if inside & (inside - _ONE) != _ZERO or degree > _S64:
+                reached = inside & (~inside + _ONE)
+                frontier = reached
+                while frontier != _ZERO and degree <= _S64:
+                    fresh = _ZERO
+                    for place in range(degree):
+                        i = np.uint64(place)
+                        if (frontier >> i) & _ONE:
+                            fresh |= masks[start + i]
+                    frontier = fresh & inside & ~reached
+                    reached |= frontier
+                if reached != inside or degree > _S64:
+                    tally[1] += 2
+                    if not stays_connected(
+                        number, indptr, indices, masks, labels, stamp, tally[1], queue
+                    ):
+                        continue
+            labels[u] = target
+            group_load[own] -= load
+            group_load[target] += load
+            group_work[own] -= share
+            group_work[target] += share
+            group_size[own] -= 1
+            group_size[target] += 1
+            if has_others:
+                _move_others(
+                    number,
+                    int(own),
+                    int(target),
+                    extra,
+                    group_extra,
+                    reach,
+                    widest,
+                    heads,
+                    following,
+                    previous,
+                )
+            tally[0] += gain
+
+
+@njit(cache=True, nogil=True)
 def anneal(
     indptr: Ints,
     indices: Ints,
@@ -608,6 +826,7 @@ def anneal(
     state: Bits,
     control: Ints,
     best: Ints,
+    block: int,
 ) -> int:
     """Move single units over borders while the temperature falls; `labels` in place.
 
@@ -618,10 +837,15 @@ def anneal(
     connected and is not emptied. Other bounded quantities count as households, `extra_scale` /
     65536 for each unit of them; so do pairs of units that are too far apart (see `too_far`), which
     the last column of bounds and scales is about where `reach` has columns. `control` is (stop,
-    work done): the caller may set the first, and reads the second.
+    work done): the caller may set the first, and reads the second. Every unit must have a
+    neighbour.
+
+    Proposals are made for `STRETCH` units at a time. Graphs of more than `block` units are swept
+    in blocks, `TURNS` times each before the next has its turn, because what a processor has just
+    used it finds again soonest.
 
     Where `best` has n entries it receives the labels with the shortest cut among those that had
-    every group in the band at the end of a sweep.
+    every group in the band at the end of a sweep; all sweeps are then over the whole graph.
 
     Returns
     -------
@@ -632,139 +856,74 @@ def anneal(
     group_load, group_size = group_sums(labels, loads, n_groups)
     group_work = group_sums(labels, work, n_groups)[0]
     group_extra = extra_sums(labels, extra, n_groups, reach, widest)
-    is_wide = reach.shape[1] > 0
-    others = extra.shape[1]
-    first, following, previous = chains(labels, n_groups)
-    cut = cut_of(indptr, indices, borders, labels)
+    heads, following, previous = chains(labels, n_groups)
+    tally = np.array([cut_of(indptr, indices, borders, labels), 1])
     best_cut = -1
     stamp = np.zeros(n, np.int64)
     queue = np.empty(n, np.int64)
-    mark = 1
     # At high temperatures the state of a unit with a short outline means nothing, and changes at
     # every visit: one visit in four is enough. Not where sweeps are few and each one is judged.
     outline = np.zeros(n, np.int64)
+    turns = TURNS
     if best.size != n:
-        for number in range(n):
-            for e in range(indptr[number], indptr[number + 1]):
-                outline[number] += borders[e]
+        for u in range(n):
+            for e in range(indptr[u], indptr[u + 1]):
+                outline[u] += borders[e]
     else:
         outline[:] = _HUGE
-    chance_mask = np.uint64(chances.size - 1)
-    most = chances.max()
-    for sweep in range(temperatures.size):
+        turns, block = 1, n
+    for opening in range(0, temperatures.size, turns):
         if control[0] != 0:
             break
-        control[1] += n
-        temperature = temperatures[sweep]
-        penalty = penalties[sweep]
-        even = evenness[sweep]
-        limit = (temperature * most) >> 16
-        end = np.uint64(indptr[0])
-        for number in range(n):
-            # unsigned, so that no index is tested for being negative
-            u = np.uint64(number)
-            start = end
-            end = np.uint64(indptr[u + _ONE])
-            degree = end - start
-            if degree == _ZERO or (outline[u] < 2 * temperature and (number + sweep) & 3 != 0):
-                continue
-            bits = draw(state)
-            pick = ((bits & _LOW_32) * degree) >> _S32
-            own = np.uint64(labels[u])
-            target = np.uint64(labels[np.uint64(indices[start + pick])])
-            if target == own:
-                continue
-            gain = 0
-            inside = _ZERO
-            for place in range(degree):
-                i = np.uint64(place)
-                g = np.uint64(labels[np.uint64(indices[start + i])])
-                length = borders[start + i]
-                # without branches, which no processor could foresee
-                stays, joins = g == own, g == target
-                gain += length * (np.int64(stays) - np.int64(joins))
-                inside |= np.uint64(stays) << i
-            delta = gain
-            load = loads[u]
-            if load != 0:
-                a, b = group_load[own], group_load[target]
-                miss = (
-                    outside_band(a - load, low, high)
-                    + outside_band(b + load, low, high)
-                    - outside_band(a, low, high)
-                    - outside_band(b, low, high)
-                )
-                delta += (penalty * miss) >> 16
-            if extra.shape[1] > 0:
-                miss = extra_change(
-                    group_extra,
-                    int(own),
-                    int(target),
+        closing = min(opening + turns, temperatures.size)
+        control[1] += n * (closing - opening)
+        # blocks begin elsewhere in each round, so that no line between them lasts
+        shift = opening // turns * (3 * block // 8) % block if n > block else 0
+        for begin in range(-shift, n, block):
+            for sweep in range(opening, closing):
+                _sweep(
+                    max(begin, 0),
+                    min(begin + block, n),
+                    sweep,
+                    indptr,
+                    indices,
+                    borders,
+                    masks,
+                    loads,
+                    work,
                     extra,
-                    number,
+                    labels,
+                    group_load,
+                    group_work,
+                    group_size,
+                    group_extra,
+                    low,
+                    high,
                     extra_low,
                     extra_high,
                     extra_scale,
+                    reach,
+                    widest,
+                    heads,
+                    following,
+                    previous,
+                    outline,
+                    temperatures[sweep],
+                    penalties[sweep],
+                    evenness[sweep],
+                    chances,
+                    state,
+                    stamp,
+                    queue,
+                    tally,
                 )
-                delta += (penalty * (miss >> 16)) >> 16
-            far_own, far_target = 0, 0
-            if is_wide:
-                far_own = far_from(number, first[own], following, reach, widest)
-                far_target = far_from(number, first[target], following, reach, widest)
-                pairs = extra_scale[others] * (far_target - far_own)
-                delta += (penalty * (pairs >> 16)) >> 16
-            share = work[u]
-            if even != 0 and share != 0:
-                # by how much the sum of the squared work of both groups changes
-                delta += (even * (2 * share * (group_work[target] - group_work[own] + share))) >> 28
-            if delta > limit:
-                continue
-            if delta > 0:
-                chance = chances[(bits >> _S32) & chance_mask]
-                if delta > (temperature * chance) >> 16:
-                    continue
-            if group_size[own] == 1:
-                continue
-            if inside & (inside - _ONE) != _ZERO or degree > _S64:
-                reached = inside & (~inside + _ONE)
-                frontier = reached
-                while frontier != _ZERO and degree <= _S64:
-                    fresh = _ZERO
-                    for place in range(degree):
-                        i = np.uint64(place)
-                        if (frontier >> i) & _ONE:
-                            fresh |= masks[start + i]
-                    frontier = fresh & inside & ~reached
-                    reached |= frontier
-                if reached != inside or degree > _S64:
-                    connected = stays_connected(
-                        number, indptr, indices, masks, labels, stamp, mark, queue
-                    )
-                    mark += 2
-                    if not connected:
-                        continue
-            labels[u] = target
-            group_load[own] -= load
-            group_load[target] += load
-            group_work[own] -= share
-            group_work[target] += share
-            group_size[own] -= 1
-            group_size[target] += 1
-            for q in range(others):
-                group_extra[own, q] -= extra[u, q]
-                group_extra[target, q] += extra[u, q]
-            if is_wide:
-                group_extra[own, others] -= far_own
-                group_extra[target, others] += far_target
-                relink(number, int(own), int(target), first, following, previous)
-            cut += gain
         if (
             best.size == n
-            and (best_cut < 0 or cut < best_cut)
+            and (best_cut < 0 or tally[0] < best_cut)
             and count_outside(group_load, group_extra, n_groups, low, high, extra_low, extra_high)
             == 0
         ):
-            best_cut = cut
+            best_cut = tally[0]
             best[:] = labels
     return best_cut
 

@@ -30,6 +30,7 @@ QUENCH_SWEEPS = 20
 NARROW_SWEEPS = 1500
 CITY = 20_000  # units
 FIRST_SWEEPS, LONGEST_SWEEPS = 1000, 60_000  # of runs that are given seconds
+FEW_UNITS = 200  # of a part this small a run takes no time, and often ends beside the optimum
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
 HUNTS, HUNT_VISITS, HUNT_SCALE = 6, 20_000_000, 1000  # searches for any division in the band
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
@@ -58,7 +59,7 @@ class Effort:
         the machine is.
     """
 
-    sweeps: int = 7000
+    sweeps: int = 10_500
     small_sweeps: int | None = None
     starts: int = 3
     starts_up_to: int = 1000
@@ -92,7 +93,7 @@ class Effort:
         """Runs of a part of n units."""
         if n > self.starts_up_to:
             return 1
-        return self.starts * min(self.starts_up_to // n, self.more_starts)
+        return max(self.starts * min(self.starts_up_to // n, self.more_starts), FEW_UNITS // n)
 
     def work(self, n: int, balance: float) -> int:
         """Units visited by the runs over a part of n units."""
@@ -100,9 +101,9 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(sweeps=850, small_sweeps=1400, starts=1, starts_up_to=20_000, restarts=40),
-    "default": Effort(small_sweeps=11_000, more_starts=3),
-    "best": Effort(sweeps=90_000, small_sweeps=30_000, more_starts=4, restarts=2000),
+    "fast": Effort(sweeps=830, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
+    "default": Effort(small_sweeps=16_000, more_starts=3),
+    "best": Effort(sweeps=130_000, small_sweeps=40_000, more_starts=4, restarts=2000),
 }
 
 
@@ -292,7 +293,7 @@ class _Run:
         self.hot = Fraction(square, self.mean)
         ranked = np.sort(self.borders)
         self.cold = int(ranked[ranked.size // 10]) // 3 + 1
-        self.end = max(2 * self.cold, self.mean // 8)
+        self.end = max(2 * self.cold, self.mean // 16)
         self.median = int(ranked[ranked.size // 2])
         self.group_load = max(part.total // wanted, 1)
         self.group_work = max(int(part.work.sum()) // wanted, 1)
@@ -447,7 +448,7 @@ class _Run:
             bounds.extra_low, bounds.extra_high, self.extra_scale, part.reach, bounds.widest,
             temperatures, penalties, evenness, _chances(), state,
             np.zeros(2, np.int64) if finishing else self.control,
-            np.empty(0, np.int64) if best is None else best,
+            np.empty(0, np.int64) if best is None else best, kernels.BLOCK,
         )  # fmt: skip
         return int(found)
 
@@ -461,19 +462,20 @@ class _Run:
     def _evenness(self) -> int:
         """Millimetres / 2**28 for every squared unit of work off the mean.
 
-        A group off the mean by the share s costs ``b / (1 - b) * s**2`` of what its outline is
-        worth: the root of its number of units, times the typical border. That is the mean border
-        where lengths are alike, and less where a few long ones make up the mean.
+        A group off the mean by the share s costs about ``b / (1 - b) * s**2`` of its outline: the
+        root of its number of units, times the typical border. That is the mean border where lengths
+        are alike, and less where a few long ones make up the mean.
         """
         balance = Fraction(min(max(self.balance, 0.0), 1.0)).limit_denominator(1000)
-        return int(self._even * 35 * balance / (32 - 29 * balance))
+        return int(self._even * 11 * balance / (10 - 9 * balance))
 
     @property
     def _even(self) -> int:
         """Evenness at balance 0.5."""
-        outline = math.isqrt(len(self.part) * self.mean * self.median // self.wanted)
+        typical = (9 * math.isqrt(self.mean * self.median) + self.mean) // 10
+        outline = math.isqrt(len(self.part) * typical * typical // self.wanted)
         # less where many groups lie at the rim of the part, whose outline is partly no cut
-        rim = max(10_000 - 100_000_000 // math.isqrt(self.wanted * 10**8), 8200)
+        rim = min(max(10_000 - 120_000_000 // math.isqrt(self.wanted * 10**8), 7600), 9400)
         return 60 * outline * rim * (1 << 28) // (200_000 * self.group_work * self.group_work)
 
     def _penalty(self, thousandths: Ints) -> Ints:
