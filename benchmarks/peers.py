@@ -337,6 +337,14 @@ def at_balance(balance: float) -> str:
     return "gridpart" if balance == 0.5 else f"gridpart balance {balance:g}"
 
 
+# settings of gridpart among which a user chooses who wants even grids
+SETTINGS = (
+    *map(at_balance, BALANCES),
+    "gridpart fast, balance 0.8",
+    "gridpart best, balance 1",
+)
+
+
 def _kway(ufactor: int, ncuts: int, niter: int, *, mend: bool = False) -> Tool:
     name = f"METIS ufactor {ufactor}, ncuts {ncuts}" + (" + repair" if mend else "")
     options = {"ufactor": ufactor, "ncuts": ncuts, "niter": niter, "mend": mend}
@@ -363,6 +371,13 @@ def roster(limit: float = 600.0) -> list[Tool]:
             largest=3000,
             seeds=5,
         ),
+        Tool(
+            "gridpart best, balance 1",
+            gridpart,
+            {"effort": "best", "balance": 1.0},
+            largest=10_000,
+        ),
+        Tool("gridpart fast, balance 0.8", gridpart, {"effort": "fast", "balance": 0.8}),
         *(Tool(at_balance(b), gridpart, {"balance": b}) for b in BALANCES if b != 0.5),
         *(_kway(ufactor, 1, 10) for ufactor in (30, 300, 400)),
         *(_kway(ufactor, 10, 50) for ufactor in (30, 300, 400)),
