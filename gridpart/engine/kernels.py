@@ -280,7 +280,8 @@ def bisect(x: Ints, y: Ints, loads: Ints, n_groups: int) -> Ints:
             else:
                 spare[upper] = u
                 upper += 1
-        others[lower:stop] = spare[:upper]
+        for i in range(upper):
+            others[lower + i] = spare[i]
         stack[top, 0], stack[top, 1], stack[top, 2], stack[top, 3] = start, at, first, left
         top += 1
         stack[top, 0], stack[top, 1] = at, stop
@@ -462,7 +463,7 @@ def outside_band(load: int, low: int, high: int) -> int:
     return max(low - load, 0) + max(load - high, 0)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def extra_change(
     group_extra: Ints,
     own: int,
@@ -857,7 +858,8 @@ def anneal(
     group_work = group_sums(labels, work, n_groups)[0]
     group_extra = extra_sums(labels, extra, n_groups, reach, widest)
     heads, following, previous = chains(labels, n_groups)
-    tally = np.array([cut_of(indptr, indices, borders, labels), 1])
+    tally = np.ones(2, np.int64)
+    tally[0] = cut_of(indptr, indices, borders, labels)
     best_cut = -1
     stamp = np.zeros(n, np.int64)
     queue = np.empty(n, np.int64)
