@@ -7,14 +7,19 @@ through scipy.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from gridpart.engine import kernels
 from gridpart.engine.exact import EXHAUSTED_UNITS, exhausted
-from gridpart.engine.kernels import Ints
+from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 
-__all__ = ["fewest_groups", "of_all_groups"]
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+__all__ = ["fewest_groups", "of_all_groups", "regrouped"]
 
 LISTED_GROUPS = 20_000  # possible groups to choose among
 LISTED_STEPS = 2_000_000  # steps of the listing
@@ -25,10 +30,18 @@ MANY_GROUPS = 10_000  # listed where only the fewest groups are asked for
 MANY_STEPS = 6_000_000
 WHOLE_GROUPS = 3_000  # for so many the program is solved, for more only its relaxation
 FEW_CHOICES = 5_000
+UNITS_OF_A_GROUP = 8  # of more the search is good, and too many groups could be made
+MOST_LISTED = 60_000  # possible groups of all regions together: work for half a minute
+REGIONS = 1000  # in which groups are chosen anew
+REGION_UNITS = (40, 130)  # from so many, and after failures up to so many
+REGION_GROUPS = 2000  # possible groups of a region
+LIGHTEST = (0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.985, 0.99)  # of the mean
+REGION_NODES = 5
+REGION_GAP = 0.3
 
 
 def _listed(piece: Part, bounds: Bounds, most: int, steps: int) -> tuple[Ints, Ints, Ints]:
-    """All connected groups inside the bands; see :func:`gridpart.engine.kernels.possible_groups`."""
+    """All connected groups inside the bands; see :func:`.kernels.possible_groups`."""
     listed: tuple[Ints, Ints, Ints] = kernels.possible_groups(
         piece.indptr, piece.indices, piece.borders, piece.loads, bounds.low, bounds.high,
         piece.extra, bounds.extra_low, bounds.extra_high, piece.reach, bounds.widest, most, steps,
@@ -75,20 +88,28 @@ def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: b
     return labels if chosen.size else np.zeros(0, np.int64)
 
 
+def _cover(starts: Ints, units: Ints, n: int) -> csc_array:
+    """Which units each group has: a row per unit, a column per group."""
+    # imported where it is needed: it takes longer to load than the whole engine
+    from scipy.sparse import csc_array
+
+    # HiGHS of older releases of scipy takes no other indices
+    at, ends = units.astype(np.int32), starts.astype(np.int32)
+    return csc_array((np.ones(units.size), at, ends), shape=(n, starts.size - 1))
+
+
 def _programmed(starts: Ints, units: Ints, inside: Ints, n: int, count: int) -> Ints | None:
     """Choose groups by a mixed-integer program; none where that is impossible, None if too hard."""
     # imported where it is needed: it takes longer to load than the whole engine
     from scipy.optimize import Bounds as Range
     from scipy.optimize import LinearConstraint, milp
-    from scipy.sparse import csc_array, vstack
 
     groups = starts.size - 1
-    rows, sides = csc_array((np.ones(units.size), units, starts), shape=(n, groups)), np.ones(n)
+    once = [LinearConstraint(_cover(starts, units, n), 1, 1)]
     if count:
-        rows = vstack([rows, csc_array(np.ones((1, groups)))])
-        sides = np.append(sides, count)
+        once.append(LinearConstraint(np.ones((1, groups)), count, count))
     solved = milp(
-        -inside / max(float(inside.max()), 1.0), constraints=LinearConstraint(rows, sides, sides),
+        -inside / max(float(inside.max()), 1.0), constraints=once,
         integrality=np.ones(groups), bounds=Range(0, 1), options={"node_limit": NODE_LIMIT},
     )  # fmt: skip
     if solved.status == 2:
@@ -126,7 +147,6 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
     """
     from scipy.optimize import Bounds as Range
     from scipy.optimize import LinearConstraint, OptimizeResult, milp
-    from scipy.sparse import csc_array
 
     starts, units, _ = _listed(piece, bounds, MANY_GROUPS, MANY_STEPS)
     nothing = np.zeros(0, np.int64)
@@ -135,9 +155,7 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
         return nothing, 0
     if not np.bincount(units, minlength=len(piece)).all():  # some unit is in no group
         return nothing, len(piece) + 1
-    # HiGHS of older releases of scipy takes no other indices
-    at, ends = units.astype(np.int32), starts.astype(np.int32)
-    once = csc_array((np.ones(units.size), at, ends), shape=(len(piece), groups))
+    once = _cover(starts, units, len(piece))
 
     def solved(whole: int) -> OptimizeResult:
         # presolve takes as long as it saves here, and leads HiGHS to print a line now and then
@@ -165,3 +183,162 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
     for number, group in enumerate(chosen):
         labels[units[starts[group] : starts[group + 1]]] = number
     return labels, at_least
+
+
+def regrouped(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, seed: Bits) -> Ints | None:
+    """Choose the groups around each violation anew until none is left, their number unchanged.
+
+    For groups of few units, whose loads come in large steps: there the search cannot pass from one
+    division to a better one unit by unit.
+
+    Parameters
+    ----------
+    piece : Part
+    labels : ndarray of int64, shape (n,)
+        Groups, some outside the bands; not changed.
+    n_groups : int
+    bounds : Bounds
+    seed : ndarray of uint64, shape (1,)
+
+    Returns
+    -------
+    ndarray of int64 or None
+        Labels, all in the bands; None where a violation is left, or groups have too many units.
+
+    Notes
+    -----
+    A large neighbourhood search (Shaw, 1998): a program chooses among all groups that could be
+    made of a region so that less is missing in it. Where it cannot, the next region is larger.
+    """
+    if len(piece) > UNITS_OF_A_GROUP * n_groups:
+        return None
+    state = _Regrouping(piece, labels, n_groups, bounds, seed)
+    listed, size = 0, REGION_UNITS[0]
+    failed = set[frozenset[int]]()
+    for _ in range(REGIONS):
+        around = state.violation()
+        if around is None:
+            return state.labels
+        region = frozenset(state.region(around, size))
+        done = False
+        if region not in failed:
+            done, groups = state.choose(sorted(region))
+            listed += groups
+        if listed > MOST_LISTED or (len(region) == n_groups and not done):
+            return None
+        failed = set() if done else failed | {region}
+        step = size // 7
+        size = max(size - step, REGION_UNITS[0]) if done else min(size + step, REGION_UNITS[1])
+    return None
+
+
+class _Regrouping:
+    """Groups while they are chosen anew."""
+
+    def __init__(
+        self, piece: Part, labels: Ints, n_groups: int, bounds: Bounds, seed: Bits
+    ) -> None:
+        self.piece, self.bounds, self.state = piece, bounds, seed.copy()
+        self.labels = labels.copy()
+        order = np.argsort(labels, kind="stable")
+        self.members = np.split(order, np.cumsum(np.bincount(labels, minlength=n_groups))[:-1])
+        self.load, extra = piece.sums(labels, n_groups, bounds)
+        self.missing = _missing(self.load, bounds.low, bounds.high)
+        self.missing += _missing(extra, bounds.extra_low, bounds.extra_high).sum(axis=1)
+
+    def violation(self) -> int | None:
+        """One of the groups outside their bands."""
+        outside = np.flatnonzero(self.missing)
+        if not outside.size:
+            return None
+        return int(outside[kernels.draw_below(self.state, outside.size)])
+
+    def region(self, around: int, size: int) -> list[int]:
+        """Connected groups of at least so many units, where there are; such as may lend or take."""
+        heavy = self.load[around] > self.bounds.high
+        noise = max(3 * self.bounds.high // 10, 1)
+        groups, units, beside = [around], self.members[around].size, set[int]()
+        while units < size:
+            for u in self.members[groups[-1]]:
+                near = self.piece.indices[self.piece.indptr[u] : self.piece.indptr[u + 1]]
+                beside.update(self.labels[near].tolist())
+            beside.difference_update(groups)
+            if not beside:
+                break
+            ranked = [
+                (int(self.load[g]) * (1 if heavy else -1)
+                 + int(kernels.draw_below(self.state, noise)), g)
+                for g in sorted(beside)
+            ]  # fmt: skip
+            groups.append(min(ranked)[1])
+            units += self.members[groups[-1]].size
+        return groups
+
+    def choose(self, groups: list[int]) -> tuple[bool, int]:
+        """Choose these groups anew; whether less is missing now, and of how many it was chosen."""
+        members = np.sort(np.concatenate([self.members[g] for g in groups]))
+        part = self.piece.take(members)
+        missing = int(self.missing[groups].sum())
+        most = int(self.load[groups].max())
+        starts, units = _near_the_band(part, len(groups), self.bounds, missing - 1, most)
+        if starts.size < 2:
+            return False, 0
+        chosen = _least_missing(part, starts, units, len(groups), self.bounds, missing - 1)
+        if chosen is None:
+            return False, starts.size - 1
+        for g, k in zip(groups, chosen, strict=True):
+            own = members[units[starts[k] : starts[k + 1]]]
+            self.members[g] = own
+            self.labels[own] = g
+            self.load[g] = self.piece.loads[own].sum()
+        self.missing[groups] = _missing(self.load[groups], self.bounds.low, self.bounds.high)
+        return True, starts.size - 1
+
+
+def _missing(load: Ints, low: int | Ints, high: int | Ints) -> Ints:
+    missing: Ints = np.maximum(np.maximum(low - load, load - high), 0)
+    return missing
+
+
+def _near_the_band(
+    part: Part, count: int, bounds: Bounds, missing: int, most: int
+) -> tuple[Ints, Ints]:
+    """Groups that could be among `count` of which no more is missing; not too many of the light."""
+    low = max(bounds.low - missing, part.total - (count - 1) * bounds.high - missing, 1)
+    high = max(min(bounds.high + missing, most), bounds.high)
+    for share in LIGHTEST:
+        lightest = max(low, int(share * part.total / count))
+        band = bounds.with_band(lightest, high)
+        starts, units, _ = _listed(part, band, REGION_GROUPS, LISTED_STEPS)
+        if starts.size or lightest >= high:
+            break
+    return starts, units
+
+
+def _least_missing(
+    part: Part, starts: Ints, units: Ints, count: int, bounds: Bounds, missing: int
+) -> Ints | None:
+    """Choose `count` groups that hold every unit once, so that at most `missing` is missing."""
+    from scipy.optimize import Bounds as Range
+    from scipy.optimize import LinearConstraint, milp
+
+    n, groups = len(part), starts.size - 1
+    load = np.add.reduceat(part.loads[units], starts[:-1])
+    cost = _missing(load, bounds.low, bounds.high).astype(float)
+    # that no more than `missing` is, is no rule of the program: HiGHS is not faster for it, and
+    # writes lines of its own to the terminal
+    rules = [
+        LinearConstraint(_cover(starts, units, n), 1, 1),
+        LinearConstraint(np.ones((1, groups)), count, count),
+    ]
+    solved = milp(
+        cost, constraints=rules, integrality=np.ones(groups), bounds=Range(0, 1),
+        options={"node_limit": REGION_NODES, "mip_rel_gap": REGION_GAP},
+    )  # fmt: skip
+    if solved.x is None:
+        return None
+    chosen: Ints = np.flatnonzero(solved.x > 0.5)
+    held = np.concatenate([units[starts[k] : starts[k + 1]] for k in chosen])
+    # some releases of HiGHS call a solution what breaks a rule
+    whole = chosen.size == count and np.array_equal(np.sort(held), np.arange(n))
+    return chosen if whole and cost[chosen].sum() <= missing else None

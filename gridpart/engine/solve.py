@@ -41,6 +41,7 @@ __all__ = [
     "fewest_groups",
     "is_compiled",
     "regions",
+    "regrouped",
     "share_out",
     "solve",
     "warm_up",
@@ -273,6 +274,48 @@ def fewest_groups(
     """
     whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
     return choice.fewest_groups(whole, _bounds(low, high, whole, None), by=by)
+
+
+def regrouped(
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    loads: Ints,
+    low: int | Sequence[int],
+    high: int | Sequence[int],
+    labels: Ints,
+    *,
+    seed: int = 0,
+) -> Ints | None:
+    """Choose the groups around each violation anew until all are inside the bounds.
+
+    For groups of a few units each, all connected; their number does not change.
+
+    Parameters
+    ----------
+    indptr, indices, borders, loads, low, high, seed
+        As in :func:`solve`.
+    labels : ndarray of int64, shape (n,)
+        Connected groups from 0, some outside the bounds.
+
+    Returns
+    -------
+    ndarray of int64 or None
+        None where that fails, or groups have too many units.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> indptr, indices = np.array([0, 1, 3, 5, 6]), np.array([1, 0, 2, 1, 3, 2])
+    >>> loads, labels = np.array([3, 2, 1, 4]), np.array([0, 0, 0, 1])
+    >>> regrouped(indptr, indices, np.ones(6, int), loads, 1, 5, labels).tolist()
+    [0, 0, 1, 1]
+    """
+    whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
+    start = _plain(labels)
+    bounds = _bounds(low, high, whole, None)
+    state = np.array([seed], np.uint64)
+    return choice.regrouped(whole, start, int(start.max()) + 1, bounds, state)
 
 
 # ---------------------------------------------------------------- the input

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from gridpart.engine import Effort, fewest_groups, solve
+from gridpart.engine import Effort, fewest_groups, regrouped, solve
 from gridpart.staffing.neighbours import Neighbours
 
 __all__ = ["Answer", "Region", "Sharing"]
@@ -24,7 +24,9 @@ IntArray = npt.NDArray[np.int64]
 # Of so few nodes every number of posts is tried one by one: the engine proves what cannot be.
 PROVABLE = 14
 # Where a search under one cap failed, it is not tried again under one that is hardly higher.
-NEAR = 1.002
+NEAR = 1.004
+# Beats that are known under a cap so much higher are a good start for a lower one.
+SLIGHTLY = 1.05
 SEED = 0
 
 
@@ -176,9 +178,10 @@ class Region:
 
     def _searched(self, cap: int, proven: int, enough: int | None) -> Answer:
         """In growing steps, then by halves: more posts never make it harder."""
-        if enough is not None and proven < enough < self.bare:
-            more = enough if self.divide(enough, cap) is not None else enough + 1
-            return Answer(more, min(proven, more))
+        if enough is not None and enough < self.bare:
+            if proven <= enough and self.divide(enough, cap) is not None:
+                return Answer(enough, proven)
+            return Answer(self.bare, proven)  # how many of those that nobody has is not asked
         missed, step, more = proven - 1, 1, proven
         while more < self.bare and self.divide(more, cap) is None:
             missed, more, step = more, more + step, 2 * step
@@ -237,13 +240,25 @@ class Region:
         if more < self.least:
             self._failed[more] = self._proven[more] = max(self._proven.get(more, -1), cap)
             return None
-        labels, proven = self._solved(self.posts + more, cap)
+        labels, proven = self._solved(self.posts + more, cap, insist=len(self) <= PROVABLE)
+        if labels is None and len(self) > PROVABLE:
+            labels = self._lightened(more, cap)
+            if labels is None:
+                labels, proven = self._solved(self.posts + more, cap, effort="default")
         if labels is not None:
             return self._keep(more, labels)
         self._failed[more] = max(self._failed.get(more, -1), cap)
         if proven:
             self._proven[more] = max(self._proven.get(more, -1), cap)
         return None
+
+    def _lightened(self, more: int, cap: int) -> IntArray | None:
+        """Beats that are known, with those above the cap chosen anew; None where that fails."""
+        known = self._found.get(more)
+        if known is None or known.worst > SLIGHTLY * cap:
+            return None
+        labels = regrouped(*self._for_engine(cap), known.labels, seed=SEED)
+        return labels if labels is not None and not self._broken(labels, cap) else None
 
     def _known(self, more: int, cap: int) -> Sharing | None:
         """Beats that were found before, of so many posts or of fewer: those are split."""
@@ -311,7 +326,9 @@ class Region:
             low, high,
         )  # fmt: skip
 
-    def _solved(self, count: int, cap: int, *, insist: bool = True) -> tuple[IntArray | None, bool]:
+    def _solved(
+        self, count: int, cap: int, *, insist: bool = True, effort: str = "fast"
+    ) -> tuple[IntArray | None, bool]:
         n = len(self)
         if int(self.loads.max()) > cap or count > n:
             return None, True
@@ -323,7 +340,7 @@ class Region:
         found = solve(
             indptr, indices, borders, loads, low, high, x=self.near.x, y=self.near.y,
             n_groups=count, balance=1.0, seed=SEED,
-            effort=Effort.of("fast"), advise=False,
+            effort=Effort.of(effort), advise=False,
             insist=insist,
         )  # fmt: skip
         if any(found.reasons) or found.n_groups != count or self._broken(found.labels, cap):
