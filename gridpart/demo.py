@@ -67,7 +67,7 @@ def run_demo(folder: Path, say: Callable[[str], None]) -> Plan:
         findings, names["audit report"], zones=plan.grids, boundary=boundary, title="Sample town"
     )
     report.write_audit_json(findings, names["audit data"])
-    write_staff_workbook(staffing, plan.grids, names["staff"])
+    write_staff_workbook(staffing, plan, names["staff"])
     for name, path in names.items():
         say(f"{name:<13}{path}")
     return plan

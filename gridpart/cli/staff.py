@@ -220,7 +220,7 @@ def _say_table(title: str, table: pd.DataFrame) -> None:
     say(f"{title}: {'none' if table.empty else ''}".rstrip())
     if table.empty:
         return
-    shown = table.head(SHOWN)
+    shown = table.head(SHOWN).dropna(axis=1, how="all")
     for name in shown.columns.intersection(["held_before", "grids"]):
         if not pd.api.types.is_numeric_dtype(shown[name]):
             shown = shown.assign(**{name: [_first_grids(text) for text in shown[name]]})

@@ -330,10 +330,10 @@ def _insist(
     bounds = settings.bounds
     by_trees = None
     if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at
-        regrouped = choice.regrouped(piece, labels, n_groups, bounds, seed)
-        if regrouped is not None:
-            return *settings.improve(piece, regrouped, n_groups, seed), ""
         by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
+    if by_trees is None and len(piece) > EXACT_UNITS:
+        regrouped = choice.regrouped(piece, labels, n_groups, bounds, seed)
+        by_trees = None if regrouped is None else (regrouped, n_groups)
     # without borders that hold them together groups sprawl: no way to keep them narrow
     if by_trees is None and len(piece) > EXACT_UNITS and not bounds.widest:
         hunted, left = hunt(piece, labels, n_groups, bounds, seed=seed, control=settings.control)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridpart.errors import InputError
-from gridpart.staffing.loads import IntArray
+from gridpart.staffing.loads import IntArray, shared_loads
 from gridpart.staffing.posts import Outcome, Rules
 from gridpart.staffing.questions import known_role
 from gridpart.staffing.result import Staffing, gathered, plural, with_role
@@ -106,8 +106,7 @@ class Role:
 
     def load(self, holds: Sequence[tuple[int, ...]]) -> list[float]:
         """Load of every post, in parts."""
-        holders = Counter(g for grids in holds for g in grids)
-        return [sum(self.loads[g] / holders[g] for g in grids) for grids in holds]
+        return shared_loads(holds, self.loads)
 
     def place(
         self, grids: Iterable[int], holders: dict[int, tuple[int, ...]], max_grids: int | None

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ANY", "Packing", "apportion", "pack"]
+__all__ = ["ANY", "Packing", "apportion", "pack", "shared_loads"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -27,6 +28,18 @@ ANY = -1  # the group of a worker who may serve every group
 NODES_PER_CAP = 6_000
 EXCHANGES = 2_000
 LARGEST_EXACT = 150
+
+
+def shared_loads(sets: Sequence[Sequence[int]], loads: Sequence[int]) -> list[float]:
+    """Load of everybody who has a set of places: a place is shared equally by those who have it.
+
+    Examples
+    --------
+    >>> shared_loads([(0, 1), (1,), ()], [100, 60])
+    [130.0, 30.0, 0.0]
+    """
+    holders = Counter(place for places in sets for place in places)
+    return [sum((loads[place] / holders[place] for place in places), 0.0) for places in sets]
 
 
 def apportion(weights: Sequence[int], counts: IntArray, extra: int) -> IntArray:

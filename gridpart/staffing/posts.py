@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gridpart.staffing.loads import ANY, IntArray
+from gridpart.staffing.loads import ANY, IntArray, shared_loads
 from gridpart.staffing.matching import Wishes, matched
 from gridpart.staffing.neighbours import Neighbours
 from gridpart.staffing.scattered import scattered
@@ -263,8 +263,8 @@ class _Office:
     def _loads_of(self, groups: Iterable[Group]) -> dict[Group, float]:
         """Load of whoever holds a group: a grid is shared equally by those who hold it."""
         listed = list(groups)
-        holders = Counter(g for group in listed for g in group.grids)
-        return {group: sum(self.loads[g] / holders[g] for g in group.grids) for group in listed}
+        loads = shared_loads([group.grids for group in listed], self.loads)
+        return dict(zip(listed, loads, strict=True))
 
     # ------------------------------------------------------------ moving some
 
@@ -297,11 +297,10 @@ class _Office:
         return max(self._post_loads(outcome), default=0.0)
 
     def _post_loads(self, outcome: Outcome) -> list[float]:
-        holders = Counter(g for _, g in outcome.pairs)
-        loads = [0.0] * len(self.posts.ids)
+        held: list[list[int]] = [[] for _ in self.posts.ids]
         for k, g in outcome.pairs:
-            loads[k] += self.loads[g] / holders[g]
-        return loads
+            held[k].append(g)
+        return shared_loads(held, self.loads)
 
     def _best_release(self, outcome: Outcome, stay: list[tuple[int, ...]]) -> int | None:
         """Who can go where nobody is; else who should leave the place of the heaviest load."""

@@ -242,8 +242,10 @@ class Region:
             return None
         labels, proven = self._solved(self.posts + more, cap, insist=len(self) <= PROVABLE)
         if labels is None and len(self) > PROVABLE:
-            labels = self._lightened(more, cap)
-            if labels is None:
+            known = self._found.get(more)
+            if known is not None and known.worst <= SLIGHTLY * cap:
+                labels = self._lightened(known.labels, cap)
+            else:
                 labels, proven = self._solved(self.posts + more, cap, effort="default")
         if labels is not None:
             return self._keep(more, labels)
@@ -252,13 +254,10 @@ class Region:
             self._proven[more] = max(self._proven.get(more, -1), cap)
         return None
 
-    def _lightened(self, more: int, cap: int) -> IntArray | None:
-        """Beats that are known, with those above the cap chosen anew; None where that fails."""
-        known = self._found.get(more)
-        if known is None or known.worst > SLIGHTLY * cap:
-            return None
-        labels = regrouped(*self._for_engine(cap), known.labels, seed=SEED)
-        return labels if labels is not None and not self._broken(labels, cap) else None
+    def _lightened(self, labels: IntArray, cap: int) -> IntArray | None:
+        """Beats of which those above the cap are chosen anew; None where that fails."""
+        lighter = regrouped(*self._for_engine(cap), labels, seed=SEED)
+        return None if lighter is None or self._broken(lighter, cap) else lighter
 
     def _known(self, more: int, cap: int) -> Sharing | None:
         """Beats that were found before, of so many posts or of fewer: those are split."""

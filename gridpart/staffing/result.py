@@ -282,7 +282,7 @@ def _role_summary(
     lower_bound: float,
 ) -> dict[str, Any]:
     covered = assignment.drop_duplicates("grid")
-    worst = float(posts["load"].max())
+    worst = 0.0 if posts.empty else float(posts["load"].max())
     # Sums of thirds and sevenths: what differs by less than a rounding error is equal.
     gap = 0.0 if worst <= lower_bound * (1 + 1e-12) else worst / lower_bound - 1
     return {
@@ -293,7 +293,7 @@ def _role_summary(
         "double_duties": int((posts["n_grids"] - 1).clip(lower=0).sum()),
         "moved": int(posts["moved"].sum()),
         "households": int(covered["households"].sum()),
-        "mean_load": float(posts["load"].sum()) / len(posts),
+        "mean_load": float(posts["load"].sum()) / max(len(posts), 1),
         "worst_load": worst,
         "lower_bound": min(lower_bound, worst),
         "gap": gap,

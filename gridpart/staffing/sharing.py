@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import coo_array
 
-from gridpart.staffing.loads import IntArray, apportion
+from gridpart.staffing.loads import IntArray, apportion, shared_loads
 from gridpart.staffing.neighbours import Neighbours
 from gridpart.staffing.region import Answer, Region
 
@@ -208,10 +208,7 @@ class Place:
         return min(self._in_beats(more, cap), one_each, key=self._worst)
 
     def _worst(self, groups: list[Group]) -> float:
-        holders = Counter(g for group in groups for g in group.grids)
-        return max(
-            (sum(self.loads[g] / holders[g] for g in group.grids) for group in groups), default=0.0
-        )
+        return max(shared_loads([group.grids for group in groups], self.loads), default=0.0)
 
     def _in_beats(self, more: int, cap: int) -> list[Group]:
         """Beats below the cap; who has a grid above it has nothing else."""
