@@ -23,6 +23,11 @@ IntArray = npt.NDArray[np.int64]
 
 # Of so few nodes every number of posts is tried one by one: the engine proves what cannot be.
 PROVABLE = 14
+# More nodes are worth a long search, and to have beats chosen anew.
+BROAD = 100
+# One run: what it misses, exact methods find.
+QUICK = Effort(sweeps=200, starts=1, starts_up_to=0, restarts=40)
+LONG = Effort.of("default")
 # Where a search under one cap failed, it is not tried again under one that is hardly higher.
 NEAR = 1.004
 # Beats that are known under a cap so much higher are a good start for a lower one.
@@ -240,13 +245,13 @@ class Region:
         if more < self.least:
             self._failed[more] = self._proven[more] = max(self._proven.get(more, -1), cap)
             return None
-        labels, proven = self._solved(self.posts + more, cap, insist=len(self) <= PROVABLE)
-        if labels is None and len(self) > PROVABLE:
+        labels, proven = self._solved(self.posts + more, cap, insist=len(self) <= BROAD)
+        if labels is None and len(self) > BROAD:
             known = self._found.get(more)
             if known is not None and known.worst <= SLIGHTLY * cap:
                 labels = self._lightened(known.labels, cap)
             else:
-                labels, proven = self._solved(self.posts + more, cap, effort="default")
+                labels, proven = self._solved(self.posts + more, cap, effort=LONG)
         if labels is not None:
             return self._keep(more, labels)
         self._failed[more] = max(self._failed.get(more, -1), cap)
@@ -326,7 +331,7 @@ class Region:
         )  # fmt: skip
 
     def _solved(
-        self, count: int, cap: int, *, insist: bool = True, effort: str = "fast"
+        self, count: int, cap: int, *, insist: bool = True, effort: Effort = QUICK
     ) -> tuple[IntArray | None, bool]:
         n = len(self)
         if int(self.loads.max()) > cap or count > n:
@@ -339,7 +344,7 @@ class Region:
         found = solve(
             indptr, indices, borders, loads, low, high, x=self.near.x, y=self.near.y,
             n_groups=count, balance=1.0, seed=SEED,
-            effort=Effort.of(effort), advise=False,
+            effort=effort, advise=False,
             insist=insist,
         )  # fmt: skip
         if any(found.reasons) or found.n_groups != count or self._broken(found.labels, cap):
