@@ -330,6 +330,7 @@ def gerrychain(graph: Graph, *, seed: int, seconds_per_1000: float = 120.0) -> F
 # ---------------------------------------------------------------- who is compared
 
 BALANCES = (0.0, 0.25, 0.5, 0.53, 0.7, 1.0)
+EVENER = 0.75  # where units are large, grids are even enough only from here
 
 
 def at_balance(balance: float) -> str:
@@ -340,6 +341,7 @@ def at_balance(balance: float) -> str:
 # settings of gridpart among which a user chooses who wants even grids
 SETTINGS = (
     *map(at_balance, BALANCES),
+    at_balance(EVENER),
     "gridpart fast, balance 0.8",
     "gridpart best, balance 1",
 )
@@ -379,6 +381,7 @@ def roster(limit: float = 600.0) -> list[Tool]:
         ),
         Tool("gridpart fast, balance 0.8", gridpart, {"effort": "fast", "balance": 0.8}),
         *(Tool(at_balance(b), gridpart, {"balance": b}) for b in BALANCES if b != 0.5),
+        Tool(at_balance(EVENER), gridpart, {"balance": EVENER}, largest=10_000),
         *(_kway(ufactor, 1, 10) for ufactor in (30, 300, 400)),
         *(_kway(ufactor, 10, 50) for ufactor in (30, 300, 400)),
         _kway(400, 10, 50, mend=True),

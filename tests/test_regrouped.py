@@ -169,3 +169,19 @@ def test_planted_divisions_that_the_search_alone_misses():
         assert not any(found.reasons)
         assert_valid(case[0], found.labels, case[3], 1, 1000, case[-1])
     assert missed >= 4, "the search finds nearly all: these cases are too easy to tell anything"
+
+
+def test_it_stops_when_it_is_told_to():
+    _, indptr, indices, x, y = lattice(6, 6)
+    loads = np.random.default_rng(2).integers(5, 20, 36)
+    part = Part(
+        indptr, indices, np.ones(indices.size, np.int64), loads, loads,
+        np.zeros((36, 0), np.int64), np.zeros((36, 0), np.int64), x, y,
+    )  # fmt: skip
+    rows = np.repeat(np.arange(12), 3)
+    bounds = Bounds(1, 45, NONE, NONE)
+    seed = np.zeros(1, np.uint64)
+    assert np.bincount(rows, loads).max() > 45
+    going, told = np.zeros(2, np.int64), np.array([1, 0])
+    assert choice.regrouped(part, rows, 12, bounds, seed=seed, control=told) is None
+    assert choice.regrouped(part, rows, 12, bounds, seed=seed, control=going) is not None

@@ -185,7 +185,9 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
     return labels, at_least
 
 
-def regrouped(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, seed: Bits) -> Ints | None:
+def regrouped(
+    piece: Part, labels: Ints, n_groups: int, bounds: Bounds, *, seed: Bits, control: Ints
+) -> Ints | None:
     """Choose the groups around each violation anew until none is left, their number unchanged.
 
     For groups of few units, whose loads come in large steps: there the search cannot pass from one
@@ -199,6 +201,8 @@ def regrouped(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, seed: Bi
     n_groups : int
     bounds : Bounds
     seed : ndarray of uint64, shape (1,)
+    control : ndarray of int64, shape (2,)
+        See :func:`gridpart.engine.kernels.anneal`.
 
     Returns
     -------
@@ -224,7 +228,7 @@ def regrouped(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, seed: Bi
         if region not in failed:
             done, groups = state.choose(sorted(region))
             listed += groups
-        if listed > MOST_LISTED or (len(region) == n_groups and not done):
+        if control[0] or listed > MOST_LISTED or (len(region) == n_groups and not done):
             return None
         failed = set() if done else failed | {region}
         step = size // 7

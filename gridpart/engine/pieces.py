@@ -332,7 +332,9 @@ def _insist(
     if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at
         by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
     if by_trees is None and len(piece) > EXACT_UNITS:
-        regrouped = choice.regrouped(piece, labels, n_groups, bounds, seed)
+        regrouped = choice.regrouped(
+            piece, labels, n_groups, bounds, seed=seed, control=settings.control
+        )
         by_trees = None if regrouped is None else (regrouped, n_groups)
     # without borders that hold them together groups sprawl: no way to keep them narrow
     if by_trees is None and len(piece) > EXACT_UNITS and not bounds.widest:

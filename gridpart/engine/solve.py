@@ -314,8 +314,10 @@ def regrouped(
     whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
     start = _plain(labels)
     bounds = _bounds(low, high, whole, None)
-    state = np.array([seed], np.uint64)
-    return choice.regrouped(whole, start, int(start.max()) + 1, bounds, state)
+    return choice.regrouped(
+        whole, start, int(start.max()) + 1, bounds,
+        seed=np.array([seed], np.uint64), control=np.zeros(2, np.int64),
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- the input
