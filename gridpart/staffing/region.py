@@ -250,7 +250,7 @@ class Region:
             known = self._found.get(more)
             if known is not None and known.worst <= SLIGHTLY * cap:
                 labels = self._lightened(known.labels, cap)
-            else:
+            if labels is None:
                 labels, proven = self._solved(self.posts + more, cap, effort=LONG)
         if labels is not None:
             return self._keep(more, labels)
