@@ -82,10 +82,15 @@ def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: b
         if program is None:
             return None
         chosen = program
-    labels = np.full(len(piece), -1, np.int64)
+    return _labels(chosen, starts, units, len(piece))
+
+
+def _labels(chosen: Ints, starts: Ints, units: Ints, n: int) -> Ints:
+    """Which of the chosen groups each unit is in; empty where none were chosen."""
+    labels = np.full(n if chosen.size else 0, -1, np.int64)
     for number, group in enumerate(chosen):
         labels[units[starts[group] : starts[group + 1]]] = number
-    return labels if chosen.size else np.zeros(0, np.int64)
+    return labels
 
 
 def _cover(starts: Ints, units: Ints, n: int) -> csc_array:
@@ -179,10 +184,7 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
             at_least = max(at_least, int(np.ceil(program.mip_dual_bound - 1e-6)))
         if program.x is not None:
             chosen = np.flatnonzero(program.x > 0.5)
-    labels = np.full(len(piece) if chosen.size else 0, -1, np.int64)
-    for number, group in enumerate(chosen):
-        labels[units[starts[group] : starts[group + 1]]] = number
-    return labels, at_least
+    return _labels(chosen, starts, units, len(piece)), at_least
 
 
 def regrouped(
