@@ -657,7 +657,8 @@ def _move_others(
 def _sweep(
     begin: int,
     stop: int,
-    sweep: int,
+    opening: int,
+    closing: int,
     indptr: Ints,
     indices: Ints,
     borders: Ints,
@@ -681,125 +682,128 @@ def _sweep(
     following: Ints,
     previous: Ints,
     outline: Ints,
-    temperature: int,
-    penalty: int,
-    even: int,
+    temperatures: Ints,
+    penalties: Ints,
+    evenness: Ints,
     chances: Ints,
     state: Bits,
     stamp: Ints,
     queue: Ints,
     tally: Ints,
 ) -> None:
-    """Visit the units from `begin` to `stop` once; see `anneal`. `tally` is (cut, last mark)."""
+    """Sweeps `opening` to `closing` over units `begin` to `stop`; `tally` is (cut, last mark)."""
     has_others = extra.shape[1] > 0 or reach.shape[1] > 0
     chance_mask = np.uint64(chances.size - 1)
     waiting, waiting_bits = np.empty(STRETCH, np.int64), np.empty(STRETCH, np.uint64)
-    for first in range(begin, stop, STRETCH):
-        # First proposals, without a branch: most are of no use, and no processor foresees which.
-        count = 0
-        end = np.uint64(indptr[first])
-        for number in range(first, min(first + STRETCH, stop)):
-            # unsigned, so that no index is tested for being negative
-            u = np.uint64(number)
-            start = end
-            end = np.uint64(indptr[u + _ONE])
-            bits = draw(state)
-            pick = ((bits & _LOW_32) * (end - start)) >> _S32
-            elsewhere = labels[np.uint64(indices[start + pick])] != labels[u]
-            is_turn = (outline[u] >= 2 * temperature) | ((number + sweep) & 3 == 0)
-            waiting[count], waiting_bits[count] = number, bits
-            count += int(elsewhere & is_turn)
-        for turn in range(count):
-            number, bits = int(waiting[turn]), waiting_bits[turn]
-            u = np.uint64(number)
-            start = np.uint64(indptr[u])
-            degree = np.uint64(indptr[u + _ONE]) - start
-            pick = ((bits & _LOW_32) * degree) >> _S32
-            own = np.uint64(labels[u])
-            target = np.uint64(labels[np.uint64(indices[start + pick])])
-            if target == own:  # the neighbour has come over since
-                continue
-            gain = 0
-            inside = _ZERO
-            for place in range(degree):
-                i = np.uint64(place)
-                g = np.uint64(labels[np.uint64(indices[start + i])])
-                length = borders[start + i]
-                stays, joins = g == own, g == target
-                gain += length * (np.int64(stays) - np.int64(joins))
-                inside |= np.uint64(stays) << i
-            load = loads[u]
-            a, b = group_load[own], group_load[target]
-            miss = (
-                outside_band(a - load, low, high)
-                + outside_band(b + load, low, high)
-                - outside_band(a, low, high)
-                - outside_band(b, low, high)
-            )
-            share = work[u]
-            # by how much the sum of the squared work of both groups changes
-            spread = 2 * share * (group_work[target] - group_work[own] + share)
-            delta = gain + ((penalty * miss) >> 16) + ((even * spread) >> 28)
-            if has_others:
-                delta += _others_change(
-                    number,
-                    int(own),
-                    int(target),
-                    penalty,
-                    extra,
-                    group_extra,
-                    extra_low,
-                    extra_high,
-                    extra_scale,
-                    reach,
-                    widest,
-                    heads,
-                    following,
+    for sweep in range(opening, closing):
+        temperature, penalty = temperatures[sweep], penalties[sweep]
+        even = evenness[sweep]
+        for first in range(begin, stop, STRETCH):
+            # First proposals, without a branch: most are of no use, and no processor foresees which.
+            count = 0
+            end = np.uint64(indptr[first])
+            for number in range(first, min(first + STRETCH, stop)):
+                # unsigned, so that no index is tested for being negative
+                u = np.uint64(number)
+                start = end
+                end = np.uint64(indptr[u + _ONE])
+                bits = draw(state)
+                pick = ((bits & _LOW_32) * (end - start)) >> _S32
+                elsewhere = labels[np.uint64(indices[start + pick])] != labels[u]
+                is_turn = (outline[u] >= 2 * temperature) | ((number + sweep) & 3 == 0)
+                waiting[count], waiting_bits[count] = number, bits
+                count += int(elsewhere & is_turn)
+            for turn in range(count):
+                number, bits = int(waiting[turn]), waiting_bits[turn]
+                u = np.uint64(number)
+                start = np.uint64(indptr[u])
+                degree = np.uint64(indptr[u + _ONE]) - start
+                pick = ((bits & _LOW_32) * degree) >> _S32
+                own = np.uint64(labels[u])
+                target = np.uint64(labels[np.uint64(indices[start + pick])])
+                if target == own:  # the neighbour has come over since
+                    continue
+                gain = 0
+                inside = _ZERO
+                for place in range(degree):
+                    i = np.uint64(place)
+                    g = np.uint64(labels[np.uint64(indices[start + i])])
+                    length = borders[start + i]
+                    stays, joins = g == own, g == target
+                    gain += length * (np.int64(stays) - np.int64(joins))
+                    inside |= np.uint64(stays) << i
+                load = loads[u]
+                a, b = group_load[own], group_load[target]
+                miss = (
+                    outside_band(a - load, low, high)
+                    + outside_band(b + load, low, high)
+                    - outside_band(a, low, high)
+                    - outside_band(b, low, high)
                 )
-            # one branch for all that is turned down, which is nearly everything
-            chance = chances[(bits >> _S32) & chance_mask]
-            if delta > (temperature * chance) >> 16:
-                continue
-            if group_size[own] == 1:
-                continue
-            if inside & (inside - _ONE) != _ZERO or degree > _S64:
-                reached = inside & (~inside + _ONE)
-                frontier = reached
-                while frontier != _ZERO and degree <= _S64:
-                    fresh = _ZERO
-                    for place in range(degree):
-                        i = np.uint64(place)
-                        if (frontier >> i) & _ONE:
-                            fresh |= masks[start + i]
-                    frontier = fresh & inside & ~reached
-                    reached |= frontier
-                if reached != inside or degree > _S64:
-                    tally[1] += 2
-                    if not stays_connected(
-                        number, indptr, indices, masks, labels, stamp, tally[1], queue
-                    ):
-                        continue
-            labels[u] = target
-            group_load[own] -= load
-            group_load[target] += load
-            group_work[own] -= share
-            group_work[target] += share
-            group_size[own] -= 1
-            group_size[target] += 1
-            if has_others:
-                _move_others(
-                    number,
-                    int(own),
-                    int(target),
-                    extra,
-                    group_extra,
-                    reach,
-                    widest,
-                    heads,
-                    following,
-                    previous,
-                )
-            tally[0] += gain
+                share = work[u]
+                # by how much the sum of the squared work of both groups changes
+                spread = 2 * share * (group_work[target] - group_work[own] + share)
+                delta = gain + ((penalty * miss) >> 16) + ((even * spread) >> 28)
+                if has_others:
+                    delta += _others_change(
+                        number,
+                        int(own),
+                        int(target),
+                        penalty,
+                        extra,
+                        group_extra,
+                        extra_low,
+                        extra_high,
+                        extra_scale,
+                        reach,
+                        widest,
+                        heads,
+                        following,
+                    )
+                # one branch for all that is turned down, which is nearly everything
+                chance = chances[(bits >> _S32) & chance_mask]
+                if delta > (temperature * chance) >> 16:
+                    continue
+                if group_size[own] == 1:
+                    continue
+                if inside & (inside - _ONE) != _ZERO or degree > _S64:
+                    reached = inside & (~inside + _ONE)
+                    frontier = reached
+                    while frontier != _ZERO and degree <= _S64:
+                        fresh = _ZERO
+                        for place in range(degree):
+                            i = np.uint64(place)
+                            if (frontier >> i) & _ONE:
+                                fresh |= masks[start + i]
+                        frontier = fresh & inside & ~reached
+                        reached |= frontier
+                    if reached != inside or degree > _S64:
+                        tally[1] += 2
+                        if not stays_connected(
+                            number, indptr, indices, masks, labels, stamp, tally[1], queue
+                        ):
+                            continue
+                labels[u] = target
+                group_load[own] -= load
+                group_load[target] += load
+                group_work[own] -= share
+                group_work[target] += share
+                group_size[own] -= 1
+                group_size[target] += 1
+                if has_others:
+                    _move_others(
+                        number,
+                        int(own),
+                        int(target),
+                        extra,
+                        group_extra,
+                        reach,
+                        widest,
+                        heads,
+                        following,
+                        previous,
+                    )
+                tally[0] += gain
 
 
 @njit(cache=True, nogil=True)
@@ -882,43 +886,43 @@ def anneal(
         # blocks begin elsewhere in each round, so that no line between them lasts
         shift = opening // turns * (3 * block // 8) % block if n > block else 0
         for begin in range(-shift, n, block):
-            for sweep in range(opening, closing):
-                _sweep(
-                    max(begin, 0),
-                    min(begin + block, n),
-                    sweep,
-                    indptr,
-                    indices,
-                    borders,
-                    masks,
-                    loads,
-                    work,
-                    extra,
-                    labels,
-                    group_load,
-                    group_work,
-                    group_size,
-                    group_extra,
-                    low,
-                    high,
-                    extra_low,
-                    extra_high,
-                    extra_scale,
-                    reach,
-                    widest,
-                    heads,
-                    following,
-                    previous,
-                    outline,
-                    temperatures[sweep],
-                    penalties[sweep],
-                    evenness[sweep],
-                    chances,
-                    state,
-                    stamp,
-                    queue,
-                    tally,
-                )
+            _sweep(
+                max(begin, 0),
+                min(begin + block, n),
+                opening,
+                closing,
+                indptr,
+                indices,
+                borders,
+                masks,
+                loads,
+                work,
+                extra,
+                labels,
+                group_load,
+                group_work,
+                group_size,
+                group_extra,
+                low,
+                high,
+                extra_low,
+                extra_high,
+                extra_scale,
+                reach,
+                widest,
+                heads,
+                following,
+                previous,
+                outline,
+                temperatures,
+                penalties,
+                evenness,
+                chances,
+                state,
+                stamp,
+                queue,
+                tally,
+            )
         if (
             best.size == n
             and (best_cut < 0 or tally[0] < best_cut)
