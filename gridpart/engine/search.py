@@ -30,7 +30,8 @@ QUENCH_SWEEPS = 20
 NARROW_SWEEPS = 1500
 CITY = 20_000  # units
 FIRST_SWEEPS, LONGEST_SWEEPS = 1000, 60_000  # of runs that are given seconds
-FEW_UNITS = 200  # of a part this small a run takes no time, and often ends beside the optimum
+# A run over so few units takes no time, needs fewer sweeps, and often ends beside the optimum.
+FEW_UNITS, FEWEST_SWEEPS = 200, 1600
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
 HUNTS, HUNT_VISITS, HUNT_SCALE = 6, 20_000_000, 1000  # searches for any division in the band
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
@@ -85,7 +86,9 @@ class Effort:
         if self.seconds is not None:
             return self.sweeps
         if n <= self.starts_up_to:
-            return int((self.small_sweeps or self.sweeps) * max(8 * balance - 5, 1))
+            sweeps = self.small_sweeps or self.sweeps
+            sweeps = max(sweeps * min(n, FEW_UNITS) // FEW_UNITS, min(sweeps, FEWEST_SWEEPS))
+            return int(sweeps * max(8 * balance - 5, 1))
         longest = 7 if n <= CITY else 3  # of a city they would take minutes, and gain nothing
         return int(self.sweeps * max(min(40 * balance - 19, 3), min(20 * balance - 13, longest), 1))
 
