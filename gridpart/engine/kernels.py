@@ -699,7 +699,7 @@ def _sweep(
         temperature, penalty = temperatures[sweep], penalties[sweep]
         even = evenness[sweep]
         for first in range(begin, stop, STRETCH):
-            # First proposals, without a branch: most are of no use, and no processor foresees which.
+            # First proposals, without a branch: most are no use, and no processor foresees which.
             count = 0
             end = np.uint64(indptr[first])
             for number in range(first, min(first + STRETCH, stop)):

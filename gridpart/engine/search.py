@@ -30,8 +30,9 @@ QUENCH_SWEEPS = 20
 NARROW_SWEEPS = 1500
 CITY = 20_000  # units
 FIRST_SWEEPS, LONGEST_SWEEPS = 1000, 60_000  # of runs that are given seconds
-# A run over so few units takes no time, needs fewer sweeps, and often ends beside the optimum.
-FEW_UNITS, FEWEST_SWEEPS = 200, 1600
+SMALL_PART = 1000  # units
+FEW_UNITS = 200  # of a part this small a run takes no time, and often ends beside the optimum
+FEWEST_SWEEPS = 1600  # of a small part
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
 HUNTS, HUNT_VISITS, HUNT_SCALE = 6, 20_000_000, 1000  # searches for any division in the band
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
@@ -46,7 +47,8 @@ class Effort:
     sweeps : int
         Passes over all units while the temperature falls.
     small_sweeps : int, optional
-        The same for each run of a part of at most `starts_up_to` units, if not as many.
+        The same for each run of a part of at most `starts_up_to` units, if not as many; of fewer
+        than a thousand units it gets fewer.
     starts : int
         Independent runs of such a part, of which the best is kept.
     more_starts : int
@@ -87,8 +89,10 @@ class Effort:
             return self.sweeps
         if n <= self.starts_up_to:
             sweeps = self.small_sweeps or self.sweeps
-            sweeps = max(sweeps * min(n, FEW_UNITS) // FEW_UNITS, min(sweeps, FEWEST_SWEEPS))
-            return int(sweeps * max(8 * balance - 5, 1))
+            # the fewer units there are, the sooner more sweeps find nothing better
+            fewer = math.isqrt(sweeps * sweeps * min(n, SMALL_PART) // SMALL_PART)
+            fewer = max(fewer, min(sweeps, FEWEST_SWEEPS))
+            return int(fewer * max(8 * balance - 5, 1))
         longest = 7 if n <= CITY else 3  # of a city they would take minutes, and gain nothing
         return int(self.sweeps * max(min(40 * balance - 19, 3), min(20 * balance - 13, longest), 1))
 
@@ -105,8 +109,8 @@ class Effort:
 
 EFFORTS = {
     "fast": Effort(sweeps=830, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
-    "default": Effort(small_sweeps=16_000, more_starts=3),
-    "best": Effort(sweeps=130_000, small_sweeps=40_000, more_starts=4, restarts=2000),
+    "default": Effort(small_sweeps=32_000, more_starts=3),
+    "best": Effort(sweeps=130_000, small_sweeps=50_000, more_starts=4, restarts=2000),
 }
 
 
