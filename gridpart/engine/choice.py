@@ -28,6 +28,10 @@ PROGRAM_GROUPS = 3000  # possible groups that a program is written for
 NODE_LIMIT = 200
 MANY_GROUPS = 10_000  # listed where only the fewest groups are asked for
 MANY_STEPS = 6_000_000
+BOUND_GROUPS = 200_000  # listed where it is only asked whether more than so many are needed
+BOUND_STEPS = 60_000_000
+PRICED_GROUPS = 4000  # taken into the relaxation at a time
+DEAR = 1e-7  # what is worth so little more than a group is not taken in
 WHOLE_GROUPS = 3_000  # for so many the program is solved, for more only its relaxation
 FEW_CHOICES = 5_000
 UNITS_OF_A_GROUP = 8  # of more the search is good, and too many groups could be made
@@ -125,7 +129,9 @@ def _programmed(starts: Ints, units: Ints, inside: Ints, n: int, count: int) -> 
     return chosen
 
 
-def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[Ints, int]:
+def fewest_groups(
+    piece: Part, bounds: Bounds, *, by: str = "program", enough: int | None = None
+) -> tuple[Ints, int]:
     """Into how few groups a piece can be divided, among all groups that could be made.
 
     Parameters
@@ -135,6 +141,9 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
     by : {"bound", "choice", "program"}
         How far to go: the bound alone, which is quick; a choice of just so many groups; the whole
         program.
+    enough : int, optional
+        The bound need only tell whether more than so many groups are needed. It is then taken from
+        many more groups that could be made.
 
     Returns
     -------
@@ -151,9 +160,10 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
     there are more than some thousand groups.
     """
     from scipy.optimize import Bounds as Range
-    from scipy.optimize import LinearConstraint, OptimizeResult, milp
+    from scipy.optimize import LinearConstraint, milp
 
-    starts, units, _ = _listed(piece, bounds, MANY_GROUPS, MANY_STEPS)
+    most, steps = (MANY_GROUPS, MANY_STEPS) if enough is None else (BOUND_GROUPS, BOUND_STEPS)
+    starts, units, _ = _listed(piece, bounds, most, steps)
     nothing = np.zeros(0, np.int64)
     groups = starts.size - 1
     if groups < 1:
@@ -161,30 +171,58 @@ def fewest_groups(piece: Part, bounds: Bounds, *, by: str = "program") -> tuple[
     if not np.bincount(units, minlength=len(piece)).all():  # some unit is in no group
         return nothing, len(piece) + 1
     once = _cover(starts, units, len(piece))
-
-    def solved(whole: int) -> OptimizeResult:
-        # presolve takes as long as it saves here, and leads HiGHS to print a line now and then
-        return milp(
-            np.ones(groups), constraints=LinearConstraint(once, 1, 1), bounds=Range(0, 1),
-            integrality=np.full(groups, whole),
-            options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0, "presolve": False},
-        )  # fmt: skip
-
-    relaxed = solved(0)
-    if relaxed.x is None:
-        return nothing, 0
-    at_least = int(np.ceil(relaxed.fun - 1e-6))
-    if by == "bound":
+    at_least = int(np.ceil(_relaxed(once, piece.loads, enough) - 1e-6))
+    if by == "bound" or groups > MANY_GROUPS:
         return nothing, at_least
     # mostly there is a division into just so many
     chosen, _ = kernels.choose_groups(starts, units, len(piece), at_least, FEW_CHOICES)
     if by == "program" and not chosen.size and groups <= WHOLE_GROUPS:
-        program = solved(1)
+        # presolve takes as long as it saves here, and leads HiGHS to print a line now and then
+        program = milp(
+            np.ones(groups), constraints=LinearConstraint(once, 1, 1), bounds=Range(0, 1),
+            integrality=np.ones(groups),
+            options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0, "presolve": False},
+        )  # fmt: skip
         if program.mip_dual_bound is not None:
             at_least = max(at_least, int(np.ceil(program.mip_dual_bound - 1e-6)))
         if program.x is not None:
             chosen = np.flatnonzero(program.x > 0.5)
     return _labels(chosen, starts, units, len(piece)), at_least
+
+
+def _relaxed(once: csc_array, loads: Ints, enough: int | None) -> float:
+    """So many groups are needed at least where units may be in parts of several (see `_cover`).
+
+    Column generation: groups are taken in by what their units are worth at the prices of the
+    groups taken in so far, the heaviest first. Prices scaled until no group is worth more than 1
+    prove a bound at every step (Farley, 1990), so that nothing rests on the solver's word.
+    """
+    from scipy.optimize import linprog
+    from scipy.sparse import eye_array, hstack
+
+    n, groups = once.shape
+    price = loads / max(int(loads.max()), 1)
+    taken, dear, bound = np.zeros(groups, bool), -np.inf, 0.0
+    worth = once.T @ price
+    while True:
+        more = np.flatnonzero(~taken & (worth > dear))
+        if not more.size:
+            return bound
+        taken[more[np.argsort(-worth[more], kind="stable")[:PRICED_GROUPS]]] = True
+        columns = np.flatnonzero(taken)
+        # a unit that is in none of the groups taken in costs as much as all groups there can be
+        cost = np.append(np.ones(columns.size), np.full(n, float(n)))
+        solved = linprog(
+            cost, A_eq=hstack([once[:, columns], eye_array(n)], format="csc"), b_eq=np.ones(n),
+            method="highs-ds",
+        )  # fmt: skip
+        if solved.status:
+            return bound
+        price = solved.eqlin.marginals
+        worth, dear = once.T @ price, 1 + DEAR
+        bound = max(bound, float(price.sum() / worth.max()))
+        if enough is not None and (bound > enough + DEAR or solved.fun <= enough + DEAR):
+            return bound
 
 
 def regrouped(

@@ -298,6 +298,8 @@ class _Run:
         coarse = self.borders >> 8  # squares of long borders would leave 64 bits
         square = int((coarse * coarse).sum()) // coarse.size << 16
         self.hot = Fraction(square, self.mean)
+        # where a few borders are very long they settle while it is hot, and are given time then
+        self.bend = min(max(0.54 + 0.04 * float(self.hot / self.mean), 0.6), 0.8)
         ranked = np.sort(self.borders)
         self.cold = int(ranked[ranked.size // 10]) // 3 + 1
         self.end = max(2 * self.cold, self.mean // 16)
@@ -336,7 +338,7 @@ class _Run:
         more = min(max(self.balance - 0.5, 0.0), 0.5)
         self._moves(
             labels, self.wanted, state,
-            _geometric(self._mm(self.hot), self.end, sweeps, bend=0.6 * (1 + more)),
+            _geometric(self._mm(self.hot), self.end, sweeps, bend=self.bend * (1 + more)),
             self._penalty(_geometric(300, 3000, sweeps)),
             _geometric(min(even, self._even), even, sweeps) if even else _zeros(sweeps),
         )  # fmt: skip

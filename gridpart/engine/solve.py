@@ -242,6 +242,7 @@ def fewest_groups(
     high: int | Sequence[int],
     *,
     by: Literal["bound", "choice", "program"] = "program",
+    enough: int | None = None,
 ) -> tuple[Ints, int]:
     """Into how few connected groups a connected graph can be divided inside the bounds.
 
@@ -254,6 +255,9 @@ def fewest_groups(
     by : {"bound", "choice", "program"}
         How far to go: the bound alone, which is quick; a choice of just so many groups; the whole
         program.
+    enough : int, optional
+        The bound need only tell whether more than so many groups are needed. It is then taken from
+        many more groups that could be made.
 
     Returns
     -------
@@ -273,7 +277,7 @@ def fewest_groups(
     (2, 2)
     """
     whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
-    return choice.fewest_groups(whole, _bounds(low, high, whole, None), by=by)
+    return choice.fewest_groups(whole, _bounds(low, high, whole, None), by=by, enough=enough)
 
 
 def regrouped(

@@ -148,13 +148,24 @@ class Region:
         bound = max((b for held, b in self._bounds.items() if held >= cap), default=0)
         return max(known, bound, self._at_least(cap))
 
-    def bound(self, cap: int) -> int:
-        """The same, from the relaxation of all ways to make beats, which is quick."""
+    def bound(self, cap: int, enough: int | None = None) -> int:
+        """The same, from the relaxation of all ways to make beats, which is quick.
+
+        Parameters
+        ----------
+        cap : int
+        enough : int, optional
+            It need only be told whether more are needed.
+        """
         proven = self.proven(cap)
+        if enough is not None and proven > enough:
+            return proven
         tight = any(k <= proven for k, known in self._found.items() if known.worst <= cap)
         if tight or len(self) <= PROVABLE or cap in self._bounds or cap >= int(self.loads.sum()):
             return proven
-        _, at_least = fewest_groups(*self._for_engine(cap), by="bound")
+        # what takes seconds of many nodes is worth it where it is all that is asked
+        wanted = None if enough is None or len(self) <= BROAD else self.posts + enough
+        _, at_least = fewest_groups(*self._for_engine(cap), by="bound", enough=wanted)
         self._bounds[cap] = max(proven, at_least - self.posts)
         return self._bounds[cap]
 

@@ -135,17 +135,25 @@ class Place:
             found, proven = found + answer.found, proven + answer.proven
         return Answer(found, proven)
 
-    def bound(self, cap: int) -> int:
-        """So many more posts are needed under a cap at least: less exact, but quick."""
+    def bound(self, cap: int, enough: int | None = None) -> int:
+        """So many more posts are needed under a cap at least: less exact, but quick.
+
+        Parameters
+        ----------
+        cap, enough
+            As in :meth:`need`.
+        """
         heavy = self.heavy(cap)
         if heavy and (self.undivided or not self.free_beats):
             return self.need(cap).proven
         limit = cap * self.share // FINENESS
         needed = sum(self._missing(g, cap) for g in heavy)
-        for region in self.regions(tuple(heavy)):
+        regions = self.regions(tuple(heavy))
+        alone = enough - needed if enough is not None and len(regions) == 1 else None
+        for region in regions:
             if int(region.loads.max()) > limit:
                 return self.need(cap).proven
-            needed += region.bound(limit)
+            needed += region.bound(limit, alone)
         return needed
 
     def _missing(self, grid: int, cap: int) -> int:
@@ -419,7 +427,10 @@ class _Pool:
 
     def lacking(self, cap: int, *, proven: bool) -> int:
         """Rovers that are needed under a cap."""
-        bounds = (self._allowed(k, place.bound(cap)) for k, place in enumerate(self.places))
+        bounds = (
+            self._allowed(k, place.bound(cap, self.enough[k]))
+            for k, place in enumerate(self.places)
+        )
         total = sum(max(n - mine, 0) for n, mine in zip(bounds, self.own, strict=True))
         if total > self.rovers:
             return total
