@@ -136,7 +136,7 @@ def test_loads_and_violations_are_those_of_a_recomputation_at_every_step(seed):
             break
         groups = state.region(around, 16)
         assert nx.is_connected(graph.subgraph(np.flatnonzero(np.isin(state.labels, groups))))
-        done, _ = state.choose(groups)
+        done = state.choose(groups)
         changed += done
         sums = np.bincount(state.labels, loads, minlength=n_groups).astype(np.int64)
         assert np.array_equal(state.load, sums)

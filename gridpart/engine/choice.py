@@ -7,17 +7,22 @@ through scipy.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from gridpart.engine import kernels
 from gridpart.engine.exact import EXHAUSTED_UNITS, exhausted
-from gridpart.engine.kernels import Bits, Ints
+from gridpart.engine.kernels import Bits, Flags, Ints
 from gridpart.engine.part import Bounds, Part
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
+
+Floats = npt.NDArray[np.float64]
 
 __all__ = ["fewest_groups", "of_all_groups", "regrouped"]
 
@@ -28,18 +33,22 @@ PROGRAM_GROUPS = 3000  # possible groups that a program is written for
 NODE_LIMIT = 200
 MANY_GROUPS = 10_000  # listed where only the fewest groups are asked for
 MANY_STEPS = 6_000_000
-BOUND_GROUPS = 200_000  # listed where it is only asked whether more than so many are needed
+BOUND_GROUPS = 2_000_000  # listed where it is only asked whether more than so many are needed
 BOUND_STEPS = 60_000_000
-PRICED_GROUPS = 4000  # taken into the relaxation at a time
+PRICED_GROUPS = 4000  # taken into the relaxation at first and at a time
+SLACK = 1.5  # what a unit costs that is in no group yet, of what it costs in a mean one
 DEAR = 1e-7  # what is worth so little more than a group is not taken in
 WHOLE_GROUPS = 3_000  # for so many the program is solved, for more only its relaxation
 FEW_CHOICES = 5_000
 UNITS_OF_A_GROUP = 8  # of more the search is good, and too many groups could be made
-MOST_LISTED = 60_000  # possible groups of all regions together: work for half a minute
 REGIONS = 1000  # in which groups are chosen anew
+MOST_FAILED = 60  # of them, besides as many as succeed: work for some ten seconds
 REGION_UNITS = (40, 130)  # from so many, and after failures up to so many
-REGION_GROUPS = 2000  # possible groups of a region
-LIGHTEST = (0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.985, 0.99)  # of the mean
+REGION_GROUPS = 40_000  # possible groups of a region
+REGION_STEPS = 4_000_000
+LIGHTEST = (0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)  # of the mean
+FIRST_PRICED, MORE_PRICED, LONGEST_PRICED = 1200, 600, 12  # groups, groups, and times
+PROGRAM_OF_A_REGION = 1500  # groups
 REGION_NODES = 5
 REGION_GAP = 0.3
 
@@ -170,8 +179,7 @@ def fewest_groups(
         return nothing, 0
     if not np.bincount(units, minlength=len(piece)).all():  # some unit is in no group
         return nothing, len(piece) + 1
-    once = _cover(starts, units, len(piece))
-    at_least = int(np.ceil(_relaxed(once, piece.loads, enough) - 1e-6))
+    at_least = int(np.ceil(_relaxed(starts, units, piece.loads, enough) - 1e-6))
     if by == "bound" or groups > MANY_GROUPS:
         return nothing, at_least
     # mostly there is a division into just so many
@@ -179,8 +187,9 @@ def fewest_groups(
     if by == "program" and not chosen.size and groups <= WHOLE_GROUPS:
         # presolve takes as long as it saves here, and leads HiGHS to print a line now and then
         program = milp(
-            np.ones(groups), constraints=LinearConstraint(once, 1, 1), bounds=Range(0, 1),
-            integrality=np.ones(groups),
+            np.ones(groups),
+            constraints=LinearConstraint(_cover(starts, units, len(piece)), 1, 1),
+            bounds=Range(0, 1), integrality=np.ones(groups),
             options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0, "presolve": False},
         )  # fmt: skip
         if program.mip_dual_bound is not None:
@@ -190,39 +199,56 @@ def fewest_groups(
     return _labels(chosen, starts, units, len(piece)), at_least
 
 
-def _relaxed(once: csc_array, loads: Ints, enough: int | None) -> float:
-    """So many groups are needed at least where units may be in parts of several (see `_cover`).
+def _relaxed(starts: Ints, units: Ints, loads: Ints, enough: int | None) -> float:
+    """So many groups are needed at least where units may be in parts of several.
 
-    Column generation: groups are taken in by what their units are worth at the prices of the
-    groups taken in so far, the heaviest first. Prices scaled until no group is worth more than 1
-    prove a bound at every step (Farley, 1990), so that nothing rests on the solver's word.
+    The prices of units, scaled until no group is worth more than 1, prove a bound at every step
+    (Farley, 1990), so that nothing rests on the solver's word.
+    """
+    n, groups = loads.size, starts.size - 1
+    load = np.add.reduceat(loads[units], starts[:-1])
+    # a unit that is in none of the groups taken in has a column of its own, which costs more than
+    # its share of a group that is taken in
+    weight = np.maximum(loads, 1)
+    share = np.ones(n) if enough is None else SLACK * enough * weight / weight.sum()
+    cost = np.append(np.ones(groups), np.minimum(share, 1))
+    units = np.append(units, np.arange(n))
+    rules = _cover(np.append(starts, np.arange(units.size - n + 1, units.size + 1)), units, n)
+    taken = np.arange(groups + n) >= groups
+    # heavy ones from everywhere: they are listed by their first unit
+    heavy = np.flatnonzero(load >= np.quantile(load, 0.8))
+    taken[heavy[:: heavy.size // PRICED_GROUPS + 1]] = True
+    bound = 0.0
+    for value, prices, reduced in _priced(rules, cost, np.ones(n), taken, PRICED_GROUPS):
+        bound = max(bound, float(prices.sum() / (1 - reduced[:groups].min())))
+        if enough is not None and (bound > enough + DEAR or value <= enough + DEAR):
+            break
+    return bound
+
+
+def _priced(
+    rules: csc_array, cost: Floats, need: Floats, taken: Flags, more: int
+) -> Iterator[tuple[float, Floats, Floats]]:
+    """Solve a relaxation over few columns, and take in more by what they would save.
+
+    Column generation (Gilmore and Gomory, 1961), from a list of all columns. `taken` says which are
+    in, and is changed. Yields after each solution its value, the prices of the rows, and what each
+    column costs beyond the prices of its rows; ends where none would save anything.
     """
     from scipy.optimize import linprog
-    from scipy.sparse import eye_array, hstack
 
-    n, groups = once.shape
-    price = loads / max(int(loads.max()), 1)
-    taken, dear, bound = np.zeros(groups, bool), -np.inf, 0.0
-    worth = once.T @ price
     while True:
-        more = np.flatnonzero(~taken & (worth > dear))
-        if not more.size:
-            return bound
-        taken[more[np.argsort(-worth[more], kind="stable")[:PRICED_GROUPS]]] = True
         columns = np.flatnonzero(taken)
-        # a unit that is in none of the groups taken in costs as much as all groups there can be
-        cost = np.append(np.ones(columns.size), np.full(n, float(n)))
-        solved = linprog(
-            cost, A_eq=hstack([once[:, columns], eye_array(n)], format="csc"), b_eq=np.ones(n),
-            method="highs-ds",
-        )  # fmt: skip
+        solved = linprog(cost[columns], A_eq=rules[:, columns], b_eq=need, method="highs-ds")
         if solved.status:
-            return bound
-        price = solved.eqlin.marginals
-        worth, dear = once.T @ price, 1 + DEAR
-        bound = max(bound, float(price.sum() / worth.max()))
-        if enough is not None and (bound > enough + DEAR or solved.fun <= enough + DEAR):
-            return bound
+            return
+        prices = solved.eqlin.marginals
+        reduced = cost - rules.T @ prices
+        yield float(solved.fun), prices, reduced
+        worth = np.flatnonzero(~taken & (reduced < -DEAR))
+        if not worth.size:
+            return
+        taken[worth[np.argsort(reduced[worth], kind="stable")[:more]]] = True
 
 
 def regrouped(
@@ -257,7 +283,7 @@ def regrouped(
     if len(piece) > UNITS_OF_A_GROUP * n_groups:
         return None
     state = _Regrouping(piece, labels, n_groups, bounds, seed)
-    listed, size = 0, REGION_UNITS[0]
+    patience, size = MOST_FAILED, REGION_UNITS[0]
     failed = set[frozenset[int]]()
     for _ in range(REGIONS):
         around = state.violation()
@@ -266,9 +292,9 @@ def regrouped(
         region = frozenset(state.region(around, size))
         done = False
         if region not in failed:
-            done, groups = state.choose(sorted(region))
-            listed += groups
-        if control[0] or listed > MOST_LISTED or (len(region) == n_groups and not done):
+            done = state.choose(sorted(region))
+            patience += 1 if done else -1
+        if control[0] or not patience or (len(region) == n_groups and not done):
             return None
         failed = set() if done else failed | {region}
         step = size // 7
@@ -318,25 +344,32 @@ class _Regrouping:
             units += self.members[groups[-1]].size
         return groups
 
-    def choose(self, groups: list[int]) -> tuple[bool, int]:
-        """Choose these groups anew; whether less is missing now, and of how many it was chosen."""
+    def choose(self, groups: list[int]) -> bool:
+        """Choose these groups anew; whether less is missing now."""
         members = np.sort(np.concatenate([self.members[g] for g in groups]))
         part = self.piece.take(members)
         missing = int(self.missing[groups].sum())
         most = int(self.load[groups].max())
         starts, units = _near_the_band(part, len(groups), self.bounds, missing - 1, most)
         if starts.size < 2:
-            return False, 0
-        chosen = _least_missing(part, starts, units, len(groups), self.bounds, missing - 1)
+            return False
+        load = np.add.reduceat(part.loads[units], starts[:-1])
+        lacks = _missing(load, self.bounds.low, self.bounds.high)
+        # as they are, too, so that there is always a choice
+        for g in groups:
+            units = np.append(units, np.searchsorted(members, self.members[g]))
+            starts = np.append(starts, units.size)
+        lacks = np.append(lacks, self.missing[groups])
+        chosen = _least_missing(part, starts, units, lacks, len(groups), missing - 1)
         if chosen is None:
-            return False, starts.size - 1
+            return False
         for g, k in zip(groups, chosen, strict=True):
             own = members[units[starts[k] : starts[k + 1]]]
             self.members[g] = own
             self.labels[own] = g
             self.load[g] = self.piece.loads[own].sum()
-        self.missing[groups] = _missing(self.load[groups], self.bounds.low, self.bounds.high)
-        return True, starts.size - 1
+        self.missing[groups] = lacks[chosen]
+        return True
 
 
 def _missing(load: Ints, low: int | Ints, high: int | Ints) -> Ints:
@@ -353,35 +386,49 @@ def _near_the_band(
     for share in LIGHTEST:
         lightest = max(low, int(share * part.total / count))
         band = bounds.with_band(lightest, high)
-        starts, units, _ = _listed(part, band, REGION_GROUPS, LISTED_STEPS)
+        starts, units, _ = _listed(part, band, REGION_GROUPS, REGION_STEPS)
         if starts.size or lightest >= high:
             break
     return starts, units
 
 
 def _least_missing(
-    part: Part, starts: Ints, units: Ints, count: int, bounds: Bounds, missing: int
+    part: Part, starts: Ints, units: Ints, lacks: Ints, count: int, missing: int
 ) -> Ints | None:
-    """Choose `count` groups that hold every unit once, so that at most `missing` is missing."""
+    """Choose `count` groups that hold every unit once, so that at most `missing` is missing.
+
+    The last `count` groups are those that there are; `lacks` is what is missing in each. The
+    relaxation tells quickly where nothing can be won, and which groups a program is worth writing
+    for.
+    """
     from scipy.optimize import Bounds as Range
     from scipy.optimize import LinearConstraint, milp
+    from scipy.sparse import csc_array, vstack
 
     n, groups = len(part), starts.size - 1
     load = np.add.reduceat(part.loads[units], starts[:-1])
-    cost = _missing(load, bounds.low, bounds.high).astype(float)
-    # that no more than `missing` is, is no rule of the program: HiGHS is not faster for it, and
-    # writes lines of its own to the terminal
-    rules = [
-        LinearConstraint(_cover(starts, units, n), 1, 1),
-        LinearConstraint(np.ones((1, groups)), count, count),
-    ]
+    cost = lacks.astype(float)
+    rules = vstack([_cover(starts, units, n), csc_array(np.ones((1, groups)))], format="csc")
+    need = np.append(np.ones(n), count)
+    taken = np.zeros(groups, bool)
+    taken[np.argsort(np.where(cost > 0, 0, -load), kind="stable")[:FIRST_PRICED]] = True
+    taken[-count:] = True
+    steps = list(itertools.islice(_priced(rules, cost, need, taken, MORE_PRICED), LONGEST_PRICED))
+    if not steps or steps[-1][0] > missing + DEAR:
+        return None
+    reduced = steps[-1][2]
+    ranked = np.lexsort((-load, ~taken, np.round(reduced, 6)))
+    columns = np.union1d(ranked[:PROGRAM_OF_A_REGION], np.arange(groups - count, groups))
+    # that no more than `missing` is, is no rule of the program: HiGHS is not faster for it; and
+    # presolve leads it to write lines of its own to the terminal
     solved = milp(
-        cost, constraints=rules, integrality=np.ones(groups), bounds=Range(0, 1),
-        options={"node_limit": REGION_NODES, "mip_rel_gap": REGION_GAP},
+        cost[columns], constraints=LinearConstraint(rules[:, columns], need, need),
+        integrality=np.ones(columns.size), bounds=Range(0, 1),
+        options={"node_limit": REGION_NODES, "mip_rel_gap": REGION_GAP, "presolve": False},
     )  # fmt: skip
     if solved.x is None:
         return None
-    chosen: Ints = np.flatnonzero(solved.x > 0.5)
+    chosen: Ints = columns[solved.x > 0.5]
     held = np.concatenate([units[starts[k] : starts[k + 1]] for k in chosen])
     # some releases of HiGHS call a solution what breaks a rule
     whole = chosen.size == count and np.array_equal(np.sort(held), np.arange(n))

@@ -31,7 +31,7 @@ LONG = Effort.of("default")
 # Where a search under one cap failed, it is not tried again under one that is hardly higher.
 NEAR = 1.004
 # Beats that are known under a cap so much higher are a good start for a lower one.
-SLIGHTLY = 1.05
+SLIGHTLY = 1.02
 SEED = 0
 
 
