@@ -7,8 +7,10 @@ import random
 import networkx as nx
 import numpy as np
 import pytest
+from scipy.optimize import linprog
+from scipy.sparse import csc_array
 
-from gridpart.engine import fewest_groups, solve
+from gridpart.engine import fewest_groups, kernels, solve
 
 
 def rows_of(graph):
@@ -73,6 +75,42 @@ def test_as_few_groups_as_there_can_be(seed, by):
             units = np.flatnonzero(labels == group).tolist()
             assert nx.is_connected(graph.subgraph(units))
             assert columns[units].sum(axis=0).tolist() <= [cap, 1]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whether_more_than_enough_are_needed(seed):
+    graph, loads, marked, cap = small_graph(seed)
+    indptr, indices = rows_of(graph)
+    columns = np.column_stack([loads, marked])
+    ones = np.ones(indices.size, np.int64)
+    best = least(graph, loads, cap, marked)
+    given = (indptr, indices, ones, columns, [1, 0], [cap, 1])
+    for enough in range(best + 2):
+        _, at_least = fewest_groups(*given, by="bound", enough=enough)
+        assert 0 <= at_least <= best
+        if enough < best - 1:  # where the relaxation is far enough off, it says so
+            _, relaxed = fewest_groups(*given, by="bound")
+            assert at_least > enough or relaxed <= enough + 1
+
+
+@pytest.mark.parametrize("cap", [420, 480])
+def test_the_bound_of_many_groups_is_that_of_the_whole_relaxation(cap):
+    """More groups than are priced at a time, and than are listed without `enough`."""
+    graph = nx.convert_node_labels_to_integers(nx.grid_2d_graph(12, 12))
+    indptr, indices = rows_of(graph)
+    loads = np.random.default_rng(1).integers(50, 100, 144)
+    ones, nothing = np.ones(indices.size, np.int64), np.zeros((144, 0), np.int64)
+    none = np.zeros(0, np.int64)
+    starts, units, _ = kernels.possible_groups(
+        indptr, indices, ones, loads, 1, cap, nothing, none, none, nothing, 0, 100_000, 10**8
+    )
+    assert starts.size - 1 > 5000
+    cover = csc_array((np.ones(units.size), units, starts), shape=(144, starts.size - 1))
+    whole = linprog(np.ones(starts.size - 1), A_eq=cover, b_eq=np.ones(144)).fun
+    for enough in (0, int(whole) - 1, int(whole), int(whole) + 1, 144):
+        _, at_least = fewest_groups(indptr, indices, ones, loads, 1, cap, by="bound", enough=enough)
+        assert at_least <= np.ceil(whole - 1e-6)
+        assert (at_least > enough) == (np.ceil(whole - 1e-6) > enough)
 
 
 def test_the_bound_alone_and_what_cannot_be():

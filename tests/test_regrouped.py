@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from gridpart.engine import choice, regrouped, solve
+from gridpart.engine import regroup, regrouped, solve
 from gridpart.engine.part import Bounds, Part
 
 NONE = np.zeros(0, np.int64)
@@ -128,7 +128,7 @@ def test_loads_and_violations_are_those_of_a_recomputation_at_every_step(seed):
         indptr, indices, np.ones(indices.size, np.int64), loads, loads,
         np.zeros((49, 0), np.int64), np.zeros((49, 0), np.int64), x, y,
     )  # fmt: skip
-    state = choice._Regrouping(part, start, n_groups, bounds, np.array([seed], np.uint64))
+    state = regroup._Regrouping(part, start, n_groups, bounds, np.array([seed], np.uint64))
     changed, missing = 0, int(state.missing.sum())
     for _ in range(40):
         around = state.violation()
@@ -183,5 +183,5 @@ def test_it_stops_when_it_is_told_to():
     seed = np.zeros(1, np.uint64)
     assert np.bincount(rows, loads).max() > 45
     going, told = np.zeros(2, np.int64), np.array([1, 0])
-    assert choice.regrouped(part, rows, 12, bounds, seed=seed, control=told) is None
-    assert choice.regrouped(part, rows, 12, bounds, seed=seed, control=going) is not None
+    assert regroup.regrouped(part, rows, 12, bounds, seed=seed, control=told) is None
+    assert regroup.regrouped(part, rows, 12, bounds, seed=seed, control=going) is not None

@@ -1,13 +1,11 @@
 """Where the search fails: the choice among all groups that could be made.
 
-Of a graph, or of a region of one, all connected groups inside the bands are listed; then those are
-chosen that hold every unit once: depth first, or by a mixed-integer program that HiGHS solves
-through scipy.
+Of a graph all connected groups inside the bands are listed; then those are chosen that hold every
+unit once: depth first, or by a mixed-integer program that HiGHS solves through scipy.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ import numpy.typing as npt
 
 from gridpart.engine import kernels
 from gridpart.engine.exact import EXHAUSTED_UNITS, exhausted
-from gridpart.engine.kernels import Bits, Flags, Ints
+from gridpart.engine.kernels import Flags, Ints
 from gridpart.engine.part import Bounds, Part
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-__all__ = ["fewest_groups", "of_all_groups", "regrouped"]
+__all__ = ["cover", "fewest_groups", "listed", "of_all_groups", "priced"]
 
 LISTED_GROUPS = 20_000  # possible groups to choose among
 LISTED_STEPS = 2_000_000  # steps of the listing
@@ -40,20 +38,9 @@ SLACK = 1.5  # what a unit costs that is in no group yet, of what it costs in a 
 DEAR = 1e-7  # what is worth so little more than a group is not taken in
 WHOLE_GROUPS = 3_000  # for so many the program is solved, for more only its relaxation
 FEW_CHOICES = 5_000
-UNITS_OF_A_GROUP = 8  # of more the search is good, and too many groups could be made
-REGIONS = 1000  # in which groups are chosen anew
-MOST_FAILED = 60  # of them, besides as many as succeed: work for some ten seconds
-REGION_UNITS = (40, 130)  # from so many, and after failures up to so many
-REGION_GROUPS = 40_000  # possible groups of a region
-REGION_STEPS = 4_000_000
-LIGHTEST = (0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)  # of the mean
-FIRST_PRICED, MORE_PRICED, LONGEST_PRICED = 1200, 600, 12  # groups, groups, and times
-PROGRAM_OF_A_REGION = 1500  # groups
-REGION_NODES = 5
-REGION_GAP = 0.3
 
 
-def _listed(piece: Part, bounds: Bounds, most: int, steps: int) -> tuple[Ints, Ints, Ints]:
+def listed(piece: Part, bounds: Bounds, most: int, steps: int) -> tuple[Ints, Ints, Ints]:
     """All connected groups inside the bands; see :func:`.kernels.possible_groups`."""
     listed: tuple[Ints, Ints, Ints] = kernels.possible_groups(
         piece.indptr, piece.indices, piece.borders, piece.loads, bounds.low, bounds.high,
@@ -81,7 +68,7 @@ def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: b
     """
     if len(piece) <= EXHAUSTED_UNITS:
         return exhausted(piece, bounds, wanted, count_is_fixed=count_is_fixed)
-    starts, units, inside = _listed(piece, bounds, LISTED_GROUPS, LISTED_STEPS)
+    starts, units, inside = listed(piece, bounds, LISTED_GROUPS, LISTED_STEPS)
     if starts.size == 0:
         return None
     groups = starts.size - 1
@@ -106,7 +93,7 @@ def _labels(chosen: Ints, starts: Ints, units: Ints, n: int) -> Ints:
     return labels
 
 
-def _cover(starts: Ints, units: Ints, n: int) -> csc_array:
+def cover(starts: Ints, units: Ints, n: int) -> csc_array:
     """Which units each group has: a row per unit, a column per group."""
     # imported where it is needed: it takes longer to load than the whole engine
     from scipy.sparse import csc_array
@@ -123,7 +110,7 @@ def _programmed(starts: Ints, units: Ints, inside: Ints, n: int, count: int) -> 
     from scipy.optimize import LinearConstraint, milp
 
     groups = starts.size - 1
-    once = [LinearConstraint(_cover(starts, units, n), 1, 1)]
+    once = [LinearConstraint(cover(starts, units, n), 1, 1)]
     if count:
         once.append(LinearConstraint(np.ones((1, groups)), count, count))
     solved = milp(
@@ -172,7 +159,7 @@ def fewest_groups(
     from scipy.optimize import LinearConstraint, milp
 
     most, steps = (MANY_GROUPS, MANY_STEPS) if enough is None else (BOUND_GROUPS, BOUND_STEPS)
-    starts, units, _ = _listed(piece, bounds, most, steps)
+    starts, units, _ = listed(piece, bounds, most, steps)
     nothing = np.zeros(0, np.int64)
     groups = starts.size - 1
     if groups < 1:
@@ -188,7 +175,7 @@ def fewest_groups(
         # presolve takes as long as it saves here, and leads HiGHS to print a line now and then
         program = milp(
             np.ones(groups),
-            constraints=LinearConstraint(_cover(starts, units, len(piece)), 1, 1),
+            constraints=LinearConstraint(cover(starts, units, len(piece)), 1, 1),
             bounds=Range(0, 1), integrality=np.ones(groups),
             options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0, "presolve": False},
         )  # fmt: skip
@@ -210,23 +197,23 @@ def _relaxed(starts: Ints, units: Ints, loads: Ints, enough: int | None) -> floa
     # a unit that is in none of the groups taken in has a column of its own, which costs more than
     # its share of a group that is taken in
     weight = np.maximum(loads, 1)
-    share = np.ones(n) if enough is None else SLACK * enough * weight / weight.sum()
+    share = np.ones(n) if enough is None else SLACK * max(enough, 1) * weight / weight.sum()
     cost = np.append(np.ones(groups), np.minimum(share, 1))
     units = np.append(units, np.arange(n))
-    rules = _cover(np.append(starts, np.arange(units.size - n + 1, units.size + 1)), units, n)
+    rules = cover(np.append(starts, np.arange(units.size - n + 1, units.size + 1)), units, n)
     taken = np.arange(groups + n) >= groups
     # heavy ones from everywhere: they are listed by their first unit
     heavy = np.flatnonzero(load >= np.quantile(load, 0.8))
     taken[heavy[:: heavy.size // PRICED_GROUPS + 1]] = True
     bound = 0.0
-    for value, prices, reduced in _priced(rules, cost, np.ones(n), taken, PRICED_GROUPS):
+    for value, prices, reduced in priced(rules, cost, np.ones(n), taken, PRICED_GROUPS):
         bound = max(bound, float(prices.sum() / (1 - reduced[:groups].min())))
         if enough is not None and (bound > enough + DEAR or value <= enough + DEAR):
             break
     return bound
 
 
-def _priced(
+def priced(
     rules: csc_array, cost: Floats, need: Floats, taken: Flags, more: int
 ) -> Iterator[tuple[float, Floats, Floats]]:
     """Solve a relaxation over few columns, and take in more by what they would save.
@@ -249,187 +236,3 @@ def _priced(
         if not worth.size:
             return
         taken[worth[np.argsort(reduced[worth], kind="stable")[:more]]] = True
-
-
-def regrouped(
-    piece: Part, labels: Ints, n_groups: int, bounds: Bounds, *, seed: Bits, control: Ints
-) -> Ints | None:
-    """Choose the groups around each violation anew until none is left, their number unchanged.
-
-    For groups of few units, whose loads come in large steps: there the search cannot pass from one
-    division to a better one unit by unit.
-
-    Parameters
-    ----------
-    piece : Part
-    labels : ndarray of int64, shape (n,)
-        Groups, some outside the bands; not changed.
-    n_groups : int
-    bounds : Bounds
-    seed : ndarray of uint64, shape (1,)
-    control : ndarray of int64, shape (2,)
-        See :func:`gridpart.engine.kernels.anneal`.
-
-    Returns
-    -------
-    ndarray of int64 or None
-        Labels, all in the bands; None where a violation is left, or groups have too many units.
-
-    Notes
-    -----
-    A large neighbourhood search (Shaw, 1998): a program chooses among all groups that could be
-    made of a region so that less is missing in it. Where it cannot, the next region is larger.
-    """
-    if len(piece) > UNITS_OF_A_GROUP * n_groups:
-        return None
-    state = _Regrouping(piece, labels, n_groups, bounds, seed)
-    patience, size = MOST_FAILED, REGION_UNITS[0]
-    failed = set[frozenset[int]]()
-    for _ in range(REGIONS):
-        around = state.violation()
-        if around is None:
-            return state.labels
-        region = frozenset(state.region(around, size))
-        done = False
-        if region not in failed:
-            done = state.choose(sorted(region))
-            patience += 1 if done else -1
-        if control[0] or not patience or (len(region) == n_groups and not done):
-            return None
-        failed = set() if done else failed | {region}
-        step = size // 7
-        size = max(size - step, REGION_UNITS[0]) if done else min(size + step, REGION_UNITS[1])
-    return None
-
-
-class _Regrouping:
-    """Groups while they are chosen anew."""
-
-    def __init__(
-        self, piece: Part, labels: Ints, n_groups: int, bounds: Bounds, seed: Bits
-    ) -> None:
-        self.piece, self.bounds, self.state = piece, bounds, seed.copy()
-        self.labels = labels.copy()
-        order = np.argsort(labels, kind="stable")
-        self.members = np.split(order, np.cumsum(np.bincount(labels, minlength=n_groups))[:-1])
-        self.load, extra = piece.sums(labels, n_groups, bounds)
-        self.missing = _missing(self.load, bounds.low, bounds.high)
-        self.missing += _missing(extra, bounds.extra_low, bounds.extra_high).sum(axis=1)
-
-    def violation(self) -> int | None:
-        """One of the groups outside their bands."""
-        outside = np.flatnonzero(self.missing)
-        if not outside.size:
-            return None
-        return int(outside[kernels.draw_below(self.state, outside.size)])
-
-    def region(self, around: int, size: int) -> list[int]:
-        """Connected groups of at least so many units, where there are; such as may lend or take."""
-        heavy = self.load[around] > self.bounds.high
-        noise = max(3 * self.bounds.high // 10, 1)
-        groups, units, beside = [around], self.members[around].size, set[int]()
-        while units < size:
-            for u in self.members[groups[-1]]:
-                near = self.piece.indices[self.piece.indptr[u] : self.piece.indptr[u + 1]]
-                beside.update(self.labels[near].tolist())
-            beside.difference_update(groups)
-            if not beside:
-                break
-            ranked = [
-                (int(self.load[g]) * (1 if heavy else -1)
-                 + int(kernels.draw_below(self.state, noise)), g)
-                for g in sorted(beside)
-            ]  # fmt: skip
-            groups.append(min(ranked)[1])
-            units += self.members[groups[-1]].size
-        return groups
-
-    def choose(self, groups: list[int]) -> bool:
-        """Choose these groups anew; whether less is missing now."""
-        members = np.sort(np.concatenate([self.members[g] for g in groups]))
-        part = self.piece.take(members)
-        missing = int(self.missing[groups].sum())
-        most = int(self.load[groups].max())
-        starts, units = _near_the_band(part, len(groups), self.bounds, missing - 1, most)
-        if starts.size < 2:
-            return False
-        load = np.add.reduceat(part.loads[units], starts[:-1])
-        lacks = _missing(load, self.bounds.low, self.bounds.high)
-        # as they are, too, so that there is always a choice
-        for g in groups:
-            units = np.append(units, np.searchsorted(members, self.members[g]))
-            starts = np.append(starts, units.size)
-        lacks = np.append(lacks, self.missing[groups])
-        chosen = _least_missing(part, starts, units, lacks, len(groups), missing - 1)
-        if chosen is None:
-            return False
-        for g, k in zip(groups, chosen, strict=True):
-            own = members[units[starts[k] : starts[k + 1]]]
-            self.members[g] = own
-            self.labels[own] = g
-            self.load[g] = self.piece.loads[own].sum()
-        self.missing[groups] = lacks[chosen]
-        return True
-
-
-def _missing(load: Ints, low: int | Ints, high: int | Ints) -> Ints:
-    missing: Ints = np.maximum(np.maximum(low - load, load - high), 0)
-    return missing
-
-
-def _near_the_band(
-    part: Part, count: int, bounds: Bounds, missing: int, most: int
-) -> tuple[Ints, Ints]:
-    """Groups that could be among `count` of which no more is missing; not too many of the light."""
-    low = max(bounds.low - missing, part.total - (count - 1) * bounds.high - missing, 1)
-    high = max(min(bounds.high + missing, most), bounds.high)
-    for share in LIGHTEST:
-        lightest = max(low, int(share * part.total / count))
-        band = bounds.with_band(lightest, high)
-        starts, units, _ = _listed(part, band, REGION_GROUPS, REGION_STEPS)
-        if starts.size or lightest >= high:
-            break
-    return starts, units
-
-
-def _least_missing(
-    part: Part, starts: Ints, units: Ints, lacks: Ints, count: int, missing: int
-) -> Ints | None:
-    """Choose `count` groups that hold every unit once, so that at most `missing` is missing.
-
-    The last `count` groups are those that there are; `lacks` is what is missing in each. The
-    relaxation tells quickly where nothing can be won, and which groups a program is worth writing
-    for.
-    """
-    from scipy.optimize import Bounds as Range
-    from scipy.optimize import LinearConstraint, milp
-    from scipy.sparse import csc_array, vstack
-
-    n, groups = len(part), starts.size - 1
-    load = np.add.reduceat(part.loads[units], starts[:-1])
-    cost = lacks.astype(float)
-    rules = vstack([_cover(starts, units, n), csc_array(np.ones((1, groups)))], format="csc")
-    need = np.append(np.ones(n), count)
-    taken = np.zeros(groups, bool)
-    taken[np.argsort(np.where(cost > 0, 0, -load), kind="stable")[:FIRST_PRICED]] = True
-    taken[-count:] = True
-    steps = list(itertools.islice(_priced(rules, cost, need, taken, MORE_PRICED), LONGEST_PRICED))
-    if not steps or steps[-1][0] > missing + DEAR:
-        return None
-    reduced = steps[-1][2]
-    ranked = np.lexsort((-load, ~taken, np.round(reduced, 6)))
-    columns = np.union1d(ranked[:PROGRAM_OF_A_REGION], np.arange(groups - count, groups))
-    # that no more than `missing` is, is no rule of the program: HiGHS is not faster for it; and
-    # presolve leads it to write lines of its own to the terminal
-    solved = milp(
-        cost[columns], constraints=LinearConstraint(rules[:, columns], need, need),
-        integrality=np.ones(columns.size), bounds=Range(0, 1),
-        options={"node_limit": REGION_NODES, "mip_rel_gap": REGION_GAP, "presolve": False},
-    )  # fmt: skip
-    if solved.x is None:
-        return None
-    chosen: Ints = columns[solved.x > 0.5]
-    held = np.concatenate([units[starts[k] : starts[k + 1]] for k in chosen])
-    # some releases of HiGHS call a solution what breaks a rule
-    whole = chosen.size == count and np.array_equal(np.sort(held), np.arange(n))
-    return chosen if whole and cost[chosen].sum() <= missing else None

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gridpart.engine import choice, exact, kernels
+from gridpart.engine import choice, exact, kernels, regroup
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.search import EFFORTS, EXACT_UNITS, Effort, hunt, improve, search
@@ -332,16 +332,13 @@ def _insist(
     if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at
         by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
     if by_trees is None and len(piece) > EXACT_UNITS:
-        regrouped = choice.regrouped(
+        found = regroup.regrouped(
             piece, labels, n_groups, bounds, seed=seed, control=settings.control
         )
-        by_trees = None if regrouped is None else (regrouped, n_groups)
+        by_trees = None if found is None else (found, n_groups)
     # without borders that hold them together groups sprawl: no way to keep them narrow
     if by_trees is None and len(piece) > EXACT_UNITS and not bounds.widest:
-        hunted, left = hunt(piece, labels, n_groups, bounds, seed=seed, control=settings.control)
-        by_trees = (hunted, n_groups)
-        if left:
-            by_trees = exact.along_trees(piece, hunted, n_groups, bounds, seed, count=count)
+        by_trees = _hunted(piece, labels, n_groups, settings, seed, count=count)
     if by_trees is not None:
         return *settings.improve(piece, *by_trees, seed), ""
     if settings.control[0]:
@@ -357,6 +354,21 @@ def _insist(
     if not found.size:
         return labels, n_groups, "proven_by_search"
     return *settings.improve(piece, found, int(found.max()) + 1, seed), ""
+
+
+def _hunted(
+    piece: Part, labels: Ints, n_groups: int, settings: Settings, seed: Bits, *, count: int | None
+) -> tuple[Ints, int] | None:
+    """Any division in the bands, whatever its borders; None where none was found."""
+    bounds, control = settings.bounds, settings.control
+    hunted, left = hunt(piece, labels, n_groups, bounds, seed=seed, control=control)
+    if not left:
+        return hunted, n_groups
+    by_trees = exact.along_trees(piece, hunted, n_groups, bounds, seed, count=count)
+    if by_trees is not None:
+        return by_trees
+    even = regroup.evened(piece, hunted, n_groups, bounds, seed=seed, control=control)
+    return (even, n_groups) if piece.outside(even, n_groups, bounds) == 0 else None
 
 
 def _reasons(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, why: str) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from gridpart.engine import choice, kernels
+from gridpart.engine import choice, kernels, regroup
 from gridpart.engine.kernels import Flags, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.pieces import (
@@ -318,7 +318,7 @@ def regrouped(
     whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
     start = _plain(labels)
     bounds = _bounds(low, high, whole, None)
-    return choice.regrouped(
+    return regroup.regrouped(
         whole, start, int(start.max()) + 1, bounds,
         seed=np.array([seed], np.uint64), control=np.zeros(2, np.int64),
     )  # fmt: skip

@@ -29,7 +29,7 @@ BROAD = 100
 QUICK = Effort(sweeps=200, starts=1, starts_up_to=0, restarts=40)
 LONG = Effort.of("default")
 # Where a search under one cap failed, it is not tried again under one that is hardly higher.
-NEAR = 1.004
+NEAR = 1.002
 # Beats that are known under a cap so much higher are a good start for a lower one.
 SLIGHTLY = 1.02
 SEED = 0
