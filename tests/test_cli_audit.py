@@ -134,6 +134,12 @@ def test_staff_tables_rosters_and_our_own_workbook(source, tmp_path):
     titled = tmp_path / "titled.csv"
     titled.write_text("网格员花名册,,\n编号,岗位,网格\n001,网格长,g1\n002,网格长,\n")
     assert read_staff(titled).fillna("").to_numpy().tolist() == [["001", "g1"], ["002", ""]]
+    sheets = tmp_path / "sheets.xlsx"
+    with pd.ExcelWriter(sheets) as writer:
+        for name, post, grid in (("东门社区", "001", "g1"), ("西门社区", "002", "g2")):
+            row = {"编号": [post], "岗位": ["网格长"], "网格": [grid]}
+            pd.DataFrame(row).to_excel(writer, sheet_name=name, index=False)
+    assert read_staff(sheets).to_numpy().tolist() == [["001", "g1"], ["002", "g2"]]
 
     with pytest.raises(gp.InputError, match="no column says the zone of a post"):
         read_staff(roster)

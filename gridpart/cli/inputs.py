@@ -145,9 +145,11 @@ def read_staff(path: Path) -> pd.DataFrame:
     from gridpart.staffing import read_roster
     from gridpart.staffing.roster import known_names, match_headers
 
-    is_book = path.suffix.lower() in WORKBOOKS
-    if is_book and ASSIGNMENT_SHEET in sheet_names(path):
+    sheets = sheet_names(path) if path.suffix.lower() in WORKBOOKS else []
+    if ASSIGNMENT_SHEET in sheets:
         table = _io.read_table(path, sheet=ASSIGNMENT_SHEET)
+    elif len(sheets) > 1:
+        table = read_roster(path)  # a sheet per community, perhaps: all with posts are read
     else:
         table = _io.read_table(path)
     found = match_headers(list(table.columns))

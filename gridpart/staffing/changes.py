@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from gridpart.errors import InputError
 from gridpart.staffing.loads import IntArray, shared_loads
 from gridpart.staffing.posts import Outcome, Rules
 from gridpart.staffing.questions import known_role
-from gridpart.staffing.result import Staffing, gathered, plural, with_role
+from gridpart.staffing.result import Staffing, plural, with_role
 from gridpart.staffing.sharing import Place
 
 __all__ = ["Role", "StaffChange", "check_staffing"]
@@ -144,16 +144,4 @@ class Role:
         held = Counter(g for _, g in pairs)
         bare = sum(self.loads[g] for g in range(len(self.loads)) if g not in held)
         outcome = Outcome(pairs, (total - bare) / count, moved)
-        if not ids:
-            return self._given_up(roster)
         return with_role(self.staffing, self.role, roster, outcome)
-
-    def _given_up(self, roster: pd.DataFrame) -> Staffing:
-        """The staffing where the role has no post any more: all that it serves is vacant."""
-        idle = with_role(self.staffing, self.role, self.case.roster, Outcome([], 0.0, []))
-        posts, summary = idle.posts, idle.summary
-        summary.loc[summary["role"] == self.role, "posts"] = 0
-        return gathered(
-            replace(self.case, roster=roster),
-            [(idle.assignment, posts[posts["role"] != self.role], idle.vacancies, summary)],
-        )
