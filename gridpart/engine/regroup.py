@@ -195,8 +195,11 @@ class _Regrouping:
             side[units[starts[k] : starts[k + 1]]] = 1
             _, parts = kernels.components(part.indptr, part.indices, side)
             if parts == 2 and part.outside(side, 2, whole) == 0:
-                self._take_over(a, members[side == 0])
-                self._take_over(b, members[side == 1])
+                # each keeps the name by which more of its units are known
+                mine = int(2 * side[self.labels[members] == a].sum() > self.members[a].size)
+                one, other = members[side == mine], members[side != mine]
+                self._take_over(a, one)
+                self._take_over(b, other)
                 return True
         return False
 
