@@ -25,6 +25,8 @@ IntArray = npt.NDArray[np.int64]
 PROVABLE = 14
 # More nodes are worth a long search, and to have beats chosen anew.
 BROAD = 100
+# Of so many nodes the relaxation of all beats takes seconds, of more it takes minutes.
+RELAXED = (BROAD, 600)
 # One run: what it misses, exact methods find.
 QUICK = Effort(sweeps=200, starts=1, starts_up_to=0, restarts=40)
 LONG = Effort.of("default")
@@ -163,8 +165,10 @@ class Region:
         tight = any(k <= proven for k, known in self._found.items() if known.worst <= cap)
         if tight or len(self) <= PROVABLE or cap in self._bounds or cap >= int(self.loads.sum()):
             return proven
-        # what takes seconds of many nodes is worth it where it is all that is asked
-        wanted = None if enough is None or len(self) <= BROAD else self.posts + enough
+        # what takes seconds is worth it where it is all that is asked
+        wanted = None
+        if enough is not None and RELAXED[0] < len(self) <= RELAXED[1]:
+            wanted = self.posts + enough
         _, at_least = fewest_groups(*self._for_engine(cap), by="bound", enough=wanted)
         self._bounds[cap] = max(proven, at_least - self.posts)
         return self._bounds[cap]
