@@ -25,8 +25,10 @@ IntArray = npt.NDArray[np.int64]
 PROVABLE = 14
 # More nodes are worth a long search, and to have beats chosen anew.
 BROAD = 100
-# Of so many nodes the relaxation of all beats takes seconds, of more it takes minutes.
+# Of so many nodes the relaxation of all beats takes seconds, of more it takes minutes; and of
+# beats of more nodes too many are possible.
 RELAXED = (BROAD, 600)
+RELAXED_BEAT = 8
 # One run: what it misses, exact methods find.
 QUICK = Effort(sweeps=200, starts=1, starts_up_to=0, restarts=40)
 LONG = Effort.of("default")
@@ -168,7 +170,8 @@ class Region:
         # what takes seconds is worth it where it is all that is asked
         wanted = None
         if enough is not None and RELAXED[0] < len(self) <= RELAXED[1]:
-            wanted = self.posts + enough
+            count = self.posts + enough
+            wanted = count if len(self) <= RELAXED_BEAT * count else None
         _, at_least = fewest_groups(*self._for_engine(cap), by="bound", enough=wanted)
         self._bounds[cap] = max(proven, at_least - self.posts)
         return self._bounds[cap]
