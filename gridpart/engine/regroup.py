@@ -31,6 +31,7 @@ REGION_NODES = 5
 REGION_GAP = 0.3
 UNITS_OF_A_HALF = 12  # of two groups of more there are too many ways to divide them
 HALVES, HALF_STEPS = 20_000, 400_000
+MOST_PAIRS = 5000  # divided anew: in a whole city a violation is not worth more
 FEWEST_HALVES = 8  # households: a narrower window is not worth listing
 
 
@@ -157,12 +158,16 @@ class _Regrouping:
         """Divide pairs of groups anew, the least even first, until no pair is made more even."""
         version = [0] * len(self.members)
         tried = dict[tuple[int, int], tuple[int, int]]()
-        changed = True
+        changed, left = True, MOST_PAIRS
         while changed and self.missing.any() and not control[0]:
             changed = False
             for a, b in self._pairs():
-                now = (version[a], version[b])
-                if tried.get((a, b)) != now and self._halve(a, b):
+                if tried.get((a, b)) == (version[a], version[b]):
+                    continue
+                if left == 0:
+                    return
+                left -= 1
+                if self._halve(a, b):
                     changed = True
                     version[a], version[b] = version[a] + 1, version[b] + 1
                 tried[a, b] = (version[a], version[b])
