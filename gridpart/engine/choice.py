@@ -42,11 +42,11 @@ FEW_CHOICES = 5_000
 
 def listed(piece: Part, bounds: Bounds, most: int, steps: int) -> tuple[Ints, Ints, Ints]:
     """All connected groups inside the bands; see :func:`.kernels.possible_groups`."""
-    listed: tuple[Ints, Ints, Ints] = kernels.possible_groups(
+    groups: tuple[Ints, Ints, Ints] = kernels.possible_groups(
         piece.indptr, piece.indices, piece.borders, piece.loads, bounds.low, bounds.high,
         piece.extra, bounds.extra_low, bounds.extra_high, piece.reach, bounds.widest, most, steps,
     )  # fmt: skip
-    return listed
+    return groups
 
 
 def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: bool) -> Ints | None:
