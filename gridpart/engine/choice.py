@@ -206,7 +206,8 @@ def _relaxed(starts: Ints, units: Ints, loads: Ints, enough: int | None) -> floa
     heavy = np.flatnonzero(load >= np.quantile(load, 0.8))
     taken[heavy[:: heavy.size // PRICED_GROUPS + 1]] = True
     bound = 0.0
-    for value, prices, reduced in priced(rules, cost, np.ones(n), taken, PRICED_GROUPS):
+    method = "highs-ds" if enough is None else "highs-ipm"  # of long lists, ten times as fast
+    for value, prices, reduced in priced(rules, cost, np.ones(n), taken, PRICED_GROUPS, method):
         bound = max(bound, float(prices.sum() / (1 - reduced[:groups].min())))
         if enough is not None and (bound > enough + DEAR or value <= enough + DEAR):
             break
@@ -214,19 +215,20 @@ def _relaxed(starts: Ints, units: Ints, loads: Ints, enough: int | None) -> floa
 
 
 def priced(
-    rules: csc_array, cost: Floats, need: Floats, taken: Flags, more: int
+    rules: csc_array, cost: Floats, need: Floats, taken: Flags, more: int, method: str = "highs-ds"
 ) -> Iterator[tuple[float, Floats, Floats]]:
     """Solve a relaxation over few columns, and take in more by what they would save.
 
     Column generation (Gilmore and Gomory, 1961), from a list of all columns. `taken` says which are
-    in, and is changed. Yields after each solution its value, the prices of the rows, and what each
-    column costs beyond the prices of its rows; ends where none would save anything.
+    in, and is changed; `method` is that of :func:`scipy.optimize.linprog`. Yields after each
+    solution its value, the prices of the rows, and what each column costs beyond the prices of its
+    rows; ends where none would save anything.
     """
     from scipy.optimize import linprog
 
     while True:
         columns = np.flatnonzero(taken)
-        solved = linprog(cost[columns], A_eq=rules[:, columns], b_eq=need, method="highs-ds")
+        solved = linprog(cost[columns], A_eq=rules[:, columns], b_eq=need, method=method)
         if solved.status:
             return
         prices = solved.eqlin.marginals

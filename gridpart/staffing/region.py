@@ -25,9 +25,9 @@ IntArray = npt.NDArray[np.int64]
 PROVABLE = 14
 # More nodes are worth a long search, and to have beats chosen anew.
 BROAD = 100
-# Of so many nodes the relaxation of all beats takes seconds, of more it takes minutes; and of
-# beats of more nodes too many are possible.
-RELAXED = (BROAD, 600)
+# Of so many nodes the relaxation of all beats takes seconds; and of beats of more nodes than these
+# too many are possible.
+RELAXED = (BROAD, 2000)
 RELAXED_BEAT = 8
 # One run: what it misses, exact methods find.
 QUICK = Effort(sweeps=200, starts=1, starts_up_to=0, restarts=40)
