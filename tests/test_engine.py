@@ -113,10 +113,10 @@ def stretches(n, sweeps, block):
 
 @given(
     st.integers(12, 80), st.integers(0, 10_000), st.integers(2, 5), st.integers(0, 2),
-    st.sampled_from([1000, 30, 7]), st.just(3),
+    st.sampled_from([1000, 30, 7]), st.just(3), st.booleans(),
 )  # fmt: skip
-@example(40, 1, 3, 0, 25, kernels.TURNS + 3)  # the second time blocks begin elsewhere
-def test_every_sweep_equals_a_slow_one(n, seed, k, others, block, sweeps):
+@example(40, 1, 3, 0, 25, kernels.TURNS + 3, False)  # the second time blocks begin elsewhere
+def test_every_sweep_equals_a_slow_one(n, seed, k, others, block, sweeps, exchanges):
     """The kernel's running sums decide as sums made anew at every proposal would."""
     indptr, indices, borders, loads, x, y = planar(n, seed, thin=0)
     graph = oracles.to_networkx(indptr, indices, borders)
@@ -146,10 +146,36 @@ def test_every_sweep_equals_a_slow_one(n, seed, k, others, block, sweeps):
             int((sums(of, work, k) ** 2).sum()),
         )
 
+    def taken(before, after, bits):
+        change = [b - a for a, b in zip(energy(before), energy(after), strict=True)]
+        delta = change[0] + 700 * change[1] + 700 * (change[2] >> 16) + 90 * change[3]
+        return delta <= (temperature * int(chances[bits & 4095])) >> 16
+
+    def holds(of, group):
+        return nx.is_connected(graph.subgraph(np.flatnonzero(of == group).tolist()))
+
+    def exchanged(before, moved, u, own, target):
+        bits, v = int(kernels.draw(draws)), u
+        for _ in range(2 + (bits >> 62)):
+            row = indices[indptr[v] : indptr[v + 1]]
+            w = row[(int(kernels.draw(draws)) & 0xFFFFFFFF) * row.size >> 32]
+            v = w if before[w] in (own, target) else v
+        if before[v] != target or all(moved[w] != own for w in graph[v]):
+            return before
+        after = moved.copy()
+        after[v] = own
+        if not taken(before, after, bits):
+            return before
+        alone = moved == own  # what is left without u, before v comes
+        if alone.any() and holds(moved, own) and holds(after, target):
+            return after
+        return before
+
     kernels.anneal(
         indptr, indices, borders, masks, loads, work, extra, fast, k, 100, 300, extra_low,
         extra_high, scale, np.zeros((n, 0), np.int64), 0, np.full(sweeps, temperature),
         np.full(sweeps, penalty), np.full(sweeps, even), chances, state, control, NONE, block,
+        exchanges,
     )  # fmt: skip
     for sweep, units in stretches(n, sweeps, block):
         proposals = []
@@ -163,17 +189,15 @@ def test_every_sweep_equals_a_slow_one(n, seed, k, others, block, sweeps):
                 proposals.append((u, v, bits))
         for u, v, bits in proposals:
             own, target = slow[u], slow[v]
-            if target == own or (slow == own).sum() == 1:
+            if target == own:
                 continue
-            before, moved = energy(slow), slow.copy()
+            moved = slow.copy()
             moved[u] = target
-            after = energy(moved)
-            delta = after[0] - before[0] + 700 * (after[1] - before[1])
-            delta += 700 * ((after[2] - before[2]) >> 16) + 90 * (after[3] - before[3])
-            if delta > 0 and delta > (temperature * int(chances[(bits >> 32) & 4095])) >> 16:
-                continue
-            if nx.is_connected(graph.subgraph(np.flatnonzero(moved == own).tolist())):
-                slow = moved
+            if taken(slow, moved, bits >> 32):
+                if (slow == own).sum() > 1 and holds(moved, own):
+                    slow = moved
+            elif exchanges:
+                slow = exchanged(slow, moved, u, own, target)
     assert (fast == slow).all()
     assert state[0] == draws[0]
     assert control.tolist() == [0, n * sweeps]
@@ -190,6 +214,7 @@ def test_best_labels_are_in_the_band_and_shortest():
         np.zeros((80, 0), np.int64), 0,
         np.full(sweeps, 40_000), np.full(sweeps, 5_000 << 16), np.zeros(sweeps, np.int64),
         np.arange(1, 4097)[::-1] * 16, np.array([1], np.uint64), np.zeros(2, np.int64), best, 16,
+        False,
     )  # fmt: skip
     assert found == kernels.cut_of(indptr, indices, borders, best)
     load, _ = kernels.group_sums(best, loads, 8)

@@ -40,6 +40,7 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
+_S62 = np.uint64(62)
 _S64 = np.uint64(64)
 _HUGE = np.int64(1 << 62)
 
@@ -468,16 +469,15 @@ def extra_change(
     group_extra: Ints,
     own: int,
     target: int,
-    extra: Ints,
-    u: int,
+    sizes: Ints,
     low: Ints,
     high: Ints,
     scale: Ints,
 ) -> int:
-    """By how much moving `u` changes what other bounded quantities miss, in main loads / 65536."""
+    """By how much moving these sizes changes what other quantities miss, in main loads / 65536."""
     change = 0
-    for q in range(extra.shape[1]):
-        size = extra[u, q]
+    for q in range(sizes.size):
+        size = sizes[q]
         if size != 0:
             a, b = group_extra[own, q], group_extra[target, q]
             change += scale[q] * (
@@ -619,7 +619,7 @@ def _others_change(
     following: Ints,
 ) -> int:
     """What it costs that moving `u` changes other bounded quantities and widths."""
-    miss = extra_change(group_extra, own, target, extra, u, low, high, scale)
+    miss = extra_change(group_extra, own, target, extra[u], low, high, scale)
     cost = (penalty * (miss >> 16)) >> 16
     if reach.shape[1] == 0:
         return cost
@@ -651,6 +651,96 @@ def _move_others(
         group_extra[own, others] -= far_from(u, heads[own], following, reach, widest)
         group_extra[target, others] += far_from(u, heads[target], following, reach, widest)
         relink(u, own, target, heads, following, previous)
+
+
+@njit(cache=True, nogil=True)
+def _exchange(
+    u: int,
+    own: int,
+    target: int,
+    gain: int,
+    temperature: int,
+    penalty: int,
+    even: int,
+    indptr: Ints,
+    indices: Ints,
+    borders: Ints,
+    masks: Bits,
+    loads: Ints,
+    work: Ints,
+    extra: Ints,
+    labels: Ints,
+    group_load: Ints,
+    group_work: Ints,
+    group_extra: Ints,
+    low: int,
+    high: int,
+    extra_low: Ints,
+    extra_high: Ints,
+    extra_scale: Ints,
+    chances: Ints,
+    state: Bits,
+    stamp: Ints,
+    queue: Ints,
+    tally: Ints,
+) -> None:
+    """Let `u` change places with a unit of the other group, where that is taken at its cost.
+
+    That unit is where a walk of two to five steps through both groups ends; `gain` is the change
+    of cut if `u` moved alone.
+    """
+    bits = draw(state)
+    v = u
+    for _ in range(np.int64(2) + np.int64(bits >> _S62)):
+        start = indptr[v]
+        w = indices[start + draw_below(state, indptr[v + 1] - start)]
+        if labels[w] == own or labels[w] == target:
+            v = w
+    if v == u or labels[v] == own:
+        return
+    touches = False
+    for e in range(indptr[v], indptr[v + 1]):
+        w = indices[e]
+        if w == u or labels[w] == target:
+            gain += borders[e]
+        elif labels[w] == own:
+            gain -= borders[e]
+            touches = True
+    if not touches:
+        return
+    load, share = loads[u] - loads[v], work[u] - work[v]
+    a, b = group_load[own], group_load[target]
+    miss = (
+        outside_band(a - load, low, high)
+        + outside_band(b + load, low, high)
+        - outside_band(a, low, high)
+        - outside_band(b, low, high)
+    )
+    spread = 2 * share * (group_work[target] - group_work[own] + share)
+    delta = gain + ((penalty * miss) >> 16) + ((even * spread) >> 28)
+    if extra.shape[1] > 0:
+        sizes = extra[u] - extra[v]
+        more = extra_change(group_extra, own, target, sizes, extra_low, extra_high, extra_scale)
+        delta += (penalty * (more >> 16)) >> 16
+    if delta > (temperature * chances[bits & np.uint64(chances.size - 1)]) >> 16:
+        return
+    tally[1] += 2
+    if not stays_connected(u, indptr, indices, masks, labels, stamp, tally[1], queue):
+        return
+    labels[u] = target
+    tally[1] += 2
+    if not stays_connected(v, indptr, indices, masks, labels, stamp, tally[1], queue):
+        labels[u] = own
+        return
+    labels[v] = own
+    group_load[own] -= load
+    group_load[target] += load
+    group_work[own] -= share
+    group_work[target] += share
+    for q in range(extra.shape[1]):
+        group_extra[own, q] -= extra[u, q] - extra[v, q]
+        group_extra[target, q] += extra[u, q] - extra[v, q]
+    tally[0] += gain
 
 
 @njit(cache=True, nogil=True)
@@ -690,6 +780,7 @@ def _sweep(
     stamp: Ints,
     queue: Ints,
     tally: Ints,
+    exchanges: bool,
 ) -> None:
     """Sweeps `opening` to `closing` over units `begin` to `stop`; `tally` is (cut, last mark)."""
     has_others = extra.shape[1] > 0 or reach.shape[1] > 0
@@ -763,6 +854,37 @@ def _sweep(
                 # one branch for all that is turned down, which is nearly everything
                 chance = chances[(bits >> _S32) & chance_mask]
                 if delta > (temperature * chance) >> 16:
+                    if exchanges:
+                        _exchange(
+                            number,
+                            int(own),
+                            int(target),
+                            gain,
+                            temperature,
+                            penalty,
+                            even,
+                            indptr,
+                            indices,
+                            borders,
+                            masks,
+                            loads,
+                            work,
+                            extra,
+                            labels,
+                            group_load,
+                            group_work,
+                            group_extra,
+                            low,
+                            high,
+                            extra_low,
+                            extra_high,
+                            extra_scale,
+                            chances,
+                            state,
+                            stamp,
+                            queue,
+                            tally,
+                        )
                     continue
                 if group_size[own] == 1:
                     continue
@@ -832,6 +954,7 @@ def anneal(
     control: Ints,
     best: Ints,
     block: int,
+    exchanges: bool,
 ) -> int:
     """Move single units over borders while the temperature falls; `labels` in place.
 
@@ -850,7 +973,11 @@ def anneal(
     used it finds again soonest.
 
     Where `best` has n entries it receives the labels with the shortest cut among those that had
-    every group in the band at the end of a sweep; all sweeps are then over the whole graph.
+    every group in the band at the end of a sweep; all sweeps are then over the whole graph, and end
+    when there is no cut left to shorten.
+
+    With `exchanges` a unit that may not move alone may change places with one of the other group:
+    that is how groups of few units become even. Not where `reach` has columns.
 
     Returns
     -------
@@ -922,6 +1049,7 @@ def anneal(
                 stamp,
                 queue,
                 tally,
+                exchanges,
             )
         if (
             best.size == n
@@ -931,6 +1059,8 @@ def anneal(
         ):
             best_cut = tally[0]
             best[:] = labels
+            if best_cut == 0:
+                break
     return best_cut
 
 

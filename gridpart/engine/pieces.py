@@ -31,6 +31,8 @@ REASONS = (
     "not_found",
 )
 PROVEN = REASONS[:-1]
+HUNTS = 4  # for any division in the band
+FEW_OUTSIDE = 6  # groups that are chosen anew after a hunt, or a tenth of all
 RELAXED_BY = (0, 2, 5, 10, 20, 40)  # per cent beyond the bound that arithmetic sets
 RELAXED_UNITS = 3000  # larger pieces are not searched again for the sake of advice
 
@@ -328,32 +330,25 @@ def _insist(
     if not settings.insist:
         return labels, n_groups, "not_found"
     bounds = settings.bounds
-    by_trees = None
+    found = None
     if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at
-        by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
-    if by_trees is None and len(piece) > EXACT_UNITS:
-        found = regroup.regrouped(
-            piece, labels, n_groups, bounds, seed=seed, control=settings.control
-        )
-        by_trees = None if found is None else (found, n_groups)
-    # without borders that hold them together groups sprawl: no way to keep them narrow
-    if by_trees is None and len(piece) > EXACT_UNITS and not bounds.widest:
-        by_trees = _hunted(piece, labels, n_groups, settings, seed, count=count)
-    if by_trees is not None:
-        return *settings.improve(piece, *by_trees, seed), ""
+        found = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
+        found = found or _hunted(piece, labels, n_groups, settings, seed, count=count)
+    if found is not None:
+        return *settings.improve(piece, *found, seed), ""
     if settings.control[0]:
         return labels, n_groups, "not_found"
     if exact.is_tree(piece) and not settings.bounds.extra_low.size and count is None:
         tried = exact.whole_tree(piece, settings.bounds, seed)
         if tried is False:
             return labels, n_groups, "proven_by_search"
-    found = choice.of_all_groups(piece, settings.bounds, n_groups if count is None else count,
-                                count_is_fixed=count is not None)  # fmt: skip
-    if found is None:
+    chosen = choice.of_all_groups(piece, bounds, n_groups if count is None else count,
+                                  count_is_fixed=count is not None)  # fmt: skip
+    if chosen is None:
         return labels, n_groups, "not_found"
-    if not found.size:
+    if not chosen.size:
         return labels, n_groups, "proven_by_search"
-    return *settings.improve(piece, found, int(found.max()) + 1, seed), ""
+    return *settings.improve(piece, chosen, int(chosen.max()) + 1, seed), ""
 
 
 def _hunted(
@@ -361,14 +356,29 @@ def _hunted(
 ) -> tuple[Ints, int] | None:
     """Any division in the bands, whatever its borders; None where none was found."""
     bounds, control = settings.bounds, settings.control
-    hunted, left = hunt(piece, labels, n_groups, bounds, seed=seed, control=control)
-    if not left:
-        return hunted, n_groups
-    by_trees = exact.along_trees(piece, hunted, n_groups, bounds, seed, count=count)
-    if by_trees is not None:
-        return by_trees
-    even = regroup.evened(piece, hunted, n_groups, bounds, seed=seed, control=control)
-    return (even, n_groups) if piece.outside(even, n_groups, bounds) == 0 else None
+
+    def finished(labels: Ints) -> tuple[Ints, int] | None:
+        anew = regroup.regrouped(piece, labels, n_groups, bounds, seed=seed, control=control)
+        return None if anew is None else (anew, n_groups)
+
+    # without borders that hold them together groups sprawl: no way to keep them narrow
+    if bounds.widest:
+        return finished(labels)
+    few = max(n_groups // 10, FEW_OUTSIDE)
+    for turn in range(HUNTS):
+        hunted, outside = hunt(
+            piece, labels, n_groups, bounds, turn=turn, seed=seed, control=control
+        )
+        if not outside:
+            return hunted, n_groups
+        found = exact.along_trees(piece, hunted, n_groups, bounds, seed, count=count)
+        if found is None and outside <= few:
+            found = finished(hunted)
+        if found is not None or control[0]:
+            return found
+        if turn and outside > few:  # twice so far off
+            break
+    return None
 
 
 def _reasons(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, why: str) -> list[str]:

@@ -20,7 +20,7 @@ __all__ = ["evened", "regrouped"]
 
 UNITS_OF_A_GROUP = 8  # of more the search is good, and too many groups could be made
 REGIONS = 1000  # in which groups are chosen anew
-MOST_FAILED = 45  # of them: work for some ten seconds
+MOST_FAILED = 25  # of them: work for some five seconds
 REGION_UNITS = (40, 130)  # from so many, and after failures up to so many
 REGION_GROUPS = 40_000  # possible groups of a region
 REGION_STEPS = 4_000_000
@@ -87,10 +87,8 @@ def regrouped(
     the next region is larger. The second for groups of at most eight units, where not too many
     groups could be made.
     """
-    if len(piece) > UNITS_OF_A_HALF * n_groups:
-        return None
-    state = _Regrouping(piece, labels, n_groups, bounds, seed)
-    state.even_out(control)
+    even = evened(piece, labels, n_groups, bounds, seed=seed, control=control)
+    state = _Regrouping(piece, even, n_groups, bounds, seed)
     if len(piece) > UNITS_OF_A_GROUP * n_groups:
         return state.labels if state.violation() is None else None
     patience, size = MOST_FAILED, REGION_UNITS[0]

@@ -34,7 +34,9 @@ SMALL_PART = 1000  # units
 FEW_UNITS = 200  # of a part this small a run takes no time, and often ends beside the optimum
 FEWEST_SWEEPS = 1600  # of a small part
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
-HUNTS, HUNT_VISITS, HUNT_SCALE = 6, 20_000_000, 1000  # searches for any division in the band
+# searches for any division in the band
+HUNT_VISITS, HUNT_SWEEPS_A_UNIT, HUNT_SCALE = 40_000_000, 250, 1000
+HUNT_SHARE = 8  # of a unit's load a hunt begins with as its temperature, or with the whole
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
 
 
@@ -62,7 +64,7 @@ class Effort:
         the machine is.
     """
 
-    sweeps: int = 10_500
+    sweeps: int = 10_300
     small_sweeps: int | None = None
     starts: int = 3
     starts_up_to: int = 1000
@@ -171,7 +173,14 @@ def search(
 
 
 def hunt(
-    part: Part, labels: Ints, n_groups: int, bounds: Bounds, *, seed: Bits, control: Ints
+    part: Part,
+    labels: Ints,
+    n_groups: int,
+    bounds: Bounds,
+    *,
+    turn: int,
+    seed: Bits,
+    control: Ints,
 ) -> tuple[Ints, int]:
     """Look for any division inside the bands, whatever its borders.
 
@@ -182,24 +191,19 @@ def hunt(
     labels : ndarray of int64, shape (n,)
         Where to begin.
     n_groups : int
+    turn : int
+        Number of the attempt; each goes another way.
 
     Returns
     -------
     labels : ndarray of int64, shape (n,)
-        As many groups; fewer of them outside, if not none.
+        As many groups.
     outside : int
         Groups outside their bands.
     """
     run = _Run(part, n_groups, bounds, 0.0, control)
-    best, least = labels, part.outside(labels, n_groups, bounds)
-    for turn in range(HUNTS):
-        found = run.hunted(labels, _generator(seed, turn))
-        outside = part.outside(found, n_groups, bounds)
-        if outside < least:
-            best, least = found, outside
-        if least == 0 or control[0]:
-            break
-    return best, least
+    found = run.hunted(labels, turn, _generator(seed, turn))
+    return found, part.outside(found, n_groups, bounds)
 
 
 def improve(
@@ -299,7 +303,7 @@ class _Run:
         square = int((coarse * coarse).sum()) // coarse.size << 16
         self.hot = Fraction(square, self.mean)
         # where a few borders are very long they settle while it is hot, and are given time then
-        self.bend = min(max(0.54 + 0.04 * float(self.hot / self.mean), 0.6), 0.8)
+        self.bend = min(max(0.54 + 0.02 * float(self.hot / self.mean), 0.6), 0.7)
         ranked = np.sort(self.borders)
         self.cold = int(ranked[ranked.size // 10]) // 3 + 1
         self.end = max(2 * self.cold, self.mean // 16)
@@ -393,17 +397,17 @@ class _Run:
             return self._polished(labels, int(n_groups), state, steady)
         return labels, int(n_groups)
 
-    def hunted(self, labels: Ints, state: Bits) -> Ints:
-        """Cool with households outside the band as the only cost."""
+    def hunted(self, labels: Ints, turn: int, state: Bits) -> Ints:
+        """Cool with households outside as the only cost, from two temperatures by turns."""
         n = len(self.part)
         unit = max(self.part.total // max(int((self.part.loads > 0).sum()), 1), 1)
-        best = np.empty(n, np.int64)
-        sweeps = min(max(HUNT_VISITS // n, 300), 50_000)
-        end = labels.copy()
+        hot = max(unit // HUNT_SHARE, 1) if turn % 2 == 0 else unit
+        best, end = np.empty(n, np.int64), labels.copy()
+        sweeps = max(min(HUNT_VISITS // n, HUNT_SWEEPS_A_UNIT * n), 300)
         found = self._moves(
-            end, self.wanted, state, _geometric(unit * HUNT_SCALE, HUNT_SCALE // 4, sweeps),
+            end, self.wanted, state, _geometric(hot * HUNT_SCALE, HUNT_SCALE // 4, sweeps),
             np.full(sweeps, HUNT_SCALE << 16), _zeros(sweeps), best,
-            borders=_zeros(self.part.borders.size),
+            borders=_zeros(self.part.borders.size), exchanges=not self.bounds.widest,
         )  # fmt: skip
         return best if found >= 0 else end
 
@@ -446,7 +450,7 @@ class _Run:
     def _moves(
         self, labels: Ints, n_groups: int, state: Bits, temperatures: Ints, penalties: Ints,
         evenness: Ints, best: Ints | None = None, *, finishing: bool = False,
-        borders: Ints | None = None,
+        borders: Ints | None = None, exchanges: bool = False,
     ) -> int:  # fmt: skip
         """Move units; what finishes a run goes on when the search has been told to stop."""
         part, bounds = self.part, self.bounds
@@ -458,6 +462,7 @@ class _Run:
             temperatures, penalties, evenness, _chances(), state,
             np.zeros(2, np.int64) if finishing else self.control,
             np.empty(0, np.int64) if best is None else best, kernels.BLOCK,
+            exchanges,
         )  # fmt: skip
         return int(found)
 
