@@ -151,6 +151,8 @@ def test_beats_and_workers(plan, tmp_path, capsys):
     assert sorted(table["grid"]) == sorted(grids["grid"])
     assert table.groupby("beat")["within"].nunique().max() == 1
     assert len(sheet(tmp_path / "beats.xlsx", "beats")) == 20
+    for page in openpyxl.load_workbook(tmp_path / "beats.xlsx"):
+        assert page.page_setup.orientation == "landscape"
     assert run("beats", plan, "-n", 2, "-o", tmp_path / "few.csv") == 2
     assert "beats are possible, not 2" in capsys.readouterr().err
     assert run("workers", plan, "--limit", 400, "--limit", 1000, "--by-community") == 0
@@ -160,3 +162,28 @@ def test_beats_and_workers(plan, tmp_path, capsys):
     assert run("workers", plan, "--limit", total, "--cross-borders") == 0
     assert ": 1 worker (" in capsys.readouterr().out
     assert run("workers", plan, "--limit", -1) == 2
+
+
+def test_beats_across_borders_are_read_again(plan, tmp_path, capsys):
+    """Without leave to cross, posts keep the grids of one community, and are told how to keep all.
+
+    With it nobody moves.
+    """
+    first, second = tmp_path / "first.xlsx", tmp_path / "second.xlsx"
+    roster = tmp_path / "roster.csv"
+    roster.write_text("post_id,role\n" + "\n".join(f"p{k},police" for k in range(7)))
+    assert run("staff", plan, "--roster", roster, "-o", first, "--cross-borders") == 0
+    held = sheet(first, "assignment")
+    held = held["grid"].str.split("-").str[0].groupby(held["post_id"]).nunique()
+    assert held.max() > 1
+    assert capsys.readouterr().err == ""
+    again = ("staff", plan, "--roster", first, "-o", second)
+    assert run(*again, "--cross-borders") == 0
+    pd.testing.assert_frame_equal(sheet(second, "assignment"), sheet(first, "assignment"))
+    capsys.readouterr()
+    assert run(*again) == 0
+    said = capsys.readouterr().err
+    assert "grids of several communities today; they keep those of the first" in said
+    assert "--cross-borders" in said
+    assert f"post '{held.idxmax()}'" in said
+    assert len(sheet(second, "vacancies"))

@@ -403,6 +403,9 @@ def test_retired_grids_stop_nothing():
     twice = check_roster(checked.assign(role=["leader", None]), plain_grids(), unusable="skip")
     assert twice.attrs["unusable"]["reason"].tolist()[2:] == ["retired_grid", "missing_role"]
     assert assign_posts(map_grids(), checked).unusable["reason"].tolist() == ["retired_grid"] * 3
+    with pytest.warns(GridpartWarning, match="on 2025-06-30, followed by g2, g3"):
+        staffing = assign_posts(map_grids(), roster, retired=gone)
+    assert staffing.unusable.equals(checked.attrs["unusable"])
     with pytest.raises(InputError, match="retired codes need a column 'code'"):
         check_roster(roster, plain_grids(), retired=gone.rename(columns={"code": "Code"}))
 

@@ -218,7 +218,7 @@ def _write_list(path: Path, table: Any) -> None:
         _io.write_layers(path, {"codes": table})
     elif path.suffix.lower() in SHEET:
         text = ("code", "predecessors", "successors", "parent")
-        write_workbook(path, {"codes": plain}, text_columns=text)
+        write_workbook(path, {"codes": plain}, text_columns=text, landscape=True)
     else:
         _io.write_bytes(path, plain.to_csv(index=False).encode("utf-8-sig"))
 

@@ -132,16 +132,12 @@ def staff(
     asked = _weights(weights)
     standard = None if team is None else gp.load_standard(team)
     unusable: Literal["skip", "raise"] = "skip" if skip_unusable else "raise"
-    posts = gp.read_roster(roster, sheet=sheet)
-    if register is not None:
-        posts = gp.check_roster(
-            posts, read, team=None if standard is None else standard.team, unusable=unusable,
-            cross_borders=cross_borders, retired=_retired(register),
-        )  # fmt: skip
     staffing = gp.assign_posts(
-        read, posts, workload=None if asked is None else gp.workload(read, asked), team=standard,
+        read, gp.read_roster(roster, sheet=sheet),
+        workload=None if asked is None else gp.workload(read, asked), team=standard,
         max_grids=max_grids, cross_borders=cross_borders, free_beats=free_beats,
         max_moves=moves, unusable=unusable,
+        retired=None if register is None else _retired(register),
     )  # fmt: skip
     more: dict[str, pd.DataFrame] = {}
     if limit is not None or "capacity" in staffing.posts.columns:
@@ -295,7 +291,7 @@ def _write_beats(found: Any, grids: Any, path: Path) -> None:
     if kind == ".csv":
         _io.write_bytes(path, found.grids.to_csv(index=False).encode("utf-8-sig"))
     elif kind == ".xlsx":
-        _excel.write_workbook(path, {"beats": found.beats, "grids": found.grids})
+        _excel.write_workbook(path, {"beats": found.beats, "grids": found.grids}, landscape=True)
     else:
         grids = grids[["grid", grids.geometry.name]].merge(found.grids, on="grid")
         shapes = grids[["beat", grids.geometry.name]].dissolve("beat", method="coverage")

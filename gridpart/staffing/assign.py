@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridpart._progress import progress
-from gridpart.errors import InputError
+from gridpart.errors import GridpartWarning, InputError, Problem
 from gridpart.staffing.case import Case, posts_of, role_outcome
 from gridpart.staffing.headers import plain_text, words_in
 from gridpart.staffing.locate import GridTable, grid_table, natural
 from gridpart.staffing.neighbours import grids_of, neighbours_of
-from gridpart.staffing.posts import Rules
+from gridpart.staffing.posts import Posts, Rules
 from gridpart.staffing.result import Staffing, gathered, role_tables, same_grids
 from gridpart.staffing.roster import check_roster
 from gridpart.staffing.workload import loads_of
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["assign_posts", "households_per_worker"]
 
 FloatArray = npt.NDArray[np.float64]
+
+TORN = (
+    "posts hold grids of several communities today; they keep those of the first, "
+    "cross_borders=True (--cross-borders) lets them keep all"
+)
 
 
 def assign_posts(
@@ -42,6 +48,7 @@ def assign_posts(
     free_beats: bool = False,
     max_moves: int = 0,
     unusable: Literal["raise", "skip"] = "raise",
+    retired: pd.DataFrame | None = None,
 ) -> Staffing:
     """Spread posts over grids so that the heaviest load is as small as possible.
 
@@ -78,6 +85,8 @@ def assign_posts(
     unusable : {"raise", "skip"}, default "raise"
         What to do about rows of the roster that cannot be used: raise an error with all of them,
         or leave them out and list them in ``Staffing.unusable``.
+    retired : DataFrame, optional
+        Codes that are retired, as for :func:`check_roster`.
 
     Returns
     -------
@@ -89,6 +98,12 @@ def assign_posts(
     InputError
         With every problem of the roster, as :func:`check_roster` finds them; or if a role has too
         few posts for the grids and nothing says which grids touch.
+
+    Warns
+    -----
+    GridpartWarning
+        If posts hold grids of several communities today, and may not keep them all; and of what
+        :func:`check_roster` warns.
 
     Notes
     -----
@@ -132,8 +147,9 @@ def assign_posts(
     if of_team is not None and not hasattr(of_team, "name_of"):
         raise InputError(f"team must be a team or a standard, such as load_standard({team!r})")
     checked = check_roster(
-        roster, grids, team=of_team, unusable=unusable, cross_borders=cross_borders
-    )
+        roster, grids, team=of_team, unusable=unusable, cross_borders=cross_borders,
+        retired=retired,
+    )  # fmt: skip
     ids = checked["post_id"].tolist()
     checked = checked.iloc[sorted(range(len(ids)), key=lambda k: natural(ids[k]))]
     near = None if scattered else neighbours_of(grids, table, neighbours)
@@ -177,18 +193,33 @@ def staffed(case: Case) -> Staffing:
     # in the order of the team, if there is one
     known = () if case.team is None else case.team.names
     roles = [role for role in known if role in of_role] or sorted(map(str, of_role))
-    tables = []
+    tables, torn = [], list[str]()
     with progress("assigning", len(case.roster)) as show:
         done = 0
         for role in roles:
             served = case.grids_for(role)
             place_of = case.places(served)
             asked = posts_of(case, of_role[role], served, place_of)
+            torn += _torn(asked, place_of, case.rules_for(role))
             outcome = role_outcome(case, role, asked, served, place_of)
             tables.append(role_tables(case, role, of_role[role], outcome))
             done += len(of_role[role])
             show(done)
+    if torn:
+        text = Problem("torn_posts", TORN, tuple(f"post {post!r}" for post in torn))
+        warnings.warn(str(text), GridpartWarning, stacklevel=3)
     return gathered(case, tables)
+
+
+def _torn(posts: Posts, place_of: npt.NDArray[np.int64], rules: Rules) -> list[str]:
+    """Posts that hold grids of several communities, and may not."""
+    if rules.cross_borders or rules.scattered:
+        return []
+    return [
+        post
+        for post, held in zip(posts.ids, posts.held, strict=True)
+        if np.unique(place_of[list(held)]).size > 1
+    ]
 
 
 def households_per_worker(

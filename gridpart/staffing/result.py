@@ -57,8 +57,9 @@ class Staffing:
     unmet_needs : DataFrame or None
         A row for every skill that a grid asks for and no holder has; None where no grid asks.
     unusable : DataFrame or None
-        Rows of the roster that were left out, if that was allowed: `line`, `post_id`, `reason`,
-        `text`.
+        Rows of the roster that were left out, if that was allowed, and those that only lost a grid
+        (reasons ``retired_grid`` and ``unknown_grid``): `line` (after `sheet`, where there are
+        several), `post_id`, `reason`, `text`.
     """
 
     case: Case
@@ -139,12 +140,14 @@ class Staffing:
             f"on {plural(self._assignment['grid'].nunique(), 'grid')}, "
             f"{plural(len(self._vacancies), 'vacancy', 'vacancies')}"
         ]
-        unit = "households" if self.case.loads.table is None else "load"
+        by_households = self.case.loads.table is None
         for row in summary.to_dict("records"):
+            mean = round(row["mean_load"])
+            each = plural(mean, "household") if by_households else f"{mean:,} load"
             proof = "optimal" if row["gap"] == 0 else f"at most {row['gap']:.1%} above the optimum"
             lines.append(
                 f"  {row['role']}: {plural(row['posts'], 'post')} on "
-                f"{plural(row['grids'], 'grid')}, {row['mean_load']:,.0f} {unit} per post, "
+                f"{plural(row['grids'], 'grid')}, {each} per post, "
                 f"worst {row['worst_load']:,.0f} ({proof})"
             )
         return "\n".join(lines)
