@@ -33,7 +33,8 @@ MANY_GROUPS = 10_000  # listed where only the fewest groups are asked for
 MANY_STEPS = 6_000_000
 BOUND_GROUPS = 2_000_000  # listed where it is only asked whether more than so many are needed
 BOUND_STEPS = 60_000_000
-PRICED_GROUPS = 4000  # taken into the relaxation at first and at a time
+PRICED_WHOLE = 1000  # so few are all taken into the relaxation at once, which is sooner
+PRICED_GROUPS = 4000  # taken into it at first and at a time
 SLACK = 1.5  # what a unit costs that is in no group yet, of what it costs in a mean one
 DEAR = 1e-7  # what is worth so little more than a group is not taken in
 WHOLE_GROUPS = 3_000  # for so many the program is solved, for more only its relaxation
@@ -202,9 +203,11 @@ def _relaxed(starts: Ints, units: Ints, loads: Ints, enough: int | None) -> floa
     units = np.append(units, np.arange(n))
     rules = cover(np.append(starts, np.arange(units.size - n + 1, units.size + 1)), units, n)
     taken = np.arange(groups + n) >= groups
-    # heavy ones from everywhere: they are listed by their first unit
-    heavy = np.flatnonzero(load >= np.quantile(load, 0.8))
-    taken[heavy[:: heavy.size // PRICED_GROUPS + 1]] = True
+    if groups <= PRICED_WHOLE:
+        taken[:] = True
+    else:  # heavy ones from everywhere: they are listed by their first unit
+        heavy = np.flatnonzero(load >= np.quantile(load, 0.8))
+        taken[heavy[:: heavy.size // PRICED_GROUPS + 1]] = True
     bound = 0.0
     method = "highs-ds" if enough is None else "highs-ipm"  # of long lists, ten times as fast
     for value, prices, reduced in priced(rules, cost, np.ones(n), taken, PRICED_GROUPS, method):
