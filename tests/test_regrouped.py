@@ -97,6 +97,20 @@ def test_groups_of_many_units_are_left_to_the_search():
     assert regrouped(indptr, indices, np.ones(indices.size, int), loads, 1, 320, labels) is None
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_band_of_one_per_cent_beside_ten_units_a_group(seed):
+    """Loads that are much alike: single moves leave two and six groups outside."""
+    graph, indptr, indices, x, y = lattice(12, 20)
+    loads = np.random.default_rng(seed).integers(85, 116, 240)
+    mean = int(loads.sum()) / 24
+    low, high = round(mean * 0.99), round(mean * 1.01)
+    ones = np.ones(indices.size, np.int64)
+    found = solve(
+        indptr, indices, ones, loads, low, high, x=x, y=y, n_groups=24, effort="fast", seed=seed
+    )
+    assert_valid(graph, found.labels, loads, low, high, 24)
+
+
 def test_other_bounds_are_kept():
     """One marked unit a group, and at most four units."""
     graph, indptr, indices, _, _ = lattice(6, 6)
