@@ -144,6 +144,7 @@ def case_with_everything(seed):
     return grids, pd.DataFrame(rows), options
 
 
+@pytest.mark.filterwarnings("ignore:posts hold grids of several communities")
 @settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(0, 100))
 def test_rows_may_stand_in_any_order(seed, shuffle):
@@ -157,6 +158,7 @@ def test_rows_may_stand_in_any_order(seed, shuffle):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
 
 
+@pytest.mark.filterwarnings("ignore:posts hold grids of several communities")
 @settings(max_examples=40)
 @given(st.integers(0, 10**6))
 def test_whatever_the_case_the_tables_keep_their_promises(seed):

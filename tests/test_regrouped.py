@@ -97,18 +97,25 @@ def test_groups_of_many_units_are_left_to_the_search():
     assert regrouped(indptr, indices, np.ones(indices.size, int), loads, 1, 320, labels) is None
 
 
-@pytest.mark.parametrize("seed", [0, 3])
-def test_a_band_of_one_per_cent_beside_ten_units_a_group(seed):
-    """Loads that are much alike: single moves leave two and six groups outside."""
-    graph, indptr, indices, x, y = lattice(12, 20)
-    loads = np.random.default_rng(seed).integers(85, 116, 240)
-    mean = int(loads.sum()) / 24
-    low, high = round(mean * 0.99), round(mean * 1.01)
-    ones = np.ones(indices.size, np.int64)
+@pytest.mark.parametrize(("seed", "most"), [(0, 0), (1, 0), (2, 3)])
+def test_bands_that_only_exchanges_reach(seed, most):
+    """0.2 % beside ten units much alike: single moves leave nine groups or more of twelve outside.
+
+    Where the band is not found the division with the fewest outside is kept.
+    """
+    graph, indptr, indices, x, y = lattice(8, 15)
+    loads = np.random.default_rng(seed).integers(85, 116, 120)
+    mean = int(loads.sum()) / 12
+    low, high = round(mean * 0.998), round(mean * 1.002)
     found = solve(
-        indptr, indices, ones, loads, low, high, x=x, y=y, n_groups=24, effort="fast", seed=seed
-    )
-    assert_valid(graph, found.labels, loads, low, high, 24)
+        indptr, indices, np.ones(indices.size, np.int64), loads, low, high, x=x, y=y, n_groups=12,
+        effort="fast", seed=seed,
+    )  # fmt: skip
+    assert_valid(graph, found.labels, loads, 1, int(loads.sum()), 12)
+    sums = np.bincount(found.labels, loads)
+    outside = (sums < low) | (sums > high)
+    assert outside.sum() <= most
+    assert outside.tolist() == [why == "not_found" for why in found.reasons]
 
 
 def test_other_bounds_are_kept():

@@ -105,11 +105,13 @@ class Settings:
             free_count=free_count, control=self.control,
         )  # fmt: skip
 
-    def improve(self, part: Part, labels: Ints, n_groups: int, seed: Bits) -> tuple[Ints, int]:
-        """Shorten the borders of groups that are all in the band."""
+    def improve(
+        self, part: Part, labels: Ints, n_groups: int, seed: Bits, *, exchanges: bool = False
+    ) -> tuple[Ints, int]:
+        """Shorten the borders of groups, of which no more will be outside the band."""
         return improve(
             part, labels, n_groups, self.bounds, balance=self.balance, effort=self.effort,
-            seed=seed, control=self.control,
+            seed=seed, control=self.control, exchanges=exchanges,
         )  # fmt: skip
 
     def narrowed(self) -> Settings | None:
@@ -330,12 +332,13 @@ def _insist(
     if not settings.insist:
         return labels, n_groups, "not_found"
     bounds = settings.bounds
-    found = None
     if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at
-        found = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
-        found = found or _hunted(piece, labels, n_groups, settings, seed, count=count)
-    if found is not None:
-        return *settings.improve(piece, *found, seed), ""
+        by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
+        if by_trees is not None:
+            return *settings.improve(piece, *by_trees, seed), ""
+        labels, n_groups, outside = _hunted(piece, labels, n_groups, settings, seed, count=count)
+        if not outside:
+            return labels, n_groups, ""
     if settings.control[0]:
         return labels, n_groups, "not_found"
     if exact.is_tree(piece) and not settings.bounds.extra_low.size and count is None:
@@ -353,9 +356,11 @@ def _insist(
 
 def _hunted(
     piece: Part, labels: Ints, n_groups: int, settings: Settings, seed: Bits, *, count: int | None
-) -> tuple[Ints, int] | None:
-    """Any division in the bands, whatever its borders; None where none was found."""
+) -> tuple[Ints, int, int]:
+    """Fewer groups outside whatever the borders, then shorter borders; how many are outside."""
     bounds, control = settings.bounds, settings.control
+    kept, least = (labels, n_groups), piece.outside(labels, n_groups, bounds)
+    few = max(n_groups // 10, FEW_OUTSIDE)
 
     def finished(labels: Ints) -> tuple[Ints, int] | None:
         anew = regroup.regrouped(piece, labels, n_groups, bounds, seed=seed, control=control)
@@ -363,22 +368,26 @@ def _hunted(
 
     # without borders that hold them together groups sprawl: no way to keep them narrow
     if bounds.widest:
-        return finished(labels)
-    few = max(n_groups // 10, FEW_OUTSIDE)
+        found = finished(labels)
+        return (*kept, least) if found is None else (*settings.improve(piece, *found, seed), 0)
     for turn in range(HUNTS):
         hunted, outside = hunt(
             piece, labels, n_groups, bounds, turn=turn, seed=seed, control=control
         )
-        if not outside:
-            return hunted, n_groups
-        found = exact.along_trees(piece, hunted, n_groups, bounds, seed, count=count)
-        if found is None and outside <= few:
-            found = finished(hunted)
-        if found is not None or control[0]:
-            return found
-        if turn and outside > few:  # twice so far off
+        if outside < least:
+            kept, least = (hunted, n_groups), outside
+        found = None
+        if outside:
+            found = exact.along_trees(piece, hunted, n_groups, bounds, seed, count=count)
+            if found is None and outside <= few:
+                found = finished(hunted)
+        if found is not None:
+            kept, least = found, 0
+        if not least or control[0] or (turn and outside > few):  # or twice so far off
             break
-    return None
+    if kept[0] is not labels:
+        kept = settings.improve(piece, *kept, seed, exchanges=True)
+    return *kept, least
 
 
 def _reasons(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, why: str) -> list[str]:

@@ -216,8 +216,9 @@ def improve(
     effort: Effort,
     seed: Bits,
     control: Ints,
+    exchanges: bool = False,
 ) -> tuple[Ints, int]:
-    """Shorten the borders of groups that are all in the band, without leaving it.
+    """Shorten the borders of groups, of which no more will be outside the band.
 
     Parameters
     ----------
@@ -225,6 +226,8 @@ def improve(
         As in :func:`search`.
     labels : ndarray of int64, shape (n,)
     n_groups : int
+    exchanges : bool, default False
+        Let units change places, too, for as long as a hunt takes: where single moves are too large.
 
     Returns
     -------
@@ -232,7 +235,14 @@ def improve(
     n_groups : int
     """
     run = _Run(part, n_groups, bounds, balance, control)
-    return run.cooled(labels, _generator(seed, 0), effort.sweeps), n_groups
+    sweeps = effort.sweeps
+    if exchanges:
+        sweeps = min(sweeps, _sweeps_of_a_hunt(len(part)))
+    return run.cooled(labels, _generator(seed, 0), sweeps, exchanges=exchanges), n_groups
+
+
+def _sweeps_of_a_hunt(n: int) -> int:
+    return max(min(HUNT_VISITS // n, HUNT_SWEEPS_A_UNIT * n), 300)
 
 
 def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[tuple[Ints, int]]:
@@ -403,23 +413,30 @@ class _Run:
         unit = max(self.part.total // max(int((self.part.loads > 0).sum()), 1), 1)
         hot = max(unit // HUNT_SHARE, 1) if turn % 2 == 0 else unit
         best, end = np.empty(n, np.int64), labels.copy()
-        sweeps = max(min(HUNT_VISITS // n, HUNT_SWEEPS_A_UNIT * n), 300)
+        sweeps = _sweeps_of_a_hunt(n)
         found = self._moves(
             end, self.wanted, state, _geometric(hot * HUNT_SCALE, HUNT_SCALE // 4, sweeps),
             np.full(sweeps, HUNT_SCALE << 16), _zeros(sweeps), best,
-            borders=_zeros(self.part.borders.size), exchanges=not self.bounds.widest,
+            borders=_zeros(self.part.borders.size), exchanges=True,
         )  # fmt: skip
         return best if found >= 0 else end
 
-    def cooled(self, labels: Ints, state: Bits, sweeps: int) -> Ints:
-        """Cool from a middling temperature; the best labels on the way that are in the band."""
-        even, best = self._evenness(), labels.copy()
+    def cooled(self, labels: Ints, state: Bits, sweeps: int, *, exchanges: bool = False) -> Ints:
+        """Cool from a middling temperature; the best labels on the way that are in the band.
+
+        Where none are, those of the end if they have no more groups outside, else those given.
+        """
+        even, best, end = self._evenness(), labels.copy(), labels.copy()
         found = self._moves(
-            labels.copy(), self.wanted, state,
+            end, self.wanted, state,
             _geometric(max(self._mm(self.hot) // 4, self.cold), self.cold, sweeps),
             self._penalty(_geometric(3000, 50_000, sweeps)), np.full(sweeps, even), best,
+            exchanges=exchanges,
         )  # fmt: skip
-        return best if found >= 0 else labels
+        if found >= 0:
+            return best
+        outside = [self.part.outside(of, self.wanted, self.bounds) for of in (end, labels)]
+        return end if outside[0] <= outside[1] else labels
 
     def _polished(
         self, labels: Ints, n_groups: int, state: Bits, evenness: Ints
