@@ -343,7 +343,7 @@ SETTINGS = (
     *map(at_balance, BALANCES),
     at_balance(EVENER),
     "gridpart fast, balance 0.8",
-    "gridpart best, balance 1",
+    "gridpart best, balance 0.96",
 )
 
 
@@ -374,9 +374,9 @@ def roster(limit: float = 600.0) -> list[Tool]:
             seeds=5,
         ),
         Tool(
-            "gridpart best, balance 1",
+            "gridpart best, balance 0.96",
             gridpart,
-            {"effort": "best", "balance": 1.0},
+            {"effort": "best", "balance": 0.96},
             largest=10_000,
         ),
         Tool("gridpart fast, balance 0.8", gridpart, {"effort": "fast", "balance": 0.8}),

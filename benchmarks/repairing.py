@@ -103,7 +103,7 @@ def settle(graph: Graph, labels: Ints, seed: int) -> Ints:
     wanted = int(labels.max()) + 1
     run = search._Run(part_of(graph), wanted, bounds, 0.5, np.zeros(2, np.int64))
     state = np.array([seed], np.uint64)
-    return run._settle(labels.copy(), state, True, run._evenness())[0]
+    return run._settle(labels.copy(), state, True, run.evenness)[0]
 
 
 def repair(graph: Graph, labels: Ints, seed: int) -> Ints:

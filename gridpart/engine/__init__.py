@@ -3,7 +3,7 @@
 It knows no GeoDataFrame, no file and no progress bar; what it minimises and respects is data.
 """
 
-from gridpart.engine.search import EFFORTS, Effort
+from gridpart.engine.effort import EFFORTS, Effort
 from gridpart.engine.solve import (
     REASONS,
     Relaxation,

@@ -85,9 +85,10 @@ class Part:
         """Sum of the loads."""
         return int(self.loads.sum())
 
-    def take(self, members: Ints) -> Part:
-        """The part induced by `members`."""
-        place = np.full(len(self), -1, np.int64)
+    def take(self, members: Ints, place: Ints | None = None) -> Part:
+        """The part induced by `members`; `place` is scratch of n entries, all -1."""
+        if place is None:
+            place = np.full(len(self), -1, np.int64)
         rows = kernels.subgraph(self.indptr, self.indices, self.borders, members, place)
         return Part(
             *rows, self.loads[members], self.work[members],

@@ -15,9 +15,10 @@ from fractions import Fraction
 import numpy as np
 
 from gridpart.engine import choice, exact, kernels, regroup
+from gridpart.engine.effort import EFFORTS, Effort
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.search import EFFORTS, EXACT_UNITS, Effort, hunt, improve, search
+from gridpart.engine.search import EXACT_UNITS, hunt, improve, search
 
 __all__ = ["PROVEN", "REASONS", "Piece", "Relaxation", "Settings", "connected", "solve_part"]
 

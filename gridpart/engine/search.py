@@ -1,5 +1,7 @@
 """The search for one connected part: start, border moves, repair; the best of several runs.
 
+Of small parts the best run is then cooled again, window by window.
+
 Everything that sets the scale of the search comes from the part itself: temperatures from the
 distribution of its border lengths, penalties and evenness from the mean border and the mean load
 of a group. So towns, mountains and counties need no settings of their own.
@@ -7,20 +9,23 @@ of a group. So towns, mountains and counties need no settings of their own.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from gridpart.engine import kernels
+from gridpart.engine.effort import LONGEST_SWEEPS, WINDOW_GROUPS, Effort
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
+from gridpart.engine.windows import Windows
 
-__all__ = ["EFFORTS", "EXACT_UNITS", "Effort", "hunt", "improve", "search"]
+__all__ = ["EXACT_UNITS", "hunt", "improve", "search"]
 
 # Borders are scaled up inside the search until their mean has this many millimetres, so that
 # whole-number temperatures are fine enough even where every border counts 1.
@@ -28,92 +33,13 @@ FINE_MEAN = 1 << 14
 HOUSEHOLDS_OF_A_GROUP = 350  # penalties were tuned on groups of this load, and scale with it
 QUENCH_SWEEPS = 20
 NARROW_SWEEPS = 1500
-CITY = 20_000  # units
-FIRST_SWEEPS, LONGEST_SWEEPS = 1000, 60_000  # of runs that are given seconds
-SMALL_PART = 1000  # units
-FEW_UNITS = 200  # of a part this small a run takes no time, and often ends beside the optimum
-FEWEST_SWEEPS = 1600  # of a small part
+AFTER_RUNS = 1 << 20  # number of a generator that no run has
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
 # searches for any division in the band
 HUNT_VISITS, HUNT_SWEEPS_A_UNIT, HUNT_SCALE = 40_000_000, 250, 1000
 HUNT_SHARE = 8  # of a unit's load a hunt begins with as its temperature, or with the whole
+RUNS_SHARE = 0.5  # of the seconds that are given; the rest goes to windows
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much work is spent on a connected part.
-
-    Parameters
-    ----------
-    sweeps : int
-        Passes over all units while the temperature falls.
-    small_sweeps : int, optional
-        The same for each run of a part of at most `starts_up_to` units, if not as many; of fewer
-        than a thousand units it gets fewer.
-    starts : int
-        Independent runs of such a part, of which the best is kept.
-    more_starts : int
-        Up to how many times as many for parts that are so many times smaller.
-    starts_up_to : int
-        Parts of more units get one run: there the differences between runs average out.
-    restarts : int
-        Runs for a part that has few groups and a narrow band, where most runs find nothing.
-    seconds : float, optional
-        Go on as long as this instead, for all parts together. The labels then depend on how fast
-        the machine is.
-    """
-
-    sweeps: int = 10_300
-    small_sweeps: int | None = None
-    starts: int = 3
-    starts_up_to: int = 1000
-    more_starts: int = 1
-    restarts: int = 200
-    seconds: float | None = None
-
-    @classmethod
-    def of(cls, effort: str | float | Effort) -> Effort:
-        """The effort of a name in `EFFORTS`, or of so many seconds."""
-        if isinstance(effort, Effort):
-            return effort
-        if isinstance(effort, str):
-            if effort not in EFFORTS:
-                raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
-            return EFFORTS[effort]
-        if not 0 < effort < math.inf:
-            raise ValueError(f"effort must be more than 0 seconds, got {effort!r}")
-        return cls(sweeps=FIRST_SWEEPS, starts=1, restarts=100_000, seconds=float(effort))
-
-    def sweeps_of(self, n: int, balance: float) -> int:
-        """Passes over a part of n units; even groups come slowly, up to seven times as many."""
-        if self.seconds is not None:
-            return self.sweeps
-        if n <= self.starts_up_to:
-            sweeps = self.small_sweeps or self.sweeps
-            # the fewer units there are, the sooner more sweeps find nothing better
-            fewer = math.isqrt(sweeps * sweeps * min(n, SMALL_PART) // SMALL_PART)
-            fewer = max(fewer, min(sweeps, FEWEST_SWEEPS))
-            return int(fewer * max(8 * balance - 5, 1))
-        longest = 7 if n <= CITY else 3  # of a city they would take minutes, and gain nothing
-        return int(self.sweeps * max(min(40 * balance - 19, 3), min(20 * balance - 13, longest), 1))
-
-    def starts_of(self, n: int) -> int:
-        """Runs of a part of n units."""
-        if n > self.starts_up_to:
-            return 1
-        return max(self.starts * min(self.starts_up_to // n, self.more_starts), FEW_UNITS // n)
-
-    def work(self, n: int, balance: float) -> int:
-        """Units visited by the runs over a part of n units."""
-        return n * self.sweeps_of(n, balance) * self.starts_of(n)
-
-
-EFFORTS = {
-    "fast": Effort(sweeps=830, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
-    "default": Effort(small_sweeps=32_000, more_starts=3),
-    "best": Effort(sweeps=130_000, small_sweeps=50_000, more_starts=4, restarts=2000),
-}
 
 
 def search(
@@ -160,7 +86,8 @@ def search(
             return *exact, 0
         effort = replace(effort, starts=1, restarts=0)  # there is no plan to be found
     best: tuple[tuple[int, Fraction], Ints, int] | None = None
-    for labels, n_groups in _runs(run, effort, seed, free_count):
+    clock = _Clock(effort.seconds)
+    for labels, n_groups in _runs(run, effort, seed, free_count, clock):
         outside = part.outside(labels, n_groups, bounds)
         # cuts of different numbers of groups compare when scaled by the root of the number
         rank = (outside, Fraction(run.cost(labels, n_groups) ** 2, n_groups))
@@ -169,7 +96,10 @@ def search(
         if control[0]:
             break
     assert best is not None  # there is at least one run
-    return best[1], best[2], best[0][0]
+    (outside, _), labels, n_groups = best
+    if n_groups > 1 and not run.is_tight:
+        _cool_windows(run, labels, n_groups, effort, seed, clock)
+    return labels, n_groups, outside
 
 
 def hunt(
@@ -245,9 +175,10 @@ def _sweeps_of_a_hunt(n: int) -> int:
     return max(min(HUNT_VISITS // n, HUNT_SWEEPS_A_UNIT * n), 300)
 
 
-def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[tuple[Ints, int]]:
+def _runs(
+    run: _Run, effort: Effort, seed: Bits, free_count: bool, clock: _Clock
+) -> Iterator[tuple[Ints, int]]:
     """Runs of one part, in the order in which they are made."""
-    clock = _Clock(effort.seconds)
     found = False
     if run.is_tight:
         for turn in range(effort.restarts):
@@ -266,13 +197,39 @@ def _runs(run: _Run, effort: Effort, seed: Bits, free_count: bool) -> Iterator[t
             yield run.wide(_generator(seed, turn), turn, sweeps, free_count)
         return
     turn, least = 0, sweeps
+    kept = (1 - RUNS_SHARE) * effort.seconds
     while turn == 0 or sweeps >= least:
         before = clock.left()
         yield run.wide(_generator(seed, turn), turn, sweeps, free_count)
         took = max(before - clock.left(), 1e-6)
         # one long run goes further than several short ones, up to where it flattens out
-        sweeps = min(int(0.9 * clock.left() / took * sweeps), LONGEST_SWEEPS)
+        sweeps = min(int(0.9 * (clock.left() - kept) / took * sweeps), LONGEST_SWEEPS)
         turn += 1
+
+
+def _cool_windows(
+    run: _Run, labels: Ints, n_groups: int, effort: Effort, seed: Bits, clock: _Clock
+) -> None:
+    """Shorten the borders of `labels` window by window: warm up, cool, keep what is better.
+
+    A run anew is better in some places and worse in others; this keeps the better ones.
+    """
+    state = _generator(seed, AFTER_RUNS)
+    sweeps = effort.window_sweeps_of(run.balance)
+    windows = Windows(run.part, labels, n_groups)
+    for _ in range(effort.windows_of(len(labels)) * n_groups):
+        if clock.left() <= 0 or run.control[0]:
+            break
+        groups, members = windows.around(
+            int(kernels.draw_below(state, n_groups)), WINDOW_GROUPS, state
+        )
+        inner = run.within(windows.take(members), groups.size)
+        before = np.searchsorted(groups, labels[members])
+        if inner.part.outside(before, groups.size, run.bounds):
+            continue
+        after = inner.again(before, state, sweeps)
+        if after is not None and inner.cost(after, groups.size) < inner.cost(before, groups.size):
+            windows.divide(groups, members, after)
 
 
 class _Clock:
@@ -322,6 +279,16 @@ class _Run:
         self.group_work = max(int(part.work.sum()) // wanted, 1)
         self.masks = kernels.neighbour_masks(part.indptr, part.indices)
         self.extra_scale = self._extra_scale()
+        self.even_halfway = self._even_halfway()
+        self.evenness = self._evenness()
+
+    def within(self, window: Part, n_groups: int) -> _Run:
+        """A run over a window, with the scales of the whole."""
+        inner = copy.copy(self)
+        inner.part, inner.wanted = window, n_groups
+        inner.borders = window.borders * self.factor
+        inner.masks = kernels.neighbour_masks(window.indptr, window.indices)
+        return inner
 
     @property
     def is_tight(self) -> bool:
@@ -348,15 +315,27 @@ class _Run:
     def wide(self, state: Bits, turn: int, sweeps: int, free_count: bool) -> tuple[Ints, int]:
         """Start by bisection and cool once: for many groups in a band that most moves keep."""
         labels = self._bisected(turn)
-        even = self._evenness()
+        even = self.evenness
         more = min(max(self.balance - 0.5, 0.0), 0.5)
         self._moves(
             labels, self.wanted, state,
             _geometric(self._mm(self.hot), self.end, sweeps, bend=self.bend * (1 + more)),
             self._penalty(_geometric(300, 3000, sweeps)),
-            _geometric(min(even, self._even), even, sweeps) if even else _zeros(sweeps),
+            _geometric(min(even, self.even_halfway), even, sweeps) if even else _zeros(sweeps),
         )  # fmt: skip
         return self._settle(labels, state, free_count, even)
+
+    def again(self, labels: Ints, state: Bits, sweeps: int) -> Ints | None:
+        """Warm up a good division and cool it again; None where it ends outside the band."""
+        labels = labels.copy()
+        even = self.evenness
+        self._moves(
+            labels, self.wanted, state,
+            _geometric(max(self._mm(self.hot) // 2, self.end), self.end, sweeps, bend=0.7),
+            self._penalty(_geometric(1000, 3000, sweeps)), np.full(sweeps, even),
+        )  # fmt: skip
+        labels, _ = self._settle(labels, state, free_count=False, even=even)
+        return None if self.part.outside(labels, self.wanted, self.bounds) else labels
 
     def narrow(self, state: Bits, turn: int) -> Ints | None:
         """Start from a random tree, cool by chance settings; the best in the band, if any was."""
@@ -377,7 +356,7 @@ class _Run:
             labels, self.wanted, state,
             _geometric(hot, cold, NARROW_SWEEPS),
             self._penalty(_geometric(push, push * rise, NARROW_SWEEPS)),
-            np.full(NARROW_SWEEPS, self._evenness()), best,
+            np.full(NARROW_SWEEPS, self.evenness), best,
         )  # fmt: skip
         return best if found >= 0 else None
 
@@ -426,7 +405,7 @@ class _Run:
 
         Where none are, those of the end if they have no more groups outside, else those given.
         """
-        even, best, end = self._evenness(), labels.copy(), labels.copy()
+        even, best, end = self.evenness, labels.copy(), labels.copy()
         found = self._moves(
             end, self.wanted, state,
             _geometric(max(self._mm(self.hot) // 4, self.cold), self.cold, sweeps),
@@ -458,7 +437,7 @@ class _Run:
         labels, n_groups = kernels.best_division(
             part.indptr, part.indices, self.borders, part.loads, bounds.low, bounds.high,
             part.extra, bounds.extra_low, bounds.extra_high, part.reach, bounds.widest,
-            part.work, self._evenness(), most, self.wanted,
+            part.work, self.evenness, most, self.wanted,
         )  # fmt: skip
         if not labels.size or (n_groups != self.wanted and not free_count):
             return None
@@ -488,7 +467,7 @@ class _Run:
         part = self.part
         cut = int(kernels.cut_of(part.indptr, part.indices, self.borders, labels))
         work, _ = kernels.group_sums(labels, part.work, n_groups)
-        return cut + (self._evenness() * sum(int(value) ** 2 for value in work) >> 28)
+        return cut + (self.evenness * sum(int(value) ** 2 for value in work) >> 28)
 
     def _evenness(self) -> int:
         """Millimetres / 2**28 for every squared unit of work off the mean.
@@ -498,10 +477,9 @@ class _Run:
         are alike, and less where a few long ones make up the mean.
         """
         balance = Fraction(min(max(self.balance, 0.0), 1.0)).limit_denominator(1000)
-        return int(self._even * 11 * balance / (10 - 9 * balance))
+        return int(self.even_halfway * 11 * balance / (10 - 9 * balance))
 
-    @property
-    def _even(self) -> int:
+    def _even_halfway(self) -> int:
         """Evenness at balance 0.5."""
         typical = (9 * math.isqrt(self.mean * self.median) + self.mean) // 10
         outline = math.isqrt(len(self.part) * typical * typical // self.wanted)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridpart.engine import choice, kernels, regroup
+from gridpart.engine.effort import Effort
 from gridpart.engine.kernels import Flags, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.pieces import (
@@ -31,7 +32,6 @@ from gridpart.engine.pieces import (
     connected,
     solve_part,
 )
-from gridpart.engine.search import Effort
 
 __all__ = [
     "REASONS",

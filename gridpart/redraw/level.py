@@ -14,9 +14,9 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
+from gridpart.engine.effort import Effort
 from gridpart.engine.moves import EVICTED, NO_HOME, Task, least_moves
 from gridpart.engine.pieces import PROVEN
-from gridpart.engine.search import Effort
 from gridpart.explain import Divided, explain
 from gridpart.problem import (
     Community,

@@ -1,0 +1,129 @@
+"""How much work is spent: runs, sweeps, and windows that are cooled again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["EFFORTS", "LONGEST_SWEEPS", "WINDOW_GROUPS", "Effort"]
+
+CITY = 20_000  # units
+FIRST_SWEEPS, LONGEST_SWEEPS = 1000, 60_000  # of runs that are given seconds
+SMALL_PART = 1000  # units
+FEW_UNITS = 200  # of a part this small a run takes no time, and often ends beside the optimum
+FEWEST_SWEEPS = 1600  # of a small part
+ENDLESS = 100_000  # where seconds end it
+WINDOW_GROUPS = 14  # cooled again together
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work is spent on a connected part.
+
+    Parameters
+    ----------
+    sweeps : int
+        Passes over all units while the temperature falls.
+    small_sweeps : int, optional
+        The same for each run of a part of at most `starts_up_to` units, if not as many; of fewer
+        than a thousand units it gets fewer.
+    starts : int
+        Independent runs of such a part, of which the best is kept.
+    more_starts : int
+        Up to how many times as many for parts that are so many times smaller.
+    starts_up_to : int
+        Parts of more units get one run: there the differences between runs average out.
+    windows : int
+        How many windows of the best run, some groups side by side each, are cooled again, for
+        each of its groups.
+    small_windows : int, optional
+        The same for a part of at most `starts_up_to` units, if not as many.
+    window_sweeps : int
+        Passes over the units of a window.
+    restarts : int
+        Runs for a part that has few groups and a narrow band, where most runs find nothing.
+    seconds : float, optional
+        Go on as long as this instead, for all parts together. The labels then depend on how fast
+        the machine is.
+    """
+
+    sweeps: int = 10_300
+    small_sweeps: int | None = None
+    starts: int = 2
+    starts_up_to: int = 1000
+    more_starts: int = 1
+    windows: int = 0
+    small_windows: int | None = None
+    window_sweeps: int = 1500
+    restarts: int = 200
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, effort: str | float | Effort) -> Effort:
+        """The effort of a name in `EFFORTS`, or of so many seconds."""
+        if isinstance(effort, Effort):
+            return effort
+        if isinstance(effort, str):
+            if effort not in EFFORTS:
+                raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
+            return EFFORTS[effort]
+        if not 0 < effort < math.inf:
+            raise ValueError(f"effort must be more than 0 seconds, got {effort!r}")
+        return cls(
+            sweeps=FIRST_SWEEPS, starts=1, restarts=ENDLESS, windows=ENDLESS, seconds=float(effort)
+        )
+
+    def sweeps_of(self, n: int, balance: float) -> int:
+        """Passes over a part of n units; even groups come slowly, up to seven times as many."""
+        if self.seconds is not None:
+            return self.sweeps
+        if n <= self.starts_up_to:
+            sweeps = self.small_sweeps or self.sweeps
+            # the fewer units there are, the sooner more sweeps find nothing better
+            fewer = math.isqrt(sweeps * sweeps * min(n, SMALL_PART) // SMALL_PART)
+            fewer = max(fewer, min(sweeps, FEWEST_SWEEPS))
+            return int(fewer * _slower(balance))
+        longest = 7 if n <= CITY else 4  # of a city they would take minutes, and gain nothing
+        return int(self.sweeps * max(min(40 * balance - 19, 4), min(20 * balance - 13, longest), 1))
+
+    def starts_of(self, n: int) -> int:
+        """Runs of a part of n units."""
+        if n > self.starts_up_to:
+            return 1
+        return max(self.starts * min(self.starts_up_to // n, self.more_starts), FEW_UNITS // n)
+
+    def windows_of(self, n: int) -> int:
+        """Windows of a part of n units that are cooled again, for each of its groups."""
+        if n <= self.starts_up_to and self.small_windows is not None:
+            return self.small_windows
+        return self.windows
+
+    def window_sweeps_of(self, balance: float) -> int:
+        """Passes over the units of a window."""
+        return int(self.window_sweeps * _slower(balance))
+
+    def work(self, n: int, balance: float) -> int:
+        """Units visited by the runs over a part of n units, and in its windows."""
+        windows = 0 if self.seconds else self.windows_of(n)
+        again = windows * WINDOW_GROUPS * self.window_sweeps_of(balance)
+        return n * (self.sweeps_of(n, balance) * self.starts_of(n) + again)
+
+
+def _slower(balance: float) -> float:
+    """How many times as many sweeps even groups take, which come slowly."""
+    return max(8 * balance - 5, 1)
+
+
+EFFORTS = {
+    "fast": Effort(sweeps=830, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
+    "default": Effort(small_sweeps=12_000, starts=2, more_starts=5, small_windows=2),
+    "best": Effort(
+        sweeps=43_000,
+        small_sweeps=20_000,
+        starts=2,
+        more_starts=5,
+        restarts=2000,
+        windows=6,
+        small_windows=5,
+    ),
+}
