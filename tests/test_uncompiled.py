@@ -34,6 +34,12 @@ def even():
     return solve(*graph, loads, 100, 400, work=work, balance=0.9, n_groups=7, **options)
 
 
+def in_windows():
+    (*graph, loads), options = town(60, 9)
+    options["effort"] = Effort(sweeps=40, starts=1, windows=1, window_sweeps=20, restarts=1)
+    return solve(*graph, loads, 100, 300, balance=0.7, n_groups=9, **options)
+
+
 def more_bounds():
     (*graph, loads), options = town(60, 3)
     area = np.random.default_rng(6).integers(1, 30, 60)
@@ -92,7 +98,18 @@ def pocketed():
     return solve(indptr, indices, np.full(6, 9), loads, 200, 300, effort=BRIEF)
 
 
-CASES = [plain, even, more_bounds, with_sites, every_option, tight, repaired, exhausted, pocketed]
+CASES = [
+    plain,
+    even,
+    in_windows,
+    more_bounds,
+    with_sites,
+    every_option,
+    tight,
+    repaired,
+    exhausted,
+    pocketed,
+]
 
 
 def outcome(case) -> dict:
