@@ -116,7 +116,9 @@ def _programmed(starts: Ints, units: Ints, inside: Ints, n: int, count: int) -> 
         once.append(LinearConstraint(np.ones((1, groups)), count, count))
     solved = milp(
         -inside / max(float(inside.max()), 1.0), constraints=once,
-        integrality=np.ones(groups), bounds=Range(0, 1), options={"node_limit": NODE_LIMIT},
+        integrality=np.ones(groups), bounds=Range(0, 1),
+        # presolve leads HiGHS to print a line now and then
+        options={"node_limit": NODE_LIMIT, "presolve": False},
     )  # fmt: skip
     if solved.status == 2:
         return np.zeros(0, np.int64)

@@ -342,8 +342,8 @@ def _insist(
             return labels, n_groups, ""
     if settings.control[0]:
         return labels, n_groups, "not_found"
-    if exact.is_tree(piece) and not settings.bounds.extra_low.size and count is None:
-        tried = exact.whole_tree(piece, settings.bounds, seed)
+    if exact.is_tree(piece) and not bounds.extra_low.size and count is None:
+        tried = exact.whole_tree(piece, bounds, seed)
         if tried is False:
             return labels, n_groups, "proven_by_search"
     chosen = choice.of_all_groups(piece, bounds, n_groups if count is None else count,
