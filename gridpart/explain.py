@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import shapely
 
 from gridpart.engine import Effort, Solution
 from gridpart.plan import EXCEPTION_COLUMNS
@@ -163,15 +164,39 @@ def explain(
     within = np.full(names.size, None, dtype=object)
     if rules.parent is not None:
         within[divided.labels] = units[rules.parent].astype(str).to_numpy()
+    for g in np.flatnonzero(~outside) if rules.max_diameter_m else ():
+        # the engine keeps a little off the limit, because it measures in some directions only
+        if reasons[g] == "unit_above_band" and not _beyond(units[divided.labels == g], rules):
+            reasons[g] = ""
     called = units.index if rules.id is None else pd.Index(units[rules.id])
     writer = _Writer(rules, called, total, within, names, divided, level)
     # in the band of households, but not in that of another quantity
     elsewhere = [reason not in ("", "exclusive", "locked") for reason in reasons]
     rows = [writer.row(int(g), reasons[g]) for g in np.flatnonzero(outside | np.array(elsewhere))]
-    rows += [writer.attached(g, guests) for g, guests in sorted(divided.attached.items())]
+    rows += [
+        writer.attached(g, guests, _beyond(units[divided.labels == g], rules))
+        for g, guests in sorted(divided.attached.items())
+    ]
     table = pd.DataFrame(rows, columns=list(EXCEPTION_COLUMNS))
     table = table.astype({"households": "int64", "missed": "int64", "proven": bool})
     return table.sort_values(["grid", "reason"], ignore_index=True)
+
+
+def _beyond(grid: gpd.GeoDataFrame, rules: Rules) -> str:
+    """In words, which other bounds the units of a grid do not keep together."""
+    found = []
+    for name, (low, high) in (rules.bounds or {}).items():
+        value = grid[name].sum() if name in grid.columns else grid.area.sum()
+        if value > high:
+            found.append(f"{name} {value:,.0f}, above {high:,.0f}")
+        elif value < low:
+            found.append(f"{name} {value:,.0f}, below {low:,.0f}")
+    if rules.max_diameter_m:
+        corners = shapely.get_coordinates(shapely.convex_hull(shapely.union_all(grid.geometry)))
+        width = max(float(np.hypot(*(corners - corner).T).max()) for corner in corners)
+        if width > rules.max_diameter_m:
+            found.append(f"{width:,.0f} m across, more than {rules.max_diameter_m:,.0f}")
+    return f" and is beyond its bounds ({', '.join(found)})" if found else ""
 
 
 @dataclass(eq=False)
@@ -205,11 +230,11 @@ class _Writer:
             self._units(cause), relaxation, certainty, self._advice(g, reason, relaxations),
         )  # fmt: skip
 
-    def attached(self, g: int, guests: Ints) -> tuple[Any, ...]:
+    def attached(self, g: int, guests: Ints, beyond: str) -> tuple[Any, ...]:
         load = int(self.total[g])
         advice = (
             f"{self._units(guests)}: cut off, attached to the nearest grid of the community, which "
-            "has several parts now; accept, or connect by a crossing"
+            f"has several parts now{beyond}; accept, or connect by a crossing"
         )
         return (
             self.level, self.names[g], self.within[g], load, 0, "enclave_attached", True,

@@ -327,7 +327,10 @@ def _divide(
             stacklevel=3,
         )
     attach_enclaves(units, communities, divided.labels, divided.sites)
-    divided.attached = _parts_cut_off(divided, borders, units[rules.households].to_numpy())
+    _tell_of_other_counts(communities, divided, rules)
+    order = np.empty(len(units), np.int64)
+    order[np.concatenate([community.members for community in communities])] = np.arange(len(units))
+    divided.attached = _parts_cut_off(divided, borders, units[rules.households].to_numpy(), order)
     called = units.index if rules.id is None else pd.Index(units[rules.id])
     find_crossings(divided, communities, rules, called)
     locked = np.full(len(units), "", dtype=object)
@@ -358,8 +361,42 @@ def _check_nesting(units: gpd.GeoDataFrame, level: str, decreed: Ints) -> None:
         )
 
 
-def _parts_cut_off(divided: Divided, borders: Contiguity, loads: Ints) -> dict[int, Ints]:
-    """Units of each group that nothing connects to the part of it with the most households."""
+def _tell_of_other_counts(communities: Sequence[Community], divided: Divided, rules: Rules) -> None:
+    """Warn where there are more or fewer grids than were asked for, sites not counted."""
+
+    def made(of: Sequence[Community]) -> int:
+        labels = np.unique(divided.labels[np.concatenate([one.members for one in of])])
+        return int((~np.isin(labels, divided.sites)).sum())
+
+    others = []
+    if isinstance(rules.n_grids, int | np.integer):
+        others.append((made(communities), int(rules.n_grids), ""))
+    elif isinstance(rules.n_grids, Mapping):
+        others += [
+            (made([one]), rules.n_grids[one.key], f" in community {one.key}")
+            for one in communities
+            if one.key in rules.n_grids
+        ]
+    told = [
+        f"{found} instead of {asked}{where}" for found, asked, where in others if found != asked
+    ]
+    if told:
+        warnings.warn(
+            f"another number of grids than n_grids asks for: {', '.join(told)}; a part below the "
+            "band stays one grid, a unit above it is a grid of its own, and no grid is smaller "
+            "than a unit or a compound that stays whole",
+            GridpartWarning,
+            stacklevel=4,
+        )
+
+
+def _parts_cut_off(
+    divided: Divided, borders: Contiguity, loads: Ints, order: Ints
+) -> dict[int, Ints]:
+    """Units of each group that nothing connects to the part of it with the most households.
+
+    Of equal parts that with the first unit in `order` is the largest.
+    """
     rows, indices = borders.rows, borders.indices
     inside = divided.labels[rows] == divided.labels[indices]
     if borders.closed is not None:
@@ -374,9 +411,12 @@ def _parts_cut_off(divided: Divided, borders: Contiguity, loads: Ints) -> dict[i
     if not several.size:
         return {}
     weight = np.bincount(part, loads, count) + np.bincount(part, minlength=count) / (n + 1)
+    earliest = np.full(count, n)
+    np.minimum.at(earliest, part, order)
     cut_off = {}
     for g in several:
         own = np.flatnonzero(group == g)
+        own = own[np.argsort(earliest[own])]
         others = own[own != own[weight[own].argmax()]]
         cut_off[int(g)] = np.flatnonzero(np.isin(part, others))
     return cut_off

@@ -478,10 +478,10 @@ def _counts(communities: Sequence[Community], rules: Rules) -> list[Any]:
     if isinstance(wanted, int | np.integer):
         settled = [number for number, c in enumerate(communities) if c.households]
         totals = [communities[number].households for number in settled]
+        sizes = [max(int((communities[number].sites < 0).sum()), 1) for number in settled]
+        shares = share_out(wanted, totals, rules.low, rules.high, sizes)
         counts: list[Any] = [None] * len(communities)
-        for number, count in zip(
-            settled, share_out(wanted, totals, rules.low, rules.high), strict=True
-        ):
+        for number, count in zip(settled, shares, strict=True):
             counts[number] = count
         return counts
     return [wanted] * len(communities)

@@ -8,6 +8,7 @@ that could be made are listed and the best division into them is found or exclud
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from gridpart.engine.effort import EFFORTS, Effort
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.search import EXACT_UNITS, hunt, improve, search
+from gridpart.engine.stopping import SPENT, stopping
 
 __all__ = ["PROVEN", "REASONS", "Piece", "Relaxation", "Settings", "connected", "solve_part"]
 
@@ -35,6 +37,7 @@ PROVEN = REASONS[:-1]
 HUNTS = 4  # for any division in the band
 FEW_OUTSIDE = 6  # groups that are chosen anew after a hunt, or a tenth of all
 RELAXED_BY = (0, 2, 5, 10, 20, 40)  # per cent beyond the bound that arithmetic sets
+LEAST_SHARE = 5  # of its seconds a search gets a fifth, even where searches before it took all
 RELAXED_UNITS = 3000  # larger pieces are not searched again for the sake of advice
 
 
@@ -82,10 +85,25 @@ class Piece:
     relaxations: tuple[Relaxation, ...] = ()
     cause: Ints | None = None
 
+    def doubted(self) -> Piece:
+        """The same where what was proven holds only under an assumption."""
+        reasons = ["not_found" if why else "" for why in self.reasons]
+        return replace(self, reasons=reasons, relaxations=_found_only(self.relaxations))
+
+
+def _found_only(relaxations: Iterable[Relaxation]) -> tuple[Relaxation, ...]:
+    """The same relaxations without the proof that no smaller one will do."""
+    return tuple(replace(relaxation, exact=False) for relaxation in relaxations)
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for every piece of a part."""
+    """What is the same for every piece of a part.
+
+    `shared` is for a number of groups that was shared among parts, so that no proof about one
+    part's number is a proof about all; `until` is when seconds of effort end, as
+    :func:`time.monotonic` tells it.
+    """
 
     bounds: Bounds
     target: int
@@ -96,15 +114,22 @@ class Settings:
     control: Ints
     advise: bool = True
     insist: bool = True
+    shared: bool = False
+    until: float | None = None
 
     def search(
         self, part: Part, wanted: int, seed: Bits, *, free_count: bool
     ) -> tuple[Ints, int, int]:
         """Search one part with these settings."""
-        return search(
-            part, wanted, self.bounds, balance=self.balance, effort=self.effort, seed=seed,
-            free_count=free_count, control=self.control,
-        )  # fmt: skip
+        effort = self.effort
+        if effort.seconds is not None and self.until is not None:
+            left = max(self.until - time.monotonic(), effort.seconds / LEAST_SHARE)
+            effort = replace(effort, seconds=min(left, effort.seconds))
+        with stopping(self.control, SPENT, effort.seconds):
+            return search(
+                part, wanted, self.bounds, balance=self.balance, effort=effort, seed=seed,
+                free_count=free_count, control=self.control,
+            )  # fmt: skip
 
     def improve(
         self, part: Part, labels: Ints, n_groups: int, seed: Bits, *, exchanges: bool = False
@@ -176,7 +201,8 @@ def solve_part(part: Part, count: int | None, settings: Settings, seed: Bits) ->
         elif fewest > most:
             labels, n_groups = _least_miss(piece, settings, seed)
             why = "pocket" if if_below == "pocket" else "no_count_fits"
-            yield _piece(piece, members, labels, n_groups, settings, why, seed, cause)
+            found = _piece(piece, members, labels, n_groups, settings, why, seed, cause)
+            yield found if piece is part else _cured_with(part, found, settings, seed)
         elif (split := _cut_off_pockets(piece, bounds)) is not None:
             gate, sides = split
             for side in sides:
@@ -187,7 +213,17 @@ def solve_part(part: Part, count: int | None, settings: Settings, seed: Bits) ->
             why = "not_found"
             if outside:
                 labels, n_groups, why = _insist(piece, labels, n_groups, settings, seed)
-            yield _piece(piece, members, labels, n_groups, settings, why, seed)
+            found = _piece(piece, members, labels, n_groups, settings, why, seed)
+            yield found if piece is part else _cured_with(part, found, settings, seed)
+
+
+def _cured_with(part: Part, piece: Piece, settings: Settings, seed: Bits) -> Piece:
+    """A piece with what would cure the whole part: with another band no gate would cut it off."""
+    if not piece.relaxations:
+        return piece
+    whole = [_relaxed_high(part, settings, seed, None), _relaxed_low(part, settings, seed, None)]
+    known = tuple(relaxation for relaxation in whole if relaxation is not None)
+    return replace(piece, relaxations=known or _found_only(piece.relaxations))
 
 
 def _fixed(part: Part, members: Ints, count: int, settings: Settings, seed: Bits) -> Piece:
@@ -199,7 +235,10 @@ def _fixed(part: Part, members: Ints, count: int, settings: Settings, seed: Bits
     why = "no_count_fits" if impossible else "not_found"
     if outside and not impossible:
         labels, n_groups, why = _insist(part, labels, n_groups, settings, seed, count=count)
-    return _piece(part, members, labels, n_groups, settings, why, seed, count=count)
+    piece = _piece(part, members, labels, n_groups, settings, why, seed, count=count)
+    if settings.shared and -(-part.total // bounds.high) <= part.total // bounds.low:
+        piece = piece.doubted()  # shared otherwise, the number might do
+    return piece
 
 
 def _piece(

@@ -8,9 +8,8 @@ but is too large for a group.
 from __future__ import annotations
 
 import heapq
-import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +31,7 @@ from gridpart.engine.pieces import (
     connected,
     solve_part,
 )
+from gridpart.engine.stopping import STOPPED, stopping
 
 __all__ = [
     "REASONS",
@@ -47,8 +47,7 @@ __all__ = [
     "warm_up",
 ]
 
-
-STOPPED, SPENT = 1, 2  # what stands in control[0] when a search ends early; 2 was meant to
+MOST_WORK = 1 << 12  # of a unit on average
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +151,8 @@ def solve(
     n_groups : int or {"fewest", "most"}, optional
         The number of groups instead, sites not counted; an exact number is shared among the
         connected parts by load, at least one each, and never changed, even where it cannot be in
-        the band.
+        the band; only a part with too little load for a single group stays one. Units that no
+        group can hold are not counted either.
     balance : float, default 0.5
         From 0, shortest borders, to 1, most even groups.
     headroom : float, default 0
@@ -174,7 +174,8 @@ def solve(
     seed : int
         Same input and seed, same labels.
     effort : {"fast", "default", "best"}, float or Effort
-        How much work to spend, or for how many seconds to go on.
+        How much work to spend, or for how many seconds to go on; where these end without a division
+        inside the band, exact methods follow as after any other effort, which may take longer.
     time_limit : float, optional
         Seconds after which the best groups so far are finished and returned.
     control : ndarray of int64, shape (2,), optional
@@ -217,14 +218,18 @@ def solve(
     sizes = [len(part) for part, _, _ in parts]
     counts = share_out(n_groups, totals, bounds.low, bounds.high, sizes)
 
+    shared = _could_be_shared_otherwise(n_groups, totals, bounds)
+
     groups = _Groups(len(whole))
     for members, why in layout.decreed:
-        groups.decree(members, why, _to_hold(int(whole.loads[members].sum()), why, bounds))
-    with _stopping(control, STOPPED, time_limit), _stopping(control, SPENT, spent.seconds):
+        groups.decree(members, why, _to_hold(whole, members, why, bounds))
+    with stopping(control, STOPPED, time_limit):
         for (part, members, node), count in zip(parts, counts, strict=True):
+            share = _share(spent, len(part), len(whole))
             settings = Settings(
                 bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance, headroom,
-                _share(spent, len(part), len(whole)), control, advise, insist,
+                share, control, advise, insist, shared,
+                None if share.seconds is None else time.monotonic() + share.seconds,
             )  # fmt: skip
             # a part's own seed: what else is in the graph does not matter to it
             entropy = np.random.SeedSequence([seed, len(part), part.total])
@@ -368,9 +373,15 @@ def _whole(
         raise ValueError(f"reach must have {n} rows and an even number of columns")
     main = _plain(matrix[:, 0])
     return Part(
-        indptr, indices, borders, main, main if work is None else _plain(work),
+        indptr, indices, borders, main, _scaled(main if work is None else _plain(work)),
         _plain(matrix[:, 1:]), _plain(spread), _plain(x), _plain(y),
     )  # fmt: skip
+
+
+def _scaled(work: Ints) -> Ints:
+    """Work in coarser units where units have a lot: its squares are weighed in whole numbers."""
+    step = -(-int(work.sum()) // (MOST_WORK * max(work.size, 1)))
+    return work if step <= 1 else _plain((work + step // 2) // step)
 
 
 def _without(indptr: Ints, indices: Ints, borders: Ints, closed: Flags) -> tuple[Ints, Ints, Ints]:
@@ -402,9 +413,12 @@ def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
     return first, kernels.steps_from_far(indptr, indices, first)
 
 
-def _to_hold(load: int, why: str, bounds: Bounds) -> tuple[Relaxation, ...]:
-    """What would let a single unit above the band be in it."""
-    return (Relaxation("high", load, exact=True),) if why and load > bounds.high else ()
+def _to_hold(whole: Part, members: Ints, why: str, bounds: Bounds) -> tuple[Relaxation, ...]:
+    """What would let a single unit above the band be in it, if only the band is in its way."""
+    load = int(whole.loads[members].sum())
+    if not why or load <= bounds.high or bounds.with_band(1, load).above(whole.take(members)).any():
+        return ()
+    return (Relaxation("high", load, exact=True),)
 
 
 def _share(effort: Effort, n: int, total: int) -> Effort:
@@ -412,25 +426,6 @@ def _share(effort: Effort, n: int, total: int) -> Effort:
     if effort.seconds is None:
         return effort
     return replace(effort, seconds=effort.seconds * n / total)
-
-
-@contextmanager
-def _stopping(control: Ints, word: int, seconds: float | None) -> Iterator[None]:
-    """Tell the kernels to stop after so many seconds."""
-    if seconds is None:
-        yield
-        return
-
-    def stop() -> None:
-        control[0] = word
-
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 # ---------------------------------------------------------------- what goes with what
@@ -586,6 +581,17 @@ def share_out(
         counts[part] += 1
         heapq.heapreplace(queue, (*_flipped(need(part)), part))
     return list(counts)
+
+
+def _could_be_shared_otherwise(
+    n_groups: int | str | None, totals: Sequence[int], bounds: Bounds
+) -> bool:
+    """Whether arithmetic leaves more than one way to share a number among parts."""
+    if not isinstance(n_groups, int | np.integer) or len(totals) < 2:
+        return False
+    fewest = sum(-(-total // bounds.high) for total in totals)
+    most = sum(max(total // bounds.low, 1) for total in totals)
+    return fewest <= n_groups <= most
 
 
 def _flipped(key: tuple[bool, bool, Fraction, int]) -> tuple[bool, bool, Fraction, int]:
