@@ -1,6 +1,6 @@
 """How far more work goes on towns: multiples of the best effort beside METIS, in one run.
 
-    python benchmarks/longer.py [--units 300 1000] [--towns 10] [--times 1 3 10 30]
+    python benchmarks/longer.py [--units 300 1000] [--towns 10] [--times 1 4 16]
 
 The best effort is given so many times its runs and its windows. Where the cut hardly falls any
 more, no other setting of this search will go much below it. Cuts are scaled to the number of grids
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--units", type=int, nargs="+", default=[300, 1000])
     parser.add_argument("--towns", type=int, default=10)
-    parser.add_argument("--times", type=int, nargs="+", default=[1, 3, 10, 30])
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--balances", type=float, nargs="+", default=[0.0, 0.5])
     options = parser.parse_args()
     warm_up()

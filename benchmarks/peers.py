@@ -331,7 +331,9 @@ def gerrychain(graph: Graph, *, seed: int, seconds_per_1000: float = 120.0) -> F
 
 BALANCES = (0.0, 0.25, 0.5, 0.52, 0.7, 1.0)
 EVENEST = (0.95, 0.96)  # just even enough where as even as possible is not wanted
-EVENER = 0.75  # where units are large, grids are even enough only from here
+# where units are large grids are even enough only from a higher balance, in small towns from a
+# little higher
+EVENER = (0.525, 0.75)
 
 
 def at_balance(balance: float) -> str:
@@ -342,7 +344,7 @@ def at_balance(balance: float) -> str:
 # settings of gridpart among which a user chooses who wants even grids
 SETTINGS = (
     *map(at_balance, BALANCES),
-    at_balance(EVENER),
+    *map(at_balance, EVENER),
     "gridpart fast, balance 0.8",
     *(f"gridpart best, balance {balance}" for balance in EVENEST),
 )
@@ -385,7 +387,7 @@ def roster(limit: float = 600.0) -> list[Tool]:
         ),
         Tool("gridpart fast, balance 0.8", gridpart, {"effort": "fast", "balance": 0.8}),
         *(Tool(at_balance(b), gridpart, {"balance": b}) for b in BALANCES if b != 0.5),
-        Tool(at_balance(EVENER), gridpart, {"balance": EVENER}, largest=10_000),
+        *(Tool(at_balance(b), gridpart, {"balance": b}, largest=10_000) for b in EVENER),
         *(_kway(ufactor, 1, 10) for ufactor in (30, 300, 400)),
         *(_kway(ufactor, 10, 50) for ufactor in (30, 300, 400)),
         _kway(400, 10, 50, mend=True),
