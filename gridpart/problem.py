@@ -385,7 +385,30 @@ def solve_communities(
         # the caller's thread stays free to show progress and to be interrupted
         found = _wait(one.submit(parallel, calls), controls, show)
     solutions = dict(zip(by_size, found, strict=True))
+    if isinstance(rules.n_grids, int | np.integer) and sum(c is not None for c in counts) > 1:
+        return [
+            _doubted(solutions[i], communities[i].households, rules)
+            for i in range(len(communities))
+        ]
     return [solutions[i] for i in range(len(communities))]
+
+
+def _doubted(solution: Solution | Failure, households: int, rules: Rules) -> Solution | Failure:
+    """A community without the proofs about its share of a total: another share might do."""
+    if isinstance(solution, Failure) or -(-households // rules.high) > households // rules.low:
+        return solution
+    about_counts = [reason in ("no_count_fits", "proven_by_search") for reason in solution.reasons]
+    if not any(about_counts):
+        return solution
+    reasons = [
+        "not_found" if doubtful else reason
+        for doubtful, reason in zip(about_counts, solution.reasons, strict=True)
+    ]
+    cures = [
+        tuple(dataclasses.replace(cure, exact=cure.exact and not doubtful) for cure in several)
+        for doubtful, several in zip(about_counts, solution.relaxations, strict=True)
+    ]
+    return dataclasses.replace(solution, reasons=tuple(reasons), relaxations=tuple(cures))
 
 
 @dataclass(frozen=True)

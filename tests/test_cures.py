@@ -159,6 +159,18 @@ def test_a_total_is_shared_among_communities_by_what_their_units_allow():
     assert plan.grids["households"].tolist() == [400, 200, 200, 200, 200, 200]
 
 
+def test_a_proof_about_a_communitys_share_of_a_total_is_no_proof():
+    counts = [10, 440, 440, 10] + [90] * 10
+    units = row_of(counts).assign(community=["a"] * 4 + ["b"] * 10)
+    options = {"within": "community", "low": 200, "high": 500, "effort": BRIEF}
+    shared = gp.partition(units, n_grids=5, **options).exceptions
+    assert set(shared["reason"]) == {"not_found"}
+    assert not shared["proven"].any()
+    assert not (shared["certainty"] == "exact").any()
+    named = gp.partition(units, n_grids={"a": 3}, **options).exceptions
+    assert set(named["reason"]) == {"proven_by_search"}
+
+
 def test_an_attached_enclave_that_breaks_a_bound_is_told():
     units = with_an_islet(0)
     wide = gp.partition(units, low=200, high=500, max_diameter_m=700, effort=BRIEF)

@@ -221,8 +221,12 @@ def solve(
     shared = _could_be_shared_otherwise(n_groups, totals, bounds)
 
     groups = _Groups(len(whole))
+    # a higher band cures nothing where another bound is in the way, too
+    elsewhere = bounds.with_band(1, max(whole.total, 1)).above(whole)
     for members, why in layout.decreed:
-        groups.decree(members, why, _to_hold(whole, members, why, bounds))
+        load = int(whole.loads[members].sum())
+        alone = why and load > bounds.high and not elsewhere[members].any()
+        groups.decree(members, why, (Relaxation("high", load, exact=True),) if alone else ())
     with stopping(control, STOPPED, time_limit):
         for (part, members, node), count in zip(parts, counts, strict=True):
             share = _share(spent, len(part), len(whole))
@@ -411,14 +415,6 @@ def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
     """Stand-ins for coordinates: steps from one far end of each part, and from another."""
     first = kernels.steps_from_far(indptr, indices, np.zeros(indptr.size - 1, np.int64))
     return first, kernels.steps_from_far(indptr, indices, first)
-
-
-def _to_hold(whole: Part, members: Ints, why: str, bounds: Bounds) -> tuple[Relaxation, ...]:
-    """What would let a single unit above the band be in it, if only the band is in its way."""
-    load = int(whole.loads[members].sum())
-    if not why or load <= bounds.high or bounds.with_band(1, load).above(whole.take(members)).any():
-        return ()
-    return (Relaxation("high", load, exact=True),)
 
 
 def _share(effort: Effort, n: int, total: int) -> Effort:
