@@ -305,9 +305,9 @@ def _named_sites(marked: Flags, names: Objects, keys: Objects) -> Ints:
     alone = marked & (names == "")
     site[alone] = np.arange(alone.sum())
     named = marked & ~alone
-    # a site ends at the border of its community; NUL stands in no name
-    pairs = [f"{key}\0{name}" for key, name in zip(keys[named], names[named], strict=True)]
-    site[named] = pd.factorize(np.array(pairs, dtype=object))[0] + alone.sum()
+    # a site ends at the border of its community
+    community, (name, called) = pd.factorize(keys[named])[0], pd.factorize(names[named])
+    site[named] = pd.factorize(community * (len(called) + 1) + name)[0] + alone.sum()
     return site
 
 
