@@ -123,7 +123,8 @@ def partition(
         Metres within which vertices count as the same.
     n_grids : int, {"fewest", "most"} or mapping of str to int, optional
         The number of grids instead of a `target`, exclusive ones not counted: a total, shared
-        among communities by households; or a number for each community that is named.
+        among communities by households, or as near to that as all of them can be divided; or a
+        number for each community that is named.
     balance : float, default 0.5
         From 0, shortest borders, to 1, most even grids.
     headroom : float, default 0

@@ -27,6 +27,7 @@ from scipy.sparse.csgraph import connected_components
 from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
 from gridpart.engine import Effort, Solution, is_compiled, regions, share_out, solve, warm_up
+from gridpart.engine.sharing import ABOUT_A_SHARE, could_be_shared_otherwise, divide_shares
 from gridpart.rules import Rules, lock_names, site_marks
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ class Community:
     def households(self) -> int:
         """Households outside exclusive sites."""
         return int(self.loads[self.sites < 0, 0].sum())
+
+    @property
+    def most_grids(self) -> int:
+        """One for every unit outside exclusive sites."""
+        return max(int((self.sites < 0).sum()), 1)
 
 
 def build_communities(
@@ -366,49 +372,58 @@ def solve_communities(
         say("compiling the engine, once: this takes about 20 seconds")
     warm_up()
     counts = _counts(communities, rules)
+    shared = _are_shares(communities, rules)
     n = sum(map(len, communities))
     controls = [np.zeros(2, np.int64) for _ in communities]
     parallel = _parallel(jobs)
     workers = min(parallel.n_jobs if parallel.n_jobs > 0 else os.cpu_count() or 1, n)
     end = None if time_limit is None else time.time() + time_limit
-    # the largest first, so that no thread is left with a long one at the end
-    by_size = sorted(range(len(communities)), key=lambda i: -len(communities[i]))
-    calls = [
-        delayed(solve_one)(
-            communities[i], rules, counts[i],
-            _share(spent, len(communities[i]), n, workers, len(communities)), end, controls[i],
+
+    def arguments(i: int, count: Any) -> tuple[Any, ...]:
+        own = _share(spent, len(communities[i]), n, workers, len(communities))
+        return communities[i], rules, count, own, end, controls[i], shared
+
+    def run() -> list[Solution | Failure]:
+        # the largest first, so that no thread is left with a long one at the end
+        by_size = sorted(range(len(communities)), key=lambda i: -len(communities[i]))
+        solved = parallel(delayed(solve_one)(*arguments(i, counts[i])) for i in by_size)
+        solutions = dict(zip(by_size, solved, strict=True))
+        first = [solutions[i] for i in range(len(communities))]
+        if not shared or any(control[0] for control in controls):
+            return first
+        return _shared_anew(
+            communities, rules, counts, first, lambda i, count: solve_one(*arguments(i, count))
         )
-        for i in by_size
-    ]  # fmt: skip
+
     work = sum(spent.work(len(community), rules.balance) for community in communities)
     with ThreadPoolExecutor(1) as one, progress("dividing", work) as show:
         # the caller's thread stays free to show progress and to be interrupted
-        found = _wait(one.submit(parallel, calls), controls, show)
-    solutions = dict(zip(by_size, found, strict=True))
-    if isinstance(rules.n_grids, int | np.integer) and sum(c is not None for c in counts) > 1:
-        return [
-            _doubted(solutions[i], communities[i].households, rules)
-            for i in range(len(communities))
-        ]
-    return [solutions[i] for i in range(len(communities))]
+        return _wait(one.submit(run), controls, show)
 
 
-def _doubted(solution: Solution | Failure, households: int, rules: Rules) -> Solution | Failure:
-    """A community without the proofs about its share of a total: another share might do."""
-    if isinstance(solution, Failure) or -(-households // rules.high) > households // rules.low:
-        return solution
-    about_counts = [reason in ("no_count_fits", "proven_by_search") for reason in solution.reasons]
-    if not any(about_counts):
-        return solution
-    reasons = [
-        "not_found" if doubtful else reason
-        for doubtful, reason in zip(about_counts, solution.reasons, strict=True)
-    ]
-    cures = [
-        tuple(dataclasses.replace(cure, exact=cure.exact and not doubtful) for cure in several)
-        for doubtful, several in zip(about_counts, solution.relaxations, strict=True)
-    ]
-    return dataclasses.replace(solution, reasons=tuple(reasons), relaxations=tuple(cures))
+def _shared_anew(
+    communities: Sequence[Community],
+    rules: Rules,
+    counts: Sequence[Any],
+    first: Sequence[Solution | Failure],
+    again: Callable[[int, int], Solution | Failure],
+) -> list[Solution | Failure]:
+    """Where a community cannot be divided into its share of a number, the shares next to it."""
+    at = _settled(communities)
+    found = divide_shares(
+        [counts[i] for i in at], [communities[i].households for i in at], rules.low, rules.high,
+        [communities[i].most_grids for i in at], [first[i] for i in at],
+        lambda place, count: again(at[place], count), _failed,
+    )  # fmt: skip
+    solutions = dict(zip(at, found, strict=True))
+    return [solutions.get(i, first[i]) for i in range(len(first))]
+
+
+def _failed(solution: Solution | Failure) -> int:
+    """Grids outside the band that another number of grids might cure."""
+    if isinstance(solution, Failure):
+        return 0
+    return sum(reason in ABOUT_A_SHARE for reason in solution.reasons)
 
 
 @dataclass(frozen=True)
@@ -456,6 +471,7 @@ def solve_one(
     effort: Effort,
     end: float | None,
     control: Ints,
+    shared: bool = False,
 ) -> Solution | Failure:
     """Solve one community, in a thread or in a process on another machine."""
     if control[0] == GIVEN_UP:
@@ -467,7 +483,7 @@ def solve_one(
             balance=rules.balance, headroom=rules.headroom, work=community.work,
             **_limits(community, rules), seed=_seed_of(community.key, rules.seed),
             effort=effort, time_limit=None if end is None else max(end - time.time(), 0.0),
-            control=control,
+            control=control, shared=shared,
         )  # fmt: skip
     except Exception as error:  # noqa: BLE001 - reported with the plan; the others go on
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
@@ -499,15 +515,24 @@ def _counts(communities: Sequence[Community], rules: Rules) -> list[Any]:
     if isinstance(wanted, Mapping):
         return [wanted.get(community.key) for community in communities]
     if isinstance(wanted, int | np.integer):
-        settled = [number for number, c in enumerate(communities) if c.households]
-        totals = [communities[number].households for number in settled]
-        sizes = [max(int((communities[number].sites < 0).sum()), 1) for number in settled]
-        shares = share_out(wanted, totals, rules.low, rules.high, sizes)
-        counts: list[Any] = [None] * len(communities)
-        for number, count in zip(settled, shares, strict=True):
-            counts[number] = count
-        return counts
+        settled = [communities[number] for number in _settled(communities)]
+        totals = [community.households for community in settled]
+        sizes = [community.most_grids for community in settled]
+        shares = iter(share_out(wanted, totals, rules.low, rules.high, sizes))
+        return [next(shares) if community.households else None for community in communities]
     return [wanted] * len(communities)
+
+
+def _settled(communities: Sequence[Community]) -> list[int]:
+    """Which communities have households to divide."""
+    return [number for number, community in enumerate(communities) if community.households]
+
+
+def _are_shares(communities: Sequence[Community], rules: Rules) -> bool:
+    """Whether the communities' numbers of grids are shares that might be others."""
+    totals = [communities[number].households for number in _settled(communities)]
+    total = None if isinstance(rules.n_grids, Mapping) else rules.n_grids
+    return could_be_shared_otherwise(total, totals, rules.low, rules.high)
 
 
 # ---------------------------------------------------------------- enclaves

@@ -113,11 +113,11 @@ def test_a_division_that_takes_the_last_resort_is_found_within_seconds_of_effort
 
 def test_a_proof_about_a_share_of_the_number_is_no_proof():
     edges = [(0, 1), (1, 2), (2, 3), *((u, u + 1) for u in range(4, 13))]
-    arrays = oracles.to_arrays(14, [(u, v, 1000) for u, v in edges])
-    loads = np.array([10, 440, 440, 10, *[90] * 10])
+    arrays = oracles.to_arrays(8, [(u, v, 1000) for u, v in edges if v < 8])
+    loads = np.array([10, 440, 440, 10] * 2)
+    # only two each would do, which is no exhaustion of the shares of five
     found = solve(*arrays, loads, 200, 500, n_groups=5)
-    # three and two are the shares by load; two and three would do
-    assert set(found.reasons) <= {"", "not_found"}
+    assert set(found.reasons) == {"", "not_found"}
     assert not any(cure.exact for several in found.relaxations for cure in several)
     alone = solve(*path(4), loads[:4], 200, 500, n_groups=3)
     assert "proven_by_search" in alone.reasons
@@ -160,8 +160,7 @@ def test_a_total_is_shared_among_communities_by_what_their_units_allow():
 
 
 def test_a_proof_about_a_communitys_share_of_a_total_is_no_proof():
-    counts = [10, 440, 440, 10] + [90] * 10
-    units = row_of(counts).assign(community=["a"] * 4 + ["b"] * 10)
+    units = row_of([10, 440, 440, 10] * 2).assign(community=["a"] * 4 + ["b"] * 4)
     options = {"within": "community", "low": 200, "high": 500, "effort": BRIEF}
     shared = gp.partition(units, n_grids=5, **options).exceptions
     assert set(shared["reason"]) == {"not_found"}

@@ -4,6 +4,7 @@ It knows no GeoDataFrame, no file and no progress bar; what it minimises and res
 """
 
 from gridpart.engine.effort import EFFORTS, Effort
+from gridpart.engine.sharing import share_out
 from gridpart.engine.solve import (
     REASONS,
     Relaxation,
@@ -12,7 +13,6 @@ from gridpart.engine.solve import (
     is_compiled,
     regions,
     regrouped,
-    share_out,
     solve,
     warm_up,
 )

@@ -7,11 +7,9 @@ but is too large for a group.
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +29,12 @@ from gridpart.engine.pieces import (
     connected,
     solve_part,
 )
+from gridpart.engine.sharing import (
+    ABOUT_A_SHARE,
+    could_be_shared_otherwise,
+    divide_shares,
+    share_out,
+)
 from gridpart.engine.stopping import STOPPED, stopping
 
 __all__ = [
@@ -42,7 +46,6 @@ __all__ = [
     "is_compiled",
     "regions",
     "regrouped",
-    "share_out",
     "solve",
     "warm_up",
 ]
@@ -129,6 +132,7 @@ def solve(
     control: Ints | None = None,
     advise: bool = True,
     insist: bool = True,
+    shared: bool = False,
 ) -> Solution:
     """Divide a graph into connected groups whose loads lie in [low, high], borders short.
 
@@ -150,9 +154,10 @@ def solve(
         the band.
     n_groups : int or {"fewest", "most"}, optional
         The number of groups instead, sites not counted; an exact number is shared among the
-        connected parts by load, at least one each, and never changed, even where it cannot be in
-        the band; only a part with too little load for a single group stays one. Units that no
-        group can hold are not counted either.
+        connected parts by load, at least one each, or next to that where a part cannot be divided
+        into its share, and never changed, even where it cannot be in the band; only a part with
+        too little load for a single group stays one. Units that no group can hold are not counted
+        either.
     balance : float, default 0.5
         From 0, shortest borders, to 1, most even groups.
     headroom : float, default 0
@@ -187,6 +192,9 @@ def solve(
     insist : bool, default True
         Where the search leaves a group outside the band, look for a division, or for a proof that
         there is none, by exact methods.
+    shared : bool, default False
+        `n_groups` is the caller's share of a larger number, and might be another one: then nothing
+        that is excluded for it is called proven.
 
     Returns
     -------
@@ -216,10 +224,9 @@ def solve(
     parts = list(layout.parts(whole))
     totals = [part.total for part, _, _ in parts]
     sizes = [len(part) for part, _, _ in parts]
-    counts = share_out(n_groups, totals, bounds.low, bounds.high, sizes)
-
-    shared = _could_be_shared_otherwise(n_groups, totals, bounds)
-
+    band = bounds.low, bounds.high
+    counts = share_out(n_groups, totals, *band, sizes)
+    shared = shared or could_be_shared_otherwise(n_groups, totals, *band)
     groups = _Groups(len(whole))
     # a higher band cures nothing where another bound is in the way, too
     elsewhere = bounds.with_band(1, max(whole.total, 1)).above(whole)
@@ -228,7 +235,9 @@ def solve(
         alone = why and load > bounds.high and not elsewhere[members].any()
         groups.decree(members, why, (Relaxation("high", load, exact=True),) if alone else ())
     with stopping(control, STOPPED, time_limit):
-        for (part, members, node), count in zip(parts, counts, strict=True):
+
+        def divided(number: int, count: int | None) -> list[Piece]:
+            part = parts[number][0]
             share = _share(spent, len(part), len(whole))
             settings = Settings(
                 bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance, headroom,
@@ -238,7 +247,14 @@ def solve(
             # a part's own seed: what else is in the graph does not matter to it
             entropy = np.random.SeedSequence([seed, len(part), part.total])
             own = entropy.generate_state(1, np.uint64).astype(np.uint64)
-            groups.add(members, node, list(solve_part(part, count, settings, own)))
+            return list(solve_part(part, count, settings, own))
+
+        first = [divided(number, count) for number, count in enumerate(counts)]
+        found = first
+        if insist and not control[0]:
+            found = divide_shares(counts, totals, *band, sizes, first, divided, _failed)
+    for (_, members, node), pieces in zip(parts, found, strict=True):
+        groups.add(members, node, pieces)
     return groups.finish(whole, stopped=bool(control[0] == STOPPED))
 
 
@@ -417,6 +433,11 @@ def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
     return first, kernels.steps_from_far(indptr, indices, first)
 
 
+def _failed(pieces: Sequence[Piece]) -> int:
+    """Groups outside the band that another number of groups might cure."""
+    return sum(reason in ABOUT_A_SHARE for piece in pieces for reason in piece.reasons)
+
+
 def _share(effort: Effort, n: int, total: int) -> Effort:
     """The effort for a part: its share of the seconds, if there are any."""
     if effort.seconds is None:
@@ -525,74 +546,6 @@ def regions(
     for number, members in enumerate(layout.rest):
         region[members] = number
     return region
-
-
-def share_out(
-    n_groups: int | str | None,
-    totals: Sequence[int],
-    low: int,
-    high: int,
-    sizes: Sequence[int] | None = None,
-) -> list[int | None]:
-    """Share a fixed number of groups among parts by load.
-
-    Every part gets one, even if these are more than were asked for; then, one at a time, the part
-    with most load per group gets one more, parts above the band first and parts that could not
-    keep the band with more last.
-
-    Parameters
-    ----------
-    n_groups : int, str or None
-        Only a number is shared out.
-    totals : sequence of int
-        Load of every part.
-    low, high : int
-        The band.
-    sizes : sequence of int, optional
-        Number of units of every part, which is the most groups that it can have.
-
-    Returns
-    -------
-    list of int or None
-        The number for every part; None for each where `n_groups` is no number.
-
-    Examples
-    --------
-    >>> share_out(5, [1000, 400], 200, 500)
-    [3, 2]
-    """
-    if not isinstance(n_groups, int | np.integer) or not totals:
-        return [None] * len(totals)
-    counts = [1] * len(totals)
-
-    def need(part: int) -> tuple[bool, bool, Fraction, int]:
-        count, total = counts[part], totals[part]
-        room = (count + 1) * low <= total and (sizes is None or count < sizes[part])
-        return total > count * high, room, Fraction(total, count), -part
-
-    queue = [(*_flipped(need(part)), part) for part in range(len(totals))]
-    heapq.heapify(queue)
-    for _ in range(int(n_groups) - len(totals)):
-        part = queue[0][-1]
-        counts[part] += 1
-        heapq.heapreplace(queue, (*_flipped(need(part)), part))
-    return list(counts)
-
-
-def _could_be_shared_otherwise(
-    n_groups: int | str | None, totals: Sequence[int], bounds: Bounds
-) -> bool:
-    """Whether arithmetic leaves more than one way to share a number among parts."""
-    if not isinstance(n_groups, int | np.integer) or len(totals) < 2:
-        return False
-    fewest = sum(-(-total // bounds.high) for total in totals)
-    most = sum(max(total // bounds.low, 1) for total in totals)
-    return fewest <= n_groups <= most
-
-
-def _flipped(key: tuple[bool, bool, Fraction, int]) -> tuple[bool, bool, Fraction, int]:
-    """The same key for a heap, which gives the least first."""
-    return not key[0], not key[1], -key[2], -key[3]
 
 
 # ---------------------------------------------------------------- the result
