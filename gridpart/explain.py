@@ -7,6 +7,7 @@ same from version to version; the sentence that goes with it may change.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import shapely
 
 from gridpart.engine import Effort, Solution
 from gridpart.plan import EXCEPTION_COLUMNS
-from gridpart.problem import Community, Failure, solve_one
+from gridpart.problem import Community, Failure, diameter_m, solve_one
 from gridpart.rules import Rules
 
 if TYPE_CHECKING:
@@ -164,19 +165,16 @@ def explain(
     within = np.full(names.size, None, dtype=object)
     if rules.parent is not None:
         within[divided.labels] = units[rules.parent].astype(str).to_numpy()
+    called = units.index if rules.id is None else pd.Index(units[rules.id])
+    writer = _Writer(units, rules, called, total, within, names, divided, level)
     for g in np.flatnonzero(~outside) if rules.max_diameter_m else ():
         # the engine keeps a little off the limit, because it measures in some directions only
-        if reasons[g] == "unit_above_band" and not _beyond(units[divided.labels == g], rules):
+        if reasons[g] not in ("", "failed") and not writer.beyond(int(g)):
             reasons[g] = ""
-    called = units.index if rules.id is None else pd.Index(units[rules.id])
-    writer = _Writer(rules, called, total, within, names, divided, level)
     # in the band of households, but not in that of another quantity
     elsewhere = [reason not in ("", "exclusive", "locked") for reason in reasons]
     rows = [writer.row(int(g), reasons[g]) for g in np.flatnonzero(outside | np.array(elsewhere))]
-    rows += [
-        writer.attached(g, guests, _beyond(units[divided.labels == g], rules))
-        for g, guests in sorted(divided.attached.items())
-    ]
+    rows += [writer.attached(g, guests) for g, guests in sorted(divided.attached.items())]
     table = pd.DataFrame(rows, columns=list(EXCEPTION_COLUMNS))
     table = table.astype({"households": "int64", "missed": "int64", "proven": bool})
     return table.sort_values(["grid", "reason"], ignore_index=True)
@@ -186,7 +184,7 @@ def _beyond(grid: gpd.GeoDataFrame, rules: Rules) -> str:
     """In words, which other bounds the units of a grid do not keep together."""
     found = []
     for name, (low, high) in (rules.bounds or {}).items():
-        value = grid[name].sum() if name in grid.columns else grid.area.sum()
+        value = _sum_of(grid, name)
         if value > high:
             found.append(f"{name} {value:,.0f}, above {high:,.0f}")
         elif value < low:
@@ -196,11 +194,17 @@ def _beyond(grid: gpd.GeoDataFrame, rules: Rules) -> str:
         width = max(float(np.hypot(*(corners - corner).T).max()) for corner in corners)
         if width > rules.max_diameter_m:
             found.append(f"{width:,.0f} m across, more than {rules.max_diameter_m:,.0f}")
-    return f" and is beyond its bounds ({', '.join(found)})" if found else ""
+    return "; ".join(found)
+
+
+def _sum_of(units: gpd.GeoDataFrame, name: str) -> float:
+    """What units have of a bounded quantity."""
+    return float(units[name].sum() if name in units.columns else units.area.sum())
 
 
 @dataclass(eq=False)
 class _Writer:
+    units: gpd.GeoDataFrame
     rules: Rules
     called: pd.Index
     total: Ints
@@ -208,6 +212,10 @@ class _Writer:
     names: Objects
     divided: Divided
     level: str
+
+    def beyond(self, g: int) -> str:
+        """In words, which other bounds a grid does not keep."""
+        return _beyond(self.units[self.divided.labels == g], self.rules)
 
     def row(self, g: int, reason: str) -> tuple[Any, ...]:
         load = int(self.total[g])
@@ -217,9 +225,7 @@ class _Writer:
         known = g < len(self.divided.causes)
         cause = self.divided.causes[g] if known else np.flatnonzero(self.divided.labels == g)
         relaxations = self.divided.relaxations[g] if known else ()
-        relaxation = " or ".join(
-            f"{r.bound} {getattr(self.rules, r.bound)} → {r.value}" for r in relaxations
-        )
+        relaxation = " or ".join(map(self._cure, relaxations))
         certainty = "exact" if any(r.exact for r in relaxations) else "found" if relaxation else ""
         if g in self.divided.crossings:
             crossing = self.divided.crossings[g]
@@ -227,21 +233,34 @@ class _Writer:
             certainty = certainty or "found"
         return (
             self.level, self.names[g], self.within[g], load, missed, reason, reason in PROVEN,
-            self._units(cause), relaxation, certainty, self._advice(g, reason, relaxations),
+            self._called(cause), relaxation, certainty, self._advice(g, reason, relaxations),
         )  # fmt: skip
 
-    def attached(self, g: int, guests: Ints, beyond: str) -> tuple[Any, ...]:
-        load = int(self.total[g])
+    def attached(self, g: int, guests: Ints) -> tuple[Any, ...]:
+        load, beyond = int(self.total[g]), self.beyond(g)
+        beyond = f" and is beyond its bounds ({beyond})" if beyond else ""
         advice = (
-            f"{self._units(guests)}: cut off, attached to the nearest grid of the community, which "
-            f"has several parts now{beyond}; accept, or connect by a crossing"
+            f"{self._called(guests)}: cut off, attached to the nearest grid of the community, "
+            f"which has several parts now{beyond}; accept, or connect by a crossing"
         )
         return (
             self.level, self.names[g], self.within[g], load, 0, "enclave_attached", True,
-            self._units(guests), "", "", advice,
+            self._called(guests), "", "", advice,
         )  # fmt: skip
 
-    def _units(self, positions: Ints) -> str:
+    def _cure(self, relaxation: Relaxation) -> str:
+        """A relaxation in words: from what to what, and what is needed with it."""
+        return " and ".join(map(self._change, relaxation.changes))
+
+    def _change(self, change: Relaxation) -> str:
+        if change.bound == "widest":
+            return f"max_diameter_m {self.rules.max_diameter_m:g} → {diameter_m(change.value)}"
+        if change.column == 0:
+            return f"{change.bound} {getattr(self.rules, change.bound)} → {change.value}"
+        name, band = list((self.rules.bounds or {}).items())[change.column - 1]
+        return f"{name} {change.bound} {band[change.bound == 'high']:.15g} → {change.value}"
+
+    def _called(self, positions: Ints) -> str:
         # by name, so that the order of the rows does not show
         names = sorted(self.called[positions], key=_rank)
         listed = ", ".join(map(str, names[:LISTED_UNITS]))
@@ -251,23 +270,22 @@ class _Writer:
     def _advice(self, g: int, reason: str, relaxations: Sequence[Relaxation]) -> str:
         """Say in one sentence what is the matter and what would cure it."""
         low, high, load = self.rules.low, self.rules.high, int(self.total[g])
+        cures = [f"{self._cure(r)} ({'exact' if r.exact else 'found'})" for r in relaxations]
+        if g in self.divided.crossings:
+            cures.insert(0, f"{self.divided.crossings[g]} (found)")
+        cure = f"; {' or '.join(cures)}" if cures else ""
         if reason == "unit_above_band" and load <= high:
-            return f"one unit is above the bounds of {self._other_bounds()} by itself; divide it"
+            return f"one unit is beyond a bound by itself ({self.beyond(g)}); divide it{cure}"
         if reason == "failed":
             failure = self.divided.failures[str(self.within[g] or "")]
             return f"the community could not be solved: {failure.error}; please report it"
         if low <= load <= high and reason not in ("exclusive", "locked"):
-            kept = f"the bounds of {self._other_bounds()} are not kept"
-            return f"{load} households are in the band, but {kept}; widen them, or divide units"
+            counted = f"{self._count(g)}; " if reason == "no_count_fits" else ""
+            return (
+                f"{counted}{load} households are in the band, but the grid is beyond another bound "
+                f"({self.beyond(g)}); widen it, or divide units{cure}"
+            )
         miss = f"{low - load} fewer than {low}" if load < low else f"{load - high} more than {high}"
-        cures = [
-            f"{r.bound} {getattr(self.rules, r.bound)} → {r.value} "
-            + ("(exact)" if r.exact else "(found)")
-            for r in relaxations
-        ]
-        if g in self.divided.crossings:
-            cures.insert(0, f"{self.divided.crossings[g]} (found)")
-        cure = f"; {' or '.join(cures)}" if cures else ""
         counted = self._count(g) if reason == "no_count_fits" else ""
         return {
             "unit_above_band": f"one unit holds {load} households, {miss}; staff it by its size, "
@@ -284,21 +302,33 @@ class _Writer:
             "locked": f"locked as it is: {load} households, {miss}",
         }[reason]
 
-    def _other_bounds(self) -> str:
-        others = [*(self.rules.bounds or ())]
-        others += ["max_diameter_m"] if self.rules.max_diameter_m else []
-        return ", ".join(others)
-
     def _count(self, g: int) -> str:
-        """Why no number of grids fits a connected part."""
-        low, high = self.rules.low, self.rules.high
-        piece = np.array(self.divided.pieces) == self.divided.pieces[g]
-        households, grids = int(self.total[: piece.size][piece].sum()), int(piece.sum())
-        fewer = max(households // low, 1)
-        return (
-            f"this part of the community has {households} households: too many for {fewer} of "
-            f"{low}-{high}, too few for {fewer + 1} (made {grids})"
-        )
+        """Why no number of grids fits a connected part, or not the one that was asked for."""
+        piece = np.flatnonzero(np.array(self.divided.pieces) == self.divided.pieces[g])
+        units = self.units[np.isin(self.divided.labels, piece)]
+        bands = {"households": (self.rules.low, self.rules.high), **(self.rules.bounds or {})}
+        facts = []
+        for name, (low, high) in bands.items():
+            column = self.rules.households if name == "households" else name
+            total = _sum_of(units, column)
+            fewest = math.ceil(total / high) if high else math.inf
+            most = total // low if low else math.inf
+            amount = f"{total:,.0f} {name}"
+            if fewest > most:
+                fewer = max(int(most), 1)
+                facts = [
+                    f"{amount}: too many for {fewer} of {low:g}-{high:g}, too few for {fewer + 1}"
+                ]
+                break
+            if name == "households" or not fewest <= piece.size <= most:
+                facts.append(f"{amount}, which fit {_numbers(fewest, most)} grids")
+        return f"this part of the community has {', and '.join(facts)} (made {piece.size})"
+
+
+def _numbers(fewest: float, most: float) -> str:
+    if most == math.inf:
+        return f"at least {fewest:g}"
+    return f"{fewest:g}" if fewest == most else f"{fewest:g} to {most:g}"
 
 
 def _rank(name: Any) -> tuple[bool, float, str]:

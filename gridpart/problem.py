@@ -47,6 +47,7 @@ __all__ = [
     "Measured",
     "attach_enclaves",
     "build_communities",
+    "diameter_m",
     "measure",
     "site_numbers",
     "solve_communities",
@@ -246,6 +247,14 @@ def widest_mm(limit: float | None) -> int | None:
     if limit is None:
         return None
     return int(limit * 1000 * np.cos(np.pi / (2 * DIRECTIONS)))
+
+
+def diameter_m(widest: int) -> int:
+    """The least limit in whole metres that allows a width, in millimetres."""
+    limit = -(-widest // 1000)
+    while (widest_mm(limit) or 0) < widest:
+        limit += 1
+    return limit
 
 
 def _sites(units: gpd.GeoDataFrame, keys: npt.NDArray[Any], rules: Rules) -> Ints:

@@ -336,7 +336,11 @@ def test_a_cure_of_a_part_below_the_band_respects_its_other_bounds():
     found = solve(*path(2), loads, [20, 0], [30, 15], effort=BRIEF)
     assert found.reasons == ("component_below_band",)
     for cure in found.relaxations[0]:
-        again = solve(*path(2), loads, [cure.value, 0], [30, 15], effort=BRIEF)
+        assert [(c.bound, c.column, c.value) for c in cure.changes] == [
+            ("low", 0, 10),
+            ("high", 1, 20),
+        ]
+        again = solve(*path(2), loads, [10, 0], [30, 20], effort=BRIEF)
         assert not any(again.reasons)
 
 

@@ -749,7 +749,7 @@ def test_a_level_saved_as_a_plan_passes_its_own_audit(tmp_path):
 def test_units_too_wide_by_themselves_are_told_so():
     plan = gp.partition(town(), low=200, high=600, max_diameter_m=20, effort="fast")
     assert set(plan.exceptions["reason"]) == {"unit_above_band"}
-    assert plan.exceptions["advice"].str.contains("above the bounds of max_diameter_m").all()
+    assert plan.exceptions["advice"].str.contains("m across, more than 20").all()
 
 
 def test_a_graph_of_ones_and_units_without_neighbours_are_said():

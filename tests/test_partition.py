@@ -221,7 +221,42 @@ def test_a_bound_that_a_unit_breaks_alone_is_told():
     plan = gp.partition(units, low=100, high=300, bounds={"over65": (0, 50)}, effort=QUICK)
     (row,) = plan.exceptions.itertuples()
     assert (row.reason, row.households) == ("unit_above_band", 100)
-    assert "one unit is above the bounds of over65" in row.advice
+    assert "beyond a bound by itself (over65 90, above 50)" in row.advice
+    assert (row.relaxation, row.certainty) == ("over65 high 50 → 90", "exact")
+    cured = gp.partition(units, low=100, high=300, bounds={"over65": (0, 90)}, effort=QUICK)
+    assert cured.exceptions.empty
+
+
+def test_a_sum_that_no_number_of_grids_fits_is_proven_and_cured():
+    units = row_of([100] * 6, over65=[30] * 6)
+    options = {"low": 200, "high": 300, "effort": QUICK}
+    rows = gp.partition(units, bounds={"over65": (0, 55)}, **options).exceptions
+    assert set(rows["reason"]) == {"no_count_fits"}
+    assert rows["proven"].all()
+    # three grids at most have 60 each
+    assert set(rows["relaxation"]) == {"over65 high 55 → 60"}
+    assert set(rows["certainty"]) == {"exact"}
+    told = "600 households, which fit 2 to 3 grids, and 180 over65, which fit at least 4 grids"
+    assert rows["advice"].str.contains(told).all()
+    assert gp.partition(units, bounds={"over65": (0, 60)}, **options).exceptions.empty
+    # a fixed number that households fit, but others do not
+    two = gp.partition(units, n_grids=2, bounds={"over65": (0, 60)}, **options).exceptions
+    assert set(two["reason"]) == {"no_count_fits"}
+    assert set(two["relaxation"]) == {"over65 high 60 → 90"}
+    assert two["advice"].str.contains("180 over65, which fit at least 3 grids .made 2.").all()
+    six = gp.partition(units, n_grids=6, **options).exceptions
+    assert six["advice"].str.contains("600 households, which fit 2 to 3 grids .made 6.").all()
+
+
+def test_a_grid_that_is_too_wide_says_how_wide_grids_would_have_to_be():
+    units = row_of([50] * 8)
+    options = {"low": 200, "high": 400, "effort": QUICK}
+    rows = gp.partition(units, max_diameter_m=250, **options).exceptions
+    assert not rows.empty
+    (cure,) = set(rows["relaxation"])
+    assert set(rows["certainty"]) == {"found"}
+    limit = float(cure.removeprefix("max_diameter_m 250 → "))
+    assert gp.partition(units, max_diameter_m=limit, **options).exceptions.empty
 
 
 def test_wrong_options_of_the_engine_are_told_together():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,34 @@ class Bounds:
     def with_band(self, low: int, high: int) -> Bounds:
         """The same with another band of the load."""
         return Bounds(low, high, self.extra_low, self.extra_high, self.widest)
+
+    def of_column(self, column: int) -> tuple[int, int]:
+        """The band of the load (0) or of another quantity."""
+        if column == 0:
+            return self.low, self.high
+        return int(self.extra_low[column - 1]), int(self.extra_high[column - 1])
+
+    def changed(self, bound: str, value: int, column: int) -> Bounds:
+        """The same with another ``"low"`` or ``"high"`` of a column, or another ``"widest"``."""
+        if bound == "widest":
+            return replace(self, widest=value)
+        changed: dict[str, Any] = {bound: value}
+        if column > 0:
+            extra = getattr(self, f"extra_{bound}").copy()
+            extra[column - 1] = value
+            changed = {f"extra_{bound}": extra}
+        return replace(self, **changed)
+
+    def counts(self, part: Part) -> range:
+        """Numbers of groups for which the sums of a part leave all bounds open."""
+        fewest, most = -(-part.total // self.high), min(part.total // self.low, len(part))
+        for column, total in enumerate(part.extra.sum(axis=0).tolist(), start=1):
+            low, high = self.of_column(column)
+            if total > high:
+                fewest = max(fewest, -(-total // high) if high else len(part) + 1)
+            if low:
+                most = min(most, total // low)
+        return range(max(fewest, 1), most + 1)
 
     def above(self, part: Part) -> Flags:
         """Units that no group can hold, because they alone are above a bound."""
@@ -120,6 +149,13 @@ class Part:
         load, _ = kernels.group_sums(labels, self.loads, n_groups)
         extra = kernels.extra_sums(labels, self.extra, n_groups, self.reach, bounds.widest)
         return load, extra
+
+    def widest(self, labels: Ints, n_groups: int) -> int:
+        """Greatest width of any group, in the directions in which units' reach is known."""
+        ends = np.full((n_groups, self.reach.shape[1]), np.iinfo(np.int64).min)
+        np.maximum.at(ends, labels, self.reach)
+        half = self.reach.shape[1] // 2
+        return int((ends[:, :half] + ends[:, half:]).max())
 
     def outside(self, labels: Ints, n_groups: int, bounds: Bounds) -> int:
         """How many groups are outside any of their bands."""

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from gridpart.engine import choice, exact, kernels, regroup
+from gridpart.engine.cures import CuresOfPart, Relaxation, cures_of, found_only, needed
 from gridpart.engine.effort import EFFORTS, Effort
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.search import EXACT_UNITS, hunt, improve, search
 from gridpart.engine.stopping import SPENT, stopping
 
-__all__ = ["PROVEN", "REASONS", "Piece", "Relaxation", "Settings", "connected", "solve_part"]
+__all__ = ["PROVEN", "REASONS", "Piece", "Settings", "connected", "solve_part"]
 
 # Reason codes of groups outside the band; part of the interface.
 REASONS = (
@@ -36,29 +37,7 @@ REASONS = (
 PROVEN = REASONS[:-1]
 HUNTS = 4  # for any division in the band
 FEW_OUTSIDE = 6  # groups that are chosen anew after a hunt, or a tenth of all
-RELAXED_BY = (0, 2, 5, 10, 20, 40)  # per cent beyond the bound that arithmetic sets
 LEAST_SHARE = 5  # of its seconds a search gets a fifth, even where searches before it took all
-RELAXED_UNITS = 3000  # larger pieces are not searched again for the sake of advice
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """A change of the band with which a piece can be divided inside it.
-
-    Attributes
-    ----------
-    bound : str
-        ``"low"`` or ``"high"``.
-    value : int
-        What it would have to be.
-    exact : bool
-        Whether it is proven that no smaller change of this bound will do; else a division is
-        known with which this one does.
-    """
-
-    bound: str
-    value: int
-    exact: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +67,7 @@ class Piece:
     def doubted(self) -> Piece:
         """The same where what was proven holds only under an assumption."""
         reasons = ["not_found" if why else "" for why in self.reasons]
-        return replace(self, reasons=reasons, relaxations=_found_only(self.relaxations))
-
-
-def _found_only(relaxations: Iterable[Relaxation]) -> tuple[Relaxation, ...]:
-    """The same relaxations without the proof that no smaller one will do."""
-    return tuple(replace(relaxation, exact=False) for relaxation in relaxations)
+        return replace(self, reasons=reasons, relaxations=found_only(self.relaxations))
 
 
 @dataclass(frozen=True)
@@ -151,10 +125,10 @@ class Settings:
             return None
         return replace(self, bounds=self.bounds.with_band(int(low), high))
 
-    def relaxed(self, low: int, high: int) -> Settings:
-        """The same with another band, for a short search."""
+    def relaxed(self, bounds: Bounds) -> Settings:
+        """The same with other bounds, for a short search."""
         fast = replace(EFFORTS["fast"], restarts=20)
-        return replace(self, bounds=self.bounds.with_band(low, high), effort=fast, headroom=0.0)
+        return replace(self, bounds=bounds, effort=fast, headroom=0.0)
 
 
 def connected(part: Part, labels: Ints) -> Iterator[Ints]:
@@ -187,56 +161,82 @@ def solve_part(part: Part, count: int | None, settings: Settings, seed: Bits) ->
         yield _fixed(part, everything, count, settings, seed)
         return
     bounds = settings.bounds
+    whole = CuresOfPart(part, settings, seed)
     pending = [(everything, "component_below_band", everything)]
     while pending:
         members, if_below, cause = pending.pop()
         piece = part.take(members) if members.size < len(part) else part
+        of_part = None if piece is part else whole
         fewest, most = -(-piece.total // bounds.high), piece.total // bounds.low
         if piece.total < bounds.low:
-            labels = np.zeros(members.size, np.int64)
-            needed: tuple[Relaxation, ...] = ()
-            if not piece.outside(labels, 1, bounds.with_band(1, bounds.high)):
-                needed = (Relaxation("low", piece.total, exact=if_below != "pocket"),)
-            yield Piece(members, labels, [if_below], needed, cause)
+            yield _below(piece, members, if_below, bounds, cause, of_part)
         elif fewest > most:
             labels, n_groups = _least_miss(piece, settings, seed)
             why = "pocket" if if_below == "pocket" else "no_count_fits"
-            found = _piece(piece, members, labels, n_groups, settings, why, seed, cause)
-            yield found if piece is part else _cured_with(part, found, settings, seed)
+            yield _piece(
+                piece, members, labels, n_groups, settings, why, seed, cause, of_part=of_part
+            )
         elif (split := _cut_off_pockets(piece, bounds)) is not None:
             gate, sides = split
             for side in sides:
                 causes = np.append(members[side], members[gate])
                 pending.append((members[side], "pocket", np.unique(causes)))
         else:
-            labels, n_groups, outside = _divide(piece, fewest, most, settings, seed)
-            why = "not_found"
-            if outside:
+            counts = bounds.counts(piece)
+            labels, n_groups, outside = _divide(piece, counts, settings, seed)
+            why = "not_found" if counts else "no_count_fits"
+            if outside and counts:
                 labels, n_groups, why = _insist(piece, labels, n_groups, settings, seed)
-            found = _piece(piece, members, labels, n_groups, settings, why, seed)
-            yield found if piece is part else _cured_with(part, found, settings, seed)
+            yield _piece(
+                piece,
+                members,
+                labels,
+                n_groups,
+                settings,
+                why,
+                seed,
+                of_part=of_part,
+                elsewhere=why,
+            )
 
 
-def _cured_with(part: Part, piece: Piece, settings: Settings, seed: Bits) -> Piece:
-    """A piece with what would cure the whole part: with another band no gate would cut it off."""
-    if not piece.relaxations:
-        return piece
-    whole = [_relaxed_high(part, settings, seed, None), _relaxed_low(part, settings, seed, None)]
-    known = tuple(relaxation for relaxation in whole if relaxation is not None)
-    return replace(piece, relaxations=known or _found_only(piece.relaxations))
+def _below(
+    piece: Part,
+    members: Ints,
+    why: str,
+    bounds: Bounds,
+    cause: Ints,
+    of_part: CuresOfPart | None,
+) -> Piece:
+    """A piece with too little load for a group, which is one all the same."""
+    labels = np.zeros(members.size, np.int64)
+    alone = needed(piece, labels, 1, bounds)
+    if of_part is None:
+        # where another bound is missed, too, more groups might do
+        alone = alone if all(not cure.also for cure in alone) else found_only(alone)
+    else:
+        known = {cure.bound for cure in of_part.known}
+        alone = (*of_part.known, *(cure for cure in found_only(alone) if cure.bound not in known))
+    return Piece(members, labels, [why], alone, cause)
 
 
 def _fixed(part: Part, members: Ints, count: int, settings: Settings, seed: Bits) -> Piece:
     """A part with a fixed number of groups."""
     bounds = settings.bounds
-    impossible = not count * bounds.low <= part.total <= count * bounds.high
-    wanted = min(count, len(part))
+    wanted, counts = min(count, len(part)), bounds.counts(part)
     labels, n_groups, outside = _with_headroom(part, wanted, settings, seed, free_count=False)
-    why = "no_count_fits" if impossible else "not_found"
-    if outside and not impossible:
+    why = elsewhere = "not_found"
+    if not count * bounds.low <= part.total <= count * bounds.high:
+        why = "no_count_fits"
+    elif wanted not in counts:
+        why = elsewhere = "no_count_fits"
+    elif outside:
         labels, n_groups, why = _insist(part, labels, n_groups, settings, seed, count=count)
-    piece = _piece(part, members, labels, n_groups, settings, why, seed, count=count)
-    if settings.shared and -(-part.total // bounds.high) <= part.total // bounds.low:
+        elsewhere = why
+    piece = _piece(
+        part, members, labels, n_groups, settings, why, seed, count=count, elsewhere=elsewhere
+    )
+    if settings.shared and counts:
         piece = piece.doubted()  # shared otherwise, the number might do
     return piece
 
@@ -252,26 +252,32 @@ def _piece(
     cause: Ints | None = None,
     *,
     count: int | None = None,
+    of_part: CuresOfPart | None = None,
+    elsewhere: str = "not_found",
 ) -> Piece:
-    reasons = _reasons(piece, labels, n_groups, settings.bounds, why)
+    """A piece with reasons and cures: those of its whole part where it was cut off.
+
+    `why` is the reason of groups outside the band, `elsewhere` of those that only miss others.
+    """
+    reasons = _reasons(piece, labels, n_groups, settings.bounds, why, elsewhere)
     relaxations: tuple[Relaxation, ...] = ()
     if settings.advise and any(reasons) and not settings.control[0]:
-        relaxations = _relaxations(piece, labels, n_groups, settings, seed, count)
+        relaxations = of_part.known if of_part is not None else ()
+        if not relaxations:
+            relaxations = cures_of(piece, labels, n_groups, settings, seed, count)
+            relaxations = relaxations if of_part is None else found_only(relaxations)
     return Piece(members, labels, reasons, relaxations, cause)
 
 
 # ---------------------------------------------------------------- dividing
 
 
-def _divide(
-    piece: Part, fewest: int, most: int, settings: Settings, seed: Bits
-) -> tuple[Ints, int, int]:
-    """Divide a piece for which some number of groups may fit."""
-    most = min(most, len(piece))
-    quantities = piece.extra.sum(axis=0)
-    for total, limit in zip(quantities, settings.bounds.extra_high, strict=False):
-        fewest = max(fewest, -(-int(total) // max(int(limit), 1)))
-    fewest = min(fewest, len(piece))
+def _divide(piece: Part, counts: range, settings: Settings, seed: Bits) -> tuple[Ints, int, int]:
+    """Divide a piece for which some number of groups may fit; by its main load, if by no more."""
+    most = min(piece.total // settings.bounds.low, len(piece))
+    fewest = min(counts.start, len(piece))
+    if counts:
+        most = counts[-1]
     if settings.n_groups in ("fewest", "most"):
         end, step = (fewest, 1) if settings.n_groups == "fewest" else (most, -1)
         found = _nearest_count(piece, end, step, range(fewest, most + 1), settings, seed)
@@ -430,13 +436,15 @@ def _hunted(
     return *kept, least
 
 
-def _reasons(piece: Part, labels: Ints, n_groups: int, bounds: Bounds, why: str) -> list[str]:
+def _reasons(
+    piece: Part, labels: Ints, n_groups: int, bounds: Bounds, why: str, elsewhere: str
+) -> list[str]:
     load, extra = piece.sums(labels, n_groups, bounds)
     outside = (load < bounds.low) | (load > bounds.high)
-    elsewhere = np.any((extra < bounds.extra_low) | (extra > bounds.extra_high), axis=1)
+    others = np.any((extra < bounds.extra_low) | (extra > bounds.extra_high), axis=1)
     return [
-        why if miss or (other and why == "proven_by_search") else "not_found" if other else ""
-        for miss, other in zip(outside.tolist(), elsewhere.tolist(), strict=True)
+        why if miss else elsewhere if other else ""
+        for miss, other in zip(outside.tolist(), others.tolist(), strict=True)
     ]
 
 
@@ -469,117 +477,3 @@ def _cut_off_pockets(piece: Part, bounds: Bounds) -> tuple[int, list[Ints]] | No
         else:
             pockets.append(sides[at])
     return gate, [np.sort(np.concatenate(kept)), *pockets]
-
-
-# ---------------------------------------------------------------- what would cure it
-
-
-def _relaxations(
-    piece: Part, labels: Ints, n_groups: int, settings: Settings, seed: Bits, count: int | None
-) -> tuple[Relaxation, ...]:
-    """Changes of one bound with which a division of the piece is known.
-
-    Arithmetic sets the least change that could do; the search starts there and goes up. Where it
-    succeeds at once, or a very small piece has been exhausted, the change is exact.
-    """
-    low, high = settings.bounds.low, settings.bounds.high
-    load, _ = piece.sums(labels, n_groups, settings.bounds)
-    if piece.outside(labels, n_groups, settings.bounds.with_band(1, piece.total)):
-        return ()  # another quantity is outside its bounds: another band cures nothing
-    raised = _relaxed_high(piece, settings, seed, count)
-    lowered = _relaxed_low(piece, settings, seed, count)
-    known = [relaxation for relaxation in (raised, lowered) if relaxation is not None]
-    if known:
-        return tuple(known)
-    # the plan in hand shows what surely is enough; both bounds where it misses both
-    least, most = int(load.min()), int(load.max())
-    wide = [Relaxation("low", least, False)] if 0 < least < low else []
-    wide += [Relaxation("high", most, False)] if most > high else []
-    return tuple(wide) if len(wide) == 1 else ()
-
-
-def _relaxed_high(
-    piece: Part, settings: Settings, seed: Bits, count: int | None
-) -> Relaxation | None:
-    low, high = settings.bounds.low, settings.bounds.high
-    groups = min(piece.total // low, len(piece)) if count is None else count
-    if groups == 0 or groups * low > piece.total:
-        return None
-    bound = max(-(-piece.total // groups), high, int(piece.loads.max()))
-    if len(piece) <= EXACT_UNITS:
-        near = max(bound, high + 1)
-        least = _least_that_does(piece, settings, count, near, max(piece.total, near))
-        return None if least is None else Relaxation("high", least, True)
-    tries = ((low, bound + (bound * extra) // 100) for extra in RELAXED_BY)
-    found = _first_that_does(piece, settings, seed, count, tries)
-    if found is None:
-        return None
-    value = int(found.max())
-    return Relaxation("high", value, value == bound)
-
-
-def _relaxed_low(
-    piece: Part, settings: Settings, seed: Bits, count: int | None
-) -> Relaxation | None:
-    low, high = settings.bounds.low, settings.bounds.high
-    groups = -(-piece.total // high) if count is None else count
-    if groups > len(piece) or groups * high < piece.total:
-        return None
-    bound = min(piece.total // groups, low)
-    if bound < 1:
-        return None
-    if len(piece) <= EXACT_UNITS:
-        near = min(bound, low - 1)
-        least = _least_that_does(piece, settings, count, near, 1) if near >= 1 else None
-        return None if least is None else Relaxation("low", least, True)
-    tries = ((max(bound * 100 // (100 + extra), 1), high) for extra in RELAXED_BY)
-    found = _first_that_does(piece, settings, seed, count, tries)
-    if found is None:
-        return None
-    value = int(found.min())
-    return Relaxation("low", value, value == bound)
-
-
-def _first_that_does(
-    piece: Part,
-    settings: Settings,
-    seed: Bits,
-    count: int | None,
-    bands: Iterable[tuple[int, int]],
-) -> Ints | None:
-    """Loads of the first division found in one of the bands."""
-    if len(piece) > RELAXED_UNITS:
-        return None
-    for low, high in bands:
-        fewest, most = -(-piece.total // high), min(piece.total // low, len(piece))
-        if not fewest <= (fewest if count is None else count) <= most:
-            continue
-        wanted = max(min(most, round(Fraction(piece.total, settings.target))), fewest)
-        labels, n_groups, outside = settings.relaxed(low, high).search(
-            piece, wanted if count is None else count, seed, free_count=count is None
-        )
-        if not outside:
-            return piece.sums(labels, n_groups, settings.bounds)[0]
-    return None
-
-
-def _least_that_does(
-    piece: Part, settings: Settings, count: int | None, near: int, far: int
-) -> int | None:
-    """The value of a bound nearest to `near` with which a very small piece can be divided."""
-    bounds, sign = settings.bounds, 1 if far >= near else -1
-
-    def does(value: int) -> bool:
-        low, high = (bounds.low, value) if sign > 0 else (value, bounds.high)
-        return exact.is_possible(piece, bounds.with_band(low, high), count)
-
-    if not does(far):
-        return None
-    missed, found = near - sign, far
-    while abs(found - missed) > 1:
-        middle = (found + missed) // 2
-        if does(middle):
-            found = middle
-        else:
-            missed = middle
-    return found

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridpart.engine import choice, kernels, regroup
+from gridpart.engine.cures import Relaxation, of_unit
 from gridpart.engine.effort import Effort
 from gridpart.engine.kernels import Flags, Ints
 from gridpart.engine.part import Bounds, Part
@@ -24,7 +25,6 @@ from gridpart.engine.pieces import (
     PROVEN,
     REASONS,
     Piece,
-    Relaxation,
     Settings,
     connected,
     solve_part,
@@ -228,12 +228,8 @@ def solve(
     counts = share_out(n_groups, totals, *band, sizes)
     shared = shared or could_be_shared_otherwise(n_groups, totals, *band)
     groups = _Groups(len(whole))
-    # a higher band cures nothing where another bound is in the way, too
-    elsewhere = bounds.with_band(1, max(whole.total, 1)).above(whole)
     for members, why in layout.decreed:
-        load = int(whole.loads[members].sum())
-        alone = why and load > bounds.high and not elsewhere[members].any()
-        groups.decree(members, why, (Relaxation("high", load, exact=True),) if alone else ())
+        groups.decree(members, why, of_unit(whole.take(members), bounds) if why else ())
     with stopping(control, STOPPED, time_limit):
 
         def divided(number: int, count: int | None) -> list[Piece]:
