@@ -59,16 +59,13 @@ class Relaxation:
         """All that is needed together, the change itself first."""
         return self, *self.also
 
-    def of(self, bounds: Bounds) -> Bounds:
-        """The bounds with all these changes."""
-        for change in self.changes:
-            bounds = bounds.changed(change.bound, change.value, change.column)
-        return bounds
-
 
 def found_only(relaxations: Iterable[Relaxation]) -> tuple[Relaxation, ...]:
     """The same relaxations without the proof that no smaller one will do."""
-    return tuple(replace(relaxation, exact=False) for relaxation in relaxations)
+    return tuple(
+        replace(relaxation, exact=False, also=found_only(relaxation.also))
+        for relaxation in relaxations
+    )
 
 
 def needed(
