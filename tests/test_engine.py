@@ -15,6 +15,11 @@ from gridpart.engine import REASONS, Effort, kernels, solve
 SHORT = Effort(sweeps=200, starts=1)
 
 
+def orders_of(x, y):
+    """Units from west to east and from south to north, as the bisection wants them."""
+    return np.array([np.argsort(axis, kind="stable") for axis in (x, y)])
+
+
 def planar(n: int, seed: int, *, thin: float = 0.2, heaviest: int = 60):
     """Arrays of a random planar graph: a Delaunay triangulation without some of its edges."""
     rng = np.random.default_rng(seed)
@@ -124,7 +129,7 @@ def test_every_sweep_equals_a_slow_one(n, seed, k, others, block, sweeps, exchan
     extra, work = rng.integers(0, 50, (n, others)), rng.integers(0, 40, n)
     extra_low, extra_high = np.full(others, 100), np.full(others, 400)
     scale = rng.integers(1, 200_000, others)
-    labels = kernels.bisect(x, y, loads, k)
+    labels = kernels.bisect(x, y, orders_of(x, y), loads, k)
     assert sorted(set(labels)) == list(range(k))
     kernels.mend(indptr, indices, borders, loads, labels, k)
     assert kernels.components(indptr, indices, labels)[1] == k
@@ -205,7 +210,7 @@ def test_every_sweep_equals_a_slow_one(n, seed, k, others, block, sweeps, exchan
 
 def test_best_labels_are_in_the_band_and_shortest():
     indptr, indices, borders, loads, x, y = planar(80, 3, thin=0)
-    labels = kernels.bisect(x, y, loads, 8)
+    labels = kernels.bisect(x, y, orders_of(x, y), loads, 8)
     kernels.mend(indptr, indices, borders, loads, labels, 8)
     best, sweeps = np.empty(80, np.int64), 300
     found = kernels.anneal(
@@ -226,7 +231,7 @@ def test_best_labels_are_in_the_band_and_shortest():
 def test_repair_keeps_groups_connected_and_never_adds_violations(n, seed, free_count):
     indptr, indices, borders, loads, x, y = planar(n, seed, thin=0)
     k = max(int(loads.sum()) // 100, 1)
-    labels = kernels.bisect(x, y, loads, k)
+    labels = kernels.bisect(x, y, orders_of(x, y), loads, k)
     kernels.mend(indptr, indices, borders, loads, labels, k)
     low, high = 70, 140
     before = kernels.group_sums(labels, loads, k)[0]

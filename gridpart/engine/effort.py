@@ -116,7 +116,9 @@ def _slower(balance: float) -> float:
 
 EFFORTS = {
     "fast": Effort(sweeps=830, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
-    "default": Effort(small_sweeps=12_000, starts=2, more_starts=5, small_windows=2),
+    "default": Effort(
+        small_sweeps=12_000, starts=2, more_starts=5, small_windows=2, window_sweeps=1000
+    ),
     "best": Effort(
         sweeps=43_000,
         small_sweeps=20_000,

@@ -20,6 +20,8 @@ Names used throughout:
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -43,6 +45,8 @@ _S32 = np.uint64(32)
 _S62 = np.uint64(62)
 _S64 = np.uint64(64)
 _HUGE = np.int64(1 << 62)
+# A plain 0 has a type of its own, and what it is handed to would be compiled for it once more.
+_NOTHING = cast("int", np.int64(0))
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -131,8 +135,9 @@ def steps_from_far(indptr: Ints, indices: Ints, distance: Ints) -> Ints:
             far[part[u]] = u
     steps = np.full(n, -1, np.int64)
     queue = np.empty(n, np.int64)
-    queue[:count] = far
-    steps[far] = 0
+    for p in range(count):
+        queue[p] = far[p]
+        steps[far[p]] = 0
     head, tail = 0, count
     while head < tail:
         u = queue[head]
@@ -192,7 +197,7 @@ def subgraph(
 def contracted(
     indptr: Ints, indices: Ints, borders: Ints, node: Ints, count: int
 ) -> tuple[Ints, Ints, Ints]:
-    """Rows of the graph in which all units of equal `node` are one; borders add up."""
+    """Rows of the symmetric graph in which all units of equal `node` are one; borders add up."""
     n = node.size
     first = np.full(count, -1, np.int64)
     following = np.full(n, -1, np.int64)
@@ -220,11 +225,15 @@ def contracted(
                 lengths[place[b]] += borders[e]
             u = following[u]
         rows[a + 1] = at
+    # turned about its diagonal the graph is the same, and then each row ascends
+    ordered, sums = np.empty(at, np.int64), np.empty(at, np.int64)
+    free = rows.copy()
     for a in range(count):
-        order = np.argsort(columns[rows[a] : rows[a + 1]])
-        columns[rows[a] : rows[a + 1]] = columns[rows[a] : rows[a + 1]][order]
-        lengths[rows[a] : rows[a + 1]] = lengths[rows[a] : rows[a + 1]][order]
-    return rows, columns[:at].copy(), lengths[:at].copy()
+        for e in range(rows[a], rows[a + 1]):
+            b = columns[e]
+            ordered[free[b]], sums[free[b]] = a, lengths[e]
+            free[b] += 1
+    return rows, ordered, sums
 
 
 @njit(cache=True, nogil=True)
@@ -242,16 +251,15 @@ def group_sums(labels: Ints, loads: Ints, n_groups: int) -> tuple[Ints, Ints]:
 
 
 @njit(cache=True, nogil=True)
-def bisect(x: Ints, y: Ints, loads: Ints, n_groups: int) -> Ints:
+def bisect(x: Ints, y: Ints, orders: Ints, loads: Ints, n_groups: int) -> Ints:
     """Weighted bisection by coordinates: split the longer axis, both sides a whole number.
 
-    Groups need not be connected; see `mend`. Every group gets at least one unit.
+    Groups need not be connected; see `mend`. Every group gets at least one unit. The two rows of
+    `orders` are the units from west to east and from south to north; both sides of a split keep
+    them, in place.
     """
     n = x.size
     labels = np.zeros(n, np.int64)
-    # the units from west to east and from south to north; sides keep both orders
-    orders = np.empty((2, n), np.int64)
-    orders[0], orders[1] = np.argsort(x, kind="mergesort"), np.argsort(y, kind="mergesort")
     is_left = np.zeros(n, np.bool_)
     spare = np.empty(n, np.int64)
     stack = np.empty((256, 4), np.int64)
@@ -814,7 +822,7 @@ def _sweep(
                 target = np.uint64(labels[np.uint64(indices[start + pick])])
                 if target == own:  # the neighbour has come over since
                     continue
-                gain = 0
+                gain = _NOTHING
                 inside = _ZERO
                 for place in range(degree):
                     i = np.uint64(place)
@@ -1058,7 +1066,8 @@ def anneal(
             == 0
         ):
             best_cut = tally[0]
-            best[:] = labels
+            for u in range(n):
+                best[u] = labels[u]
             if best_cut == 0:
                 break
     return best_cut
@@ -1273,15 +1282,14 @@ def repair(
     n = labels.size
     capacity = n_groups + 1
     group_load = _grown(group_sums(labels, loads, n_groups)[0], capacity, 0)
-    group_extra = np.zeros((capacity, extra_low.size), np.int64)
-    group_extra[:n_groups] = extra_sums(labels, extra, n_groups, reach, widest)
-    first = np.full(capacity, -1, np.int64)
-    first[:n_groups], following, _ = chains(labels, n_groups)
+    group_extra = _more_rows(extra_sums(labels, extra, n_groups, reach, widest), capacity)
+    first, following, _ = chains(labels, n_groups)
+    first = _grown(first, capacity, -1)
     taken = np.zeros(capacity, np.bool_)
     chosen = np.empty(width + 1, np.int64)
     place = np.full(n, -1, np.int64)
     left = 0
-    g = 0
+    g = _NOTHING
     while g < n_groups:
         if not _is_outside(group_load, group_extra, g, low, high, extra_low, extra_high):
             g += 1
@@ -1334,9 +1342,7 @@ def repair(
                             capacity *= 2
                             first = _grown(first, capacity, -1)
                             group_load = _grown(group_load, capacity, 0)
-                            wider = np.zeros((capacity, extra_low.size), np.int64)
-                            wider[:n_groups] = group_extra
-                            group_extra = wider
+                            group_extra = _more_rows(group_extra, capacity)
                             taken = np.zeros(capacity, np.bool_)
                         chosen[count] = n_groups
                         n_groups += 1
@@ -1352,13 +1358,13 @@ def repair(
                         group_load[target] += loads[u]
                     sums = extra_sums(piece, extra[members], wanted, reach[members], widest)
                     for c in range(wanted):
-                        group_extra[chosen[c]] = sums[c]
+                        _copy_row(sums, c, group_extra, chosen[c])
                     if wanted < count:
                         gone, last = chosen[count - 1], n_groups - 1
                         if gone != last:
                             first[gone] = first[last]
                             group_load[gone] = group_load[last]
-                            group_extra[gone] = group_extra[last]
+                            _copy_row(group_extra, last, group_extra, gone)
                             u = first[gone]
                             while u >= 0:
                                 labels[u] = gone
@@ -1380,8 +1386,24 @@ def repair(
 @njit(cache=True, nogil=True)
 def _grown(array: Ints, capacity: int, filler: int) -> Ints:
     larger = np.full(capacity, filler, np.int64)
-    larger[: array.size] = array
+    for i in range(array.size):
+        larger[i] = array[i]
     return larger
+
+
+@njit(cache=True, nogil=True)
+def _more_rows(array: Ints, capacity: int) -> Ints:
+    larger = np.zeros((capacity, array.shape[1]), np.int64)
+    for i in range(array.shape[0]):
+        _copy_row(array, i, larger, i)
+    return larger
+
+
+@njit(cache=True, nogil=True)
+def _copy_row(source: Ints, i: int, target: Ints, j: int) -> None:
+    """Entry by entry: assigning slices takes numba seconds to compile, for words of errors."""
+    for q in range(source.shape[1]):
+        target[j, q] = source[i, q]
 
 
 @njit(cache=True, nogil=True)
@@ -1416,16 +1438,17 @@ def _resplit(
         while u >= 0:
             size += 1
             u = following[u]
+    # the order of the units, not of the groups, so that the outcome follows the geometry: chains
+    # ascend, and the least of their heads comes next
     members = np.empty(size, np.int64)
-    at = 0
-    for g in groups:
-        u = first[g]
-        while u >= 0:
-            members[at] = u
-            at += 1
-            u = following[u]
-    # the order of the units, not of the groups, so that the outcome follows the geometry
-    members.sort()
+    heads = first[groups]
+    for at in range(size):
+        least = 0
+        for c in range(1, heads.size):
+            if heads[c] >= 0 and (heads[least] < 0 or heads[c] < heads[least]):
+                least = c
+        members[at] = heads[least]
+        heads[least] = following[heads[least]]
     member_load = loads[members]
     for i in range(size):
         place[members[i]] = i
@@ -1581,7 +1604,8 @@ def _has(bits: Bits, w: int) -> bool:
 def _join(reach: Bits, before: Bits, child: int, p: int, low: int, high: int) -> None:
     """Let a child join the group of its parent, or be complete by itself."""
     words = reach.shape[1]
-    before[child] = reach[p]
+    for i in range(words):
+        before[child, i] = reach[p, i]
     complete = False
     for w in range(low, high + 1):
         if _has(reach[child], w):

@@ -363,9 +363,9 @@ class _Run:
     def _bisected(self, turn: int) -> Ints:
         part = self.part
         a, b, c, d = _TURNS[turn % len(_TURNS)]
-        labels = kernels.bisect(
-            a * part.x + b * part.y, c * part.x + d * part.y, part.loads, self.wanted
-        )
+        x, y = a * part.x + b * part.y, c * part.x + d * part.y
+        orders = np.array([np.argsort(axis, kind="stable") for axis in (x, y)])
+        labels = kernels.bisect(x, y, orders, part.loads, self.wanted)
         kernels.mend(part.indptr, part.indices, self.borders, part.loads, labels, self.wanted)
         return labels
 
