@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial import Delaunay
 
 from gridpart.engine import REASONS, Effort, kernels, solve
+from gridpart.engine.solve import MOST_LOAD
 
 SHORT = Effort(sweeps=200, starts=1)
 
@@ -455,3 +456,14 @@ def test_bounds_must_fit_the_loads():
 def test_the_band_must_be_one():
     with pytest.raises(ValueError, match="1 <= low <= high, got 300 and 200"):
         solve(*oracles.to_arrays(2, [(0, 1, 5)]), np.array([1, 1]), 300, 200)
+
+
+def test_loads_too_large_to_be_weighed_are_refused():
+    arrays, loads = planar(60, 1, thin=0)[:3], np.full(60, 20)
+    most = MOST_LOAD // int(loads.sum())
+    found = solve(*arrays, loads * most, 200 * most, 500 * most, effort="fast")
+    assert not any(found.reasons)
+    for columns in (loads * (most + 1), np.column_stack([loads, loads * (most + 1)])):
+        bounds = [(200, 500 * most)] * (columns.size // 60)
+        with pytest.raises(ValueError, match="count in larger units"):
+            solve(*arrays, columns, *zip(*bounds, strict=True), effort="fast")

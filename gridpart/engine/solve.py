@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 MOST_WORK = 1 << 12  # of a unit on average
+MOST_LOAD = 1 << 45  # of all units; weighed against borders, more would leave 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -380,6 +381,10 @@ def _whole(
         raise ValueError("indptr must begin with 0 and end with the number of indices, all below n")
     if (matrix < 0).any() or (borders < 0).any():
         raise ValueError("loads and borders must not be negative")
+    if matrix.sum(axis=0, dtype=np.float64).max(initial=0) > MOST_LOAD:
+        raise ValueError(
+            f"the sum of a column of loads must not be above {MOST_LOAD:,}: count in larger units"
+        )
     if closed is not None and np.any(closed):
         indptr, indices, borders = _without(indptr, indices, borders, np.asarray(closed, bool))
     if x is None or y is None:
