@@ -26,8 +26,8 @@ from scipy.sparse.csgraph import connected_components
 
 from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
-from gridpart.engine import Effort, Solution, is_compiled, regions, share_out, solve, warm_up
-from gridpart.engine.sharing import ABOUT_A_SHARE, could_be_shared_otherwise, divide_shares
+from gridpart.engine import Effort, Solution, is_compiled, regions, solve, warm_up
+from gridpart.engine.sharing import ABOUT_A_SHARE, Sharing
 from gridpart.rules import Rules, lock_names, site_marks
 
 if TYPE_CHECKING:
@@ -381,7 +381,8 @@ def solve_communities(
         say("compiling the engine, once: this takes about 20 seconds")
     warm_up()
     counts = _counts(communities, rules)
-    shared = _are_shares(communities, rules)
+    at, sharing = _sharing(communities, rules)
+    shared = not isinstance(rules.n_grids, Mapping) and sharing.could_be_otherwise(rules.n_grids)
     n = sum(map(len, communities))
     controls = [np.zeros(2, np.int64) for _ in communities]
     parallel = _parallel(jobs)
@@ -400,32 +401,17 @@ def solve_communities(
         first = [solutions[i] for i in range(len(communities))]
         if not shared or any(control[0] for control in controls):
             return first
-        return _shared_anew(
-            communities, rules, counts, first, lambda i, count: solve_one(*arguments(i, count))
-        )
+        settled = sharing.divide(
+            [counts[i] for i in at], [first[i] for i in at],
+            lambda place, count: solve_one(*arguments(at[place], count)), _failed,
+        )  # fmt: skip
+        solutions |= zip(at, settled, strict=True)
+        return [solutions[i] for i in range(len(communities))]
 
     work = sum(spent.work(len(community), rules.balance) for community in communities)
     with ThreadPoolExecutor(1) as one, progress("dividing", work) as show:
         # the caller's thread stays free to show progress and to be interrupted
         return _wait(one.submit(run), controls, show)
-
-
-def _shared_anew(
-    communities: Sequence[Community],
-    rules: Rules,
-    counts: Sequence[Any],
-    first: Sequence[Solution | Failure],
-    again: Callable[[int, int], Solution | Failure],
-) -> list[Solution | Failure]:
-    """Where a community cannot be divided into its share of a number, the shares next to it."""
-    at = _settled(communities)
-    found = divide_shares(
-        [counts[i] for i in at], [communities[i].households for i in at], rules.low, rules.high,
-        [communities[i].most_grids for i in at], [first[i] for i in at],
-        lambda place, count: again(at[place], count), _failed,
-    )  # fmt: skip
-    solutions = dict(zip(at, found, strict=True))
-    return [solutions.get(i, first[i]) for i in range(len(first))]
 
 
 def _failed(solution: Solution | Failure) -> int:
@@ -524,24 +510,19 @@ def _counts(communities: Sequence[Community], rules: Rules) -> list[Any]:
     if isinstance(wanted, Mapping):
         return [wanted.get(community.key) for community in communities]
     if isinstance(wanted, int | np.integer):
-        settled = [communities[number] for number in _settled(communities)]
-        totals = [community.households for community in settled]
-        sizes = [community.most_grids for community in settled]
-        shares = iter(share_out(wanted, totals, rules.low, rules.high, sizes))
-        return [next(shares) if community.households else None for community in communities]
+        at, sharing = _sharing(communities, rules)
+        shares = dict(zip(at, sharing.by_load(wanted), strict=True))
+        return [shares.get(number) for number in range(len(communities))]
     return [wanted] * len(communities)
 
 
-def _settled(communities: Sequence[Community]) -> list[int]:
-    """Which communities have households to divide."""
-    return [number for number, community in enumerate(communities) if community.households]
-
-
-def _are_shares(communities: Sequence[Community], rules: Rules) -> bool:
-    """Whether the communities' numbers of grids are shares that might be others."""
-    totals = [communities[number].households for number in _settled(communities)]
-    total = None if isinstance(rules.n_grids, Mapping) else rules.n_grids
-    return could_be_shared_otherwise(total, totals, rules.low, rules.high)
+def _sharing(communities: Sequence[Community], rules: Rules) -> tuple[list[int], Sharing]:
+    """Which communities have households to divide, and how they share a number of grids."""
+    at = [number for number, community in enumerate(communities) if community.households]
+    settled = [communities[number] for number in at]
+    totals = [community.households for community in settled]
+    sizes = [community.most_grids for community in settled]
+    return at, Sharing(totals, sizes, rules.low, rules.high)
 
 
 # ---------------------------------------------------------------- enclaves

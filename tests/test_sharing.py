@@ -11,7 +11,7 @@ from test_partition import row_of
 
 import gridpart as gp
 from gridpart.engine import Effort, solve
-from gridpart.engine.sharing import MOST_OFF, divide_shares, other_shares, share_out
+from gridpart.engine.sharing import MOST_OFF, Sharing
 
 BRIEF = Effort(sweeps=150, starts=1, restarts=5)
 LOW, HIGH = 20, 50
@@ -53,14 +53,15 @@ def test_a_number_that_can_be_shared_in_the_band_is():
             found = solve(*arrays, loads, LOW, HIGH, n_groups=wanted, effort=BRIEF)
             assert found.n_groups == wanted
             assert could == (not any(found.reasons)), (seed, wanted)
-            by_load = share_out(wanted, totals, LOW, HIGH, [b - a for a, b in pairs])
+            sharing = Sharing(totals, [b - a for a, b in pairs], LOW, HIGH)
+            by_load = sharing.by_load(wanted)
             straight = all(c in fits for c, fits in zip(by_load, fitting, strict=True))
             met["at once" if straight else "otherwise" if could else "never"] += 1
     assert min(met.values()) >= 15, met
 
 
 def test_no_part_gets_more_groups_than_it_has_units():
-    assert share_out(6, [50, 500], 200, 500, [4, 2]) == [4, 2]
+    assert Sharing([50, 500], [4, 2], 200, 500).by_load(6) == [4, 2]
 
 
 def test_communities_share_a_total_otherwise_where_one_cannot_be_so_many():
@@ -87,7 +88,7 @@ def test_shares_found_anew_keep_the_sum_and_avoid_what_failed():
         ]
         shares = [draw.choice(r) if len(r) else 1 for r in ranges]
         failed = [{s} if draw.random() < 0.5 else set() for s in shares]
-        anew = other_shares(shares, failed, totals, 200, 500, sizes)
+        anew = Sharing(totals, sizes, 200, 500).nearest(shares, failed)
         open_ = [
             [c for c in r if c not in f and abs(c - s) <= MOST_OFF] or [s]
             for r, f, s in zip(ranges, failed, shares, strict=True)
@@ -116,12 +117,12 @@ def test_parts_are_solved_again_only_at_numbers_that_may_help():
     def outside(count):
         return int(count == 3)  # whoever has three fails
 
-    arguments = [3, 4, 4], [1000, 1200, 1200], 200, 500, [9] * 3
-    assert divide_shares(*arguments, [1, 4, 4], again, outside) == [1, 4, 4]
+    sharing, shares = Sharing([1000, 1200, 1200], [9] * 3, 200, 500), [3, 4, 4]
+    assert sharing.divide(shares, [1, 4, 4], again, outside) == [1, 4, 4]
     assert asked == []
-    assert sum(divide_shares(*arguments, [3, 4, 4], again, outside)) == 11
+    assert sum(sharing.divide(shares, [3, 4, 4], again, outside)) == 11
     assert len(asked) <= 6
     asked.clear()
     # nothing helps: the first results stay, and the work has an end
-    assert divide_shares(*arguments, [3, 4, 4], again, lambda _: 1) == [3, 4, 4]
+    assert sharing.divide(shares, [3, 4, 4], again, lambda _: 1) == [3, 4, 4]
     assert len(asked) <= 30

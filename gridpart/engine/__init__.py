@@ -4,7 +4,6 @@ It knows no GeoDataFrame, no file and no progress bar; what it minimises and res
 """
 
 from gridpart.engine.effort import EFFORTS, Effort
-from gridpart.engine.sharing import share_out
 from gridpart.engine.solve import (
     REASONS,
     Relaxation,
@@ -27,7 +26,6 @@ __all__ = [
     "is_compiled",
     "regions",
     "regrouped",
-    "share_out",
     "solve",
     "warm_up",
 ]

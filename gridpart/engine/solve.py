@@ -29,12 +29,7 @@ from gridpart.engine.pieces import (
     connected,
     solve_part,
 )
-from gridpart.engine.sharing import (
-    ABOUT_A_SHARE,
-    could_be_shared_otherwise,
-    divide_shares,
-    share_out,
-)
+from gridpart.engine.sharing import ABOUT_A_SHARE, Sharing
 from gridpart.engine.stopping import STOPPED, stopping
 
 __all__ = [
@@ -223,11 +218,12 @@ def solve(
     spent = Effort.of(effort)
     layout = _lay_out(whole, bounds, sites, tied)
     parts = list(layout.parts(whole))
-    totals = [part.total for part, _, _ in parts]
-    sizes = [len(part) for part, _, _ in parts]
-    band = bounds.low, bounds.high
-    counts = share_out(n_groups, totals, *band, sizes)
-    shared = shared or could_be_shared_otherwise(n_groups, totals, *band)
+    sharing = Sharing(
+        [part.total for part, _, _ in parts], [len(part) for part, _, _ in parts],
+        bounds.low, bounds.high,
+    )  # fmt: skip
+    counts = sharing.by_load(n_groups)
+    shared = shared or sharing.could_be_otherwise(n_groups)
     groups = _Groups(len(whole))
     for members, why in layout.decreed:
         groups.decree(members, why, of_unit(whole.take(members), bounds) if why else ())
@@ -246,10 +242,9 @@ def solve(
             own = entropy.generate_state(1, np.uint64).astype(np.uint64)
             return list(solve_part(part, count, settings, own))
 
-        first = [divided(number, count) for number, count in enumerate(counts)]
-        found = first
+        found = [divided(number, count) for number, count in enumerate(counts)]
         if insist and not control[0]:
-            found = divide_shares(counts, totals, *band, sizes, first, divided, _failed)
+            found = sharing.divide(counts, found, divided, _failed)
     for (_, members, node), pieces in zip(parts, found, strict=True):
         groups.add(members, node, pieces)
     return groups.finish(whole, stopped=bool(control[0] == STOPPED))
