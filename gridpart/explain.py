@@ -226,7 +226,8 @@ class _Writer:
         cause = self.divided.causes[g] if known else np.flatnonzero(self.divided.labels == g)
         relaxations = self.divided.relaxations[g] if known else ()
         relaxation = " or ".join(map(self._cure, relaxations))
-        certainty = "exact" if any(r.exact for r in relaxations) else "found" if relaxation else ""
+        exact = any(map(_is_exact, relaxations))
+        certainty = "exact" if exact else "found" if relaxation else ""
         if g in self.divided.crossings:
             crossing = self.divided.crossings[g]
             relaxation = f"{crossing}, or {relaxation}" if relaxation else crossing
@@ -270,7 +271,7 @@ class _Writer:
     def _advice(self, g: int, reason: str, relaxations: Sequence[Relaxation]) -> str:
         """Say in one sentence what is the matter and what would cure it."""
         low, high, load = self.rules.low, self.rules.high, int(self.total[g])
-        cures = [f"{self._cure(r)} ({'exact' if r.exact else 'found'})" for r in relaxations]
+        cures = [f"{self._cure(r)} ({'exact' if _is_exact(r) else 'found'})" for r in relaxations]
         if g in self.divided.crossings:
             cures.insert(0, f"{self.divided.crossings[g]} (found)")
         cure = f"; {' or '.join(cures)}" if cures else ""
@@ -306,10 +307,10 @@ class _Writer:
         """Why no number of grids fits a connected part, or not the one that was asked for."""
         piece = np.flatnonzero(np.array(self.divided.pieces) == self.divided.pieces[g])
         units = self.units[np.isin(self.divided.labels, piece)]
-        bands = {"households": (self.rules.low, self.rules.high), **(self.rules.bounds or {})}
+        own = "households", self.rules.households, (self.rules.low, self.rules.high)
+        others = [(name, name, band) for name, band in (self.rules.bounds or {}).items()]
         facts = []
-        for name, (low, high) in bands.items():
-            column = self.rules.households if name == "households" else name
+        for at, (name, column, (low, high)) in enumerate((own, *others)):
             total = _sum_of(units, column)
             fewest = math.ceil(total / high) if high else math.inf
             most = total // low if low else math.inf
@@ -320,9 +321,13 @@ class _Writer:
                     f"{amount}: too many for {fewer} of {low:g}-{high:g}, too few for {fewer + 1}"
                 ]
                 break
-            if name == "households" or not fewest <= piece.size <= most:
+            if at == 0 or not fewest <= piece.size <= most:
                 facts.append(f"{amount}, which fit {_numbers(fewest, most)} grids")
         return f"this part of the community has {', and '.join(facts)} (made {piece.size})"
+
+
+def _is_exact(relaxation: Relaxation) -> bool:
+    return all(change.exact for change in relaxation.changes)
 
 
 def _numbers(fewest: float, most: float) -> str:

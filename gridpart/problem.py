@@ -26,8 +26,16 @@ from scipy.sparse.csgraph import connected_components
 
 from gridpart._geometry.order import along_curve
 from gridpart._progress import progress, say
-from gridpart.engine import Effort, Solution, is_compiled, regions, solve, warm_up
-from gridpart.engine.sharing import ABOUT_A_SHARE, Sharing
+from gridpart.engine import (
+    Effort,
+    Solution,
+    is_compiled,
+    regions,
+    shared_part,
+    solve,
+    warm_up,
+)
+from gridpart.engine.sharing import ABOUT_A_SHARE, Sharing, effort_again
 from gridpart.rules import Rules, lock_names, site_marks
 
 if TYPE_CHECKING:
@@ -123,11 +131,6 @@ class Community:
     def households(self) -> int:
         """Households outside exclusive sites."""
         return int(self.loads[self.sites < 0, 0].sum())
-
-    @property
-    def most_grids(self) -> int:
-        """One for every unit outside exclusive sites."""
-        return max(int((self.sites < 0).sum()), 1)
 
 
 def build_communities(
@@ -380,33 +383,35 @@ def solve_communities(
     if not is_compiled():
         say("compiling the engine, once: this takes about 20 seconds")
     warm_up()
-    counts = _counts(communities, rules)
-    at, sharing = _sharing(communities, rules)
-    shared = not isinstance(rules.n_grids, Mapping) and sharing.could_be_otherwise(rules.n_grids)
+    counts, sharing = _counts(communities, rules)
+    shared = sharing is not None and sharing.could_be_otherwise(rules.n_grids)
     n = sum(map(len, communities))
     controls = [np.zeros(2, np.int64) for _ in communities]
     parallel = _parallel(jobs)
     workers = min(parallel.n_jobs if parallel.n_jobs > 0 else os.cpu_count() or 1, n)
     end = None if time_limit is None else time.time() + time_limit
 
-    def arguments(i: int, count: Any) -> tuple[Any, ...]:
-        own = _share(spent, len(communities[i]), n, workers, len(communities))
+    def arguments(i: int, count: Any, effort: Effort) -> tuple[Any, ...]:
+        own = _share(effort, len(communities[i]), n, workers, len(communities))
         return communities[i], rules, count, own, end, controls[i], shared
+
+    def again(i: int, count: int) -> Solution | None:
+        found = solve_one(*arguments(i, count, effort_again(spent)))
+        return found if isinstance(found, Solution) else None
 
     def run() -> list[Solution | Failure]:
         # the largest first, so that no thread is left with a long one at the end
         by_size = sorted(range(len(communities)), key=lambda i: -len(communities[i]))
-        solved = parallel(delayed(solve_one)(*arguments(i, counts[i])) for i in by_size)
-        solutions = dict(zip(by_size, solved, strict=True))
-        first = [solutions[i] for i in range(len(communities))]
-        if not shared or any(control[0] for control in controls):
-            return first
-        settled = sharing.divide(
-            [counts[i] for i in at], [first[i] for i in at],
-            lambda place, count: solve_one(*arguments(at[place], count)), _failed,
-        )  # fmt: skip
-        solutions |= zip(at, settled, strict=True)
-        return [solutions[i] for i in range(len(communities))]
+        solved = parallel(delayed(solve_one)(*arguments(i, counts[i], spent)) for i in by_size)
+        found: dict[int, Solution | Failure] = dict(zip(by_size, solved, strict=True))
+        if sharing is not None and shared and not any(control[0] for control in controls):
+            at = [i for i, count in enumerate(counts) if count is not None]
+            anew = sharing.divide(
+                [counts[i] for i in at], [found[i] for i in at],
+                lambda place, count: again(at[place], count), _failed,
+            )  # fmt: skip
+            found |= zip(at, anew, strict=True)
+        return [found[i] for i in range(len(communities))]
 
     work = sum(spent.work(len(community), rules.balance) for community in communities)
     with ThreadPoolExecutor(1) as one, progress("dividing", work) as show:
@@ -504,25 +509,22 @@ def _wait(
             say("stopping: finishing the best plan so far (once more to give up)")
 
 
-def _counts(communities: Sequence[Community], rules: Rules) -> list[Any]:
-    """Number of grids of every community, as the rules have it."""
+def _counts(communities: Sequence[Community], rules: Rules) -> tuple[list[Any], Sharing | None]:
+    """Number of grids of every community, as the rules have it, and how a total is shared."""
     wanted = rules.n_grids
     if isinstance(wanted, Mapping):
-        return [wanted.get(community.key) for community in communities]
-    if isinstance(wanted, int | np.integer):
-        at, sharing = _sharing(communities, rules)
-        shares = dict(zip(at, sharing.by_load(wanted), strict=True))
-        return [shares.get(number) for number in range(len(communities))]
-    return [wanted] * len(communities)
-
-
-def _sharing(communities: Sequence[Community], rules: Rules) -> tuple[list[int], Sharing]:
-    """Which communities have households to divide, and how they share a number of grids."""
-    at = [number for number, community in enumerate(communities) if community.households]
-    settled = [communities[number] for number in at]
-    totals = [community.households for community in settled]
-    sizes = [community.most_grids for community in settled]
-    return at, Sharing(totals, sizes, rules.low, rules.high)
+        return [wanted.get(community.key) for community in communities], None
+    if not isinstance(wanted, int | np.integer):
+        return [wanted] * len(communities), None
+    parts = [
+        shared_part(
+            community.indptr, community.indices, community.loads, **_limits(community, rules)
+        )
+        for community in communities
+    ]
+    sharing = Sharing([part for part in parts if part is not None])
+    shares = iter(sharing.by_load(wanted))
+    return [None if part is None else next(shares) for part in parts], sharing
 
 
 # ---------------------------------------------------------------- enclaves

@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 import oracles
 import pytest
-from shapely import box
+from shapely import Polygon, box
 from test_engine import planar
 from test_options import with_an_islet
 from test_partition import row_of
@@ -270,3 +270,51 @@ def test_a_unit_just_within_the_greatest_diameter_is_a_grid_in_order():
     assert plan.exceptions.empty
     assert plan.grids["households"].tolist() == [300, 300]
     assert not gp.partition(units, max_diameter_m=99, effort=BRIEF).exceptions.empty
+
+
+def test_the_band_of_households_is_kept_where_another_quantity_leaves_no_number():
+    for seed in range(10):
+        both = np.array([[100, 1]] * 12)
+        found = solve(*path(12), both, [250, 0], [500, 2], seed=seed, effort=BRIEF)
+        assert set(found.reasons) == {"no_count_fits"}
+        assert found.group_load.min() >= 250
+        assert found.group_load.max() <= 500
+
+
+def test_no_diameter_is_called_the_least():
+    long = Polygon([(0, 0), (50, 0), (1000, 0), (1000, 10), (0, 10)])
+    wide = gpd.GeoDataFrame(
+        {"households": [300, 300]},
+        geometry=[long, box(0, -500, 50, 0)], crs="EPSG:4547",
+    )  # fmt: skip
+    (row,) = gp.partition(wide, max_diameter_m=900, effort=BRIEF).exceptions.itertuples()
+    assert (row.relaxation, row.certainty) == ("max_diameter_m 900 → 1005", "found")
+    assert gp.partition(wide, max_diameter_m=1005, effort=BRIEF).exceptions.empty
+
+
+def test_every_cure_is_a_change():
+    changes = 0
+    for seed in range(40):
+        draw = random.Random(seed)
+        sides = draw.randint(4, 9), draw.randint(4, 9)
+        graph = nx.convert_node_labels_to_integers(nx.grid_2d_graph(*sides))
+        arrays = oracles.to_arrays(len(graph), [(*sorted(edge), 1000) for edge in graph.edges])
+        loads = np.array([draw.randint(1, 9) for _ in graph])
+        low = draw.randint(15, 25)
+        high = low + draw.randint(1, 3)
+        found = solve(*arrays, loads, low, high, effort=BRIEF, insist=False)
+        for cure in {cure for several in found.relaxations for cure in several}:
+            assert all(
+                change.value > high if change.bound == "high" else change.value < low
+                for change in cure.changes
+            )
+            changes += 1
+    assert changes >= 5
+
+
+def test_a_bounded_column_may_be_called_households():
+    units = row_of([100] * 12).rename(columns={"households": "hh"}).assign(households=7)
+    told = gp.partition(
+        units, households="hh", bounds={"households": (0, 13)}, low=200, effort=BRIEF
+    ).exceptions["advice"]
+    assert told.str.contains("has 1,200 households, which fit 3 to 6 grids, and 84 hous").all()

@@ -5,13 +5,22 @@ from __future__ import annotations
 import itertools
 import random
 
+import geopandas as gpd
 import numpy as np
 import oracles
+import pytest
+from shapely.affinity import translate
 from test_partition import row_of
 
 import gridpart as gp
+from gridpart import problem
 from gridpart.engine import Effort, solve
-from gridpart.engine.sharing import MOST_OFF, Sharing
+from gridpart.engine.sharing import MOST_OFF, SharedPart, Sharing, effort_again
+
+
+def sharing_of(totals, sizes, low, high):
+    return Sharing([SharedPart.of(*part, low, high) for part in zip(totals, sizes, strict=True)])
+
 
 BRIEF = Effort(sweeps=150, starts=1, restarts=5)
 LOW, HIGH = 20, 50
@@ -53,7 +62,7 @@ def test_a_number_that_can_be_shared_in_the_band_is():
             found = solve(*arrays, loads, LOW, HIGH, n_groups=wanted, effort=BRIEF)
             assert found.n_groups == wanted
             assert could == (not any(found.reasons)), (seed, wanted)
-            sharing = Sharing(totals, [b - a for a, b in pairs], LOW, HIGH)
+            sharing = sharing_of(totals, [b - a for a, b in pairs], LOW, HIGH)
             by_load = sharing.by_load(wanted)
             straight = all(c in fits for c, fits in zip(by_load, fitting, strict=True))
             met["at once" if straight else "otherwise" if could else "never"] += 1
@@ -61,7 +70,7 @@ def test_a_number_that_can_be_shared_in_the_band_is():
 
 
 def test_no_part_gets_more_groups_than_it_has_units():
-    assert Sharing([50, 500], [4, 2], 200, 500).by_load(6) == [4, 2]
+    assert sharing_of([50, 500], [4, 2], 200, 500).by_load(6) == [4, 2]
 
 
 def test_communities_share_a_total_otherwise_where_one_cannot_be_so_many():
@@ -88,7 +97,7 @@ def test_shares_found_anew_keep_the_sum_and_avoid_what_failed():
         ]
         shares = [draw.choice(r) if len(r) else 1 for r in ranges]
         failed = [{s} if draw.random() < 0.5 else set() for s in shares]
-        anew = Sharing(totals, sizes, 200, 500).nearest(shares, failed)
+        anew = sharing_of(totals, sizes, 200, 500).nearest(shares, failed)
         open_ = [
             [c for c in r if c not in f and abs(c - s) <= MOST_OFF] or [s]
             for r, f, s in zip(ranges, failed, shares, strict=True)
@@ -117,7 +126,7 @@ def test_parts_are_solved_again_only_at_numbers_that_may_help():
     def outside(count):
         return int(count == 3)  # whoever has three fails
 
-    sharing, shares = Sharing([1000, 1200, 1200], [9] * 3, 200, 500), [3, 4, 4]
+    sharing, shares = sharing_of([1000, 1200, 1200], [9] * 3, 200, 500), [3, 4, 4]
     assert sharing.divide(shares, [1, 4, 4], again, outside) == [1, 4, 4]
     assert asked == []
     assert sum(sharing.divide(shares, [3, 4, 4], again, outside)) == 11
@@ -126,3 +135,65 @@ def test_parts_are_solved_again_only_at_numbers_that_may_help():
     # nothing helps: the first results stay, and the work has an end
     assert sharing.divide(shares, [3, 4, 4], again, lambda _: 1) == [3, 4, 4]
     assert len(asked) <= 30
+
+
+def paths(*loads):
+    """Several paths as one graph: its arrays, and the loads of all."""
+    ends = np.cumsum([0, *map(len, loads)])
+    pairs = [(u, u + 1, 1000) for a, b in itertools.pairwise(ends) for u in range(a, b - 1)]
+    return oracles.to_arrays(int(ends[-1]), pairs), np.concatenate(loads)
+
+
+STIFF, LOOSE = [10, 440, 440, 10], [90] * 10
+
+
+def test_shares_of_which_all_parts_are_known_are_taken():
+    arrays, loads = paths(*[STIFF, LOOSE] * 4)
+    found = solve(*arrays, loads, 200, 500, n_groups=20, effort=BRIEF, advise=False)
+    assert not any(found.reasons)
+    assert found.n_groups == 20
+
+
+def test_a_community_that_breaks_at_another_share_stays_as_it_was(monkeypatch):
+    real = problem.solve
+
+    def breaking(*args, **options):
+        if len(args[0]) - 1 == 10 and options["n_groups"] == 3:
+            raise MemoryError("no room")
+        return real(*args, **options)
+
+    monkeypatch.setattr(problem, "solve", breaking)
+    units = row_of(STIFF + LOOSE).assign(community=["a"] * 4 + ["b"] * 10)
+    plan = gp.partition(units, n_grids=5, within="community", effort=BRIEF)
+    assert plan.grids.groupby("within").size().to_dict() == {"a": 3, "b": 2}
+    assert set(plan.exceptions["reason"]) == {"not_found"}
+
+
+def test_what_is_no_grid_to_be_shared_does_not_count_in_a_communitys_share():
+    options = {"within": "community", "effort": BRIEF}
+    tower = row_of([5000, *STIFF, *LOOSE]).assign(community=["a"] * 5 + ["b"] * 10)
+    with pytest.warns(gp.GridpartWarning, match="5 instead of 4"):
+        plan = gp.partition(tower, n_grids=4, **options)
+    assert plan.exceptions["reason"].tolist() == ["unit_above_band"]
+    units = row_of([*STIFF, *[10] * 6, *LOOSE]).assign(community=["a"] * 10 + ["b"] * 10)
+    far = [translate(g, 0, 1000 * max(i - 3, 0) * (i < 10)) for i, g in enumerate(units.geometry)]
+    plan = gp.partition(
+        units.set_geometry(gpd.GeoSeries(far, crs=units.crs)), n_grids=10, **options
+    )
+    assert plan.exceptions["reason"].tolist() == ["component_below_band"] * 6
+    assert len(plan.grids) == 10
+
+
+def test_other_shares_are_tried_without_the_seconds_of_the_first():
+    assert effort_again(Effort.of(4.0)) == Effort.of("fast")
+    assert effort_again(BRIEF) == BRIEF
+
+
+def test_no_cure_of_a_share_is_exact():
+    arrays, _ = paths([0] * 12, [0] * 12)
+    both = np.array([[5, 5]] * 12 + [[5, 3]] * 12)
+    found = solve(*arrays, both, [15, 0], [30, 14], n_groups=5, effort=BRIEF)
+    assert any(found.relaxations)
+    # 30 is what its share of groups needs; in another one 20 would do
+    assert not any(cure.exact for several in found.relaxations for cure in several)
+    assert not any(solve(*arrays, both, [15, 0], [30, 20], n_groups=5, effort=BRIEF).reasons)

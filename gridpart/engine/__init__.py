@@ -12,6 +12,7 @@ from gridpart.engine.solve import (
     is_compiled,
     regions,
     regrouped,
+    shared_part,
     solve,
     warm_up,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "is_compiled",
     "regions",
     "regrouped",
+    "shared_part",
     "solve",
     "warm_up",
 ]

@@ -44,6 +44,11 @@ class Bounds:
             return self.low, self.high
         return int(self.extra_low[column - 1]), int(self.extra_high[column - 1])
 
+    def keeps(self, bound: str, value: int, column: int) -> bool:
+        """Whether a value keeps the ``"low"`` or ``"high"`` of a column."""
+        low, high = self.of_column(column)
+        return value <= high if bound == "high" else value >= low
+
     def changed(self, bound: str, value: int, column: int) -> Bounds:
         """The same with another ``"low"`` or ``"high"`` of a column, or another ``"widest"``."""
         if bound == "widest":

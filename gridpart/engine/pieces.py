@@ -237,7 +237,9 @@ def _fixed(part: Part, members: Ints, count: int, settings: Settings, seed: Bits
         part, members, labels, n_groups, settings, why, seed, count=count, elsewhere=elsewhere
     )
     if settings.shared and counts:
-        piece = piece.doubted()  # shared otherwise, the number might do
+        return piece.doubted()  # shared otherwise, the number might do
+    if settings.shared:
+        return replace(piece, relaxations=found_only(piece.relaxations))
     return piece
 
 
@@ -274,10 +276,10 @@ def _piece(
 
 def _divide(piece: Part, counts: range, settings: Settings, seed: Bits) -> tuple[Ints, int, int]:
     """Divide a piece for which some number of groups may fit; by its main load, if by no more."""
-    most = min(piece.total // settings.bounds.low, len(piece))
-    fewest = min(counts.start, len(piece))
-    if counts:
-        most = counts[-1]
+    if not counts:
+        most = min(piece.total // settings.bounds.low, len(piece))
+        counts = range(min(-(-piece.total // settings.bounds.high), most), most + 1)
+    fewest, most = counts[0], counts[-1]
     if settings.n_groups in ("fewest", "most"):
         end, step = (fewest, 1) if settings.n_groups == "fewest" else (most, -1)
         found = _nearest_count(piece, end, step, range(fewest, most + 1), settings, seed)

@@ -29,7 +29,7 @@ from gridpart.engine.pieces import (
     connected,
     solve_part,
 )
-from gridpart.engine.sharing import ABOUT_A_SHARE, Sharing
+from gridpart.engine.sharing import ABOUT_A_SHARE, SharedPart, Sharing, effort_again
 from gridpart.engine.stopping import STOPPED, stopping
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "is_compiled",
     "regions",
     "regrouped",
+    "shared_part",
     "solve",
     "warm_up",
 ]
@@ -218,10 +219,7 @@ def solve(
     spent = Effort.of(effort)
     layout = _lay_out(whole, bounds, sites, tied)
     parts = list(layout.parts(whole))
-    sharing = Sharing(
-        [part.total for part, _, _ in parts], [len(part) for part, _, _ in parts],
-        bounds.low, bounds.high,
-    )  # fmt: skip
+    sharing = Sharing(_shared(parts, bounds))
     counts = sharing.by_load(n_groups)
     shared = shared or sharing.could_be_otherwise(n_groups)
     groups = _Groups(len(whole))
@@ -229,9 +227,9 @@ def solve(
         groups.decree(members, why, of_unit(whole.take(members), bounds) if why else ())
     with stopping(control, STOPPED, time_limit):
 
-        def divided(number: int, count: int | None) -> list[Piece]:
+        def divided(number: int, count: int | None, effort: Effort = spent) -> list[Piece]:
             part = parts[number][0]
-            share = _share(spent, len(part), len(whole))
+            share = _share(effort, len(part), len(whole))
             settings = Settings(
                 bounds, target or (bounds.low + bounds.high) // 2, n_groups, balance, headroom,
                 share, control, advise, insist, shared,
@@ -244,7 +242,10 @@ def solve(
 
         found = [divided(number, count) for number, count in enumerate(counts)]
         if insist and not control[0]:
-            found = sharing.divide(counts, found, divided, _failed)
+            quick = effort_again(spent)
+            found = sharing.divide(
+                counts, found, lambda part, count: divided(part, count, quick), _failed
+            )
     for (_, members, node), pieces in zip(parts, found, strict=True):
         groups.add(members, node, pieces)
     return groups.finish(whole, stopped=bool(control[0] == STOPPED))
@@ -429,6 +430,10 @@ def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
     return first, kernels.steps_from_far(indptr, indices, first)
 
 
+def _shared(parts: Sequence[tuple[Part, Ints, Ints]], bounds: Bounds) -> list[SharedPart]:
+    return [SharedPart.of(part.total, len(part), bounds.low, bounds.high) for part, _, _ in parts]
+
+
 def _failed(pieces: Sequence[Piece]) -> int:
     """Groups outside the band that another number of groups might cure."""
     return sum(reason in ABOUT_A_SHARE for piece in pieces for reason in piece.reasons)
@@ -542,6 +547,38 @@ def regions(
     for number, members in enumerate(layout.rest):
         region[members] = number
     return region
+
+
+def shared_part(
+    indptr: Ints,
+    indices: Ints,
+    loads: Ints,
+    low: int | Sequence[int],
+    high: int | Sequence[int],
+    *,
+    sites: Ints | None = None,
+    tied: Ints | None = None,
+    closed: Flags | None = None,
+    reach: Ints | None = None,
+    widest: int | None = None,
+) -> SharedPart | None:
+    """What a graph can do with a number of groups that it shares with others.
+
+    Parameters
+    ----------
+    indptr, indices, loads, low, high, sites, tied, closed, reach, widest
+        As in :func:`solve`.
+
+    Returns
+    -------
+    SharedPart or None
+        None where there is nothing to divide.
+    """
+    whole = _whole(indptr, indices, np.ones(len(indices), np.int64), loads, None, None, None,
+                   reach, closed)  # fmt: skip
+    bounds = _bounds(low, high, whole, widest)
+    parts = list(_lay_out(whole, bounds, sites, tied).parts(whole))
+    return SharedPart.together(_shared(parts, bounds)) if parts else None
 
 
 # ---------------------------------------------------------------- the result
