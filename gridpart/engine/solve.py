@@ -222,9 +222,9 @@ def solve(
     sharing = Sharing(_shared(parts, bounds))
     counts = sharing.by_load(n_groups)
     shared = shared or sharing.could_be_otherwise(n_groups)
-    groups = _Groups(len(whole))
+    groups, place = _Groups(len(whole)), np.full(len(whole), -1, np.int64)
     for members, why in layout.decreed:
-        groups.decree(members, why, of_unit(whole.take(members), bounds) if why else ())
+        groups.decree(members, why, of_unit(whole.take(members, place), bounds) if why else ())
     with stopping(control, STOPPED, time_limit):
 
         def divided(number: int, count: int | None, effort: Effort = spent) -> list[Piece]:
