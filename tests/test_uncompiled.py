@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,6 +92,22 @@ def exhausted():
     return solve(*graph, loads, half, half + 1, **options)
 
 
+def hunted():
+    """The search for the band alone, with another quantity and with what units cut off."""
+    (indptr, indices, borders, loads), options = town(60, 8)
+    labels = solve(
+        indptr, indices, borders, loads, 1, int(loads.sum()), n_groups=6, **options
+    ).labels
+    sizes = np.column_stack([loads, np.arange(60) % 7])
+    mean = sizes.sum(axis=0) // 6
+    left = kernels.hunt(
+        indptr, indices, sizes, labels, 6, mean - 1, mean + 1, np.array([1 << 16, 200_000]),
+        np.full(30, 20_000), np.arange(1, 4097)[::-1] * 16, np.array([3], np.uint64),
+        np.zeros(2, np.int64),
+    )  # fmt: skip
+    return SimpleNamespace(labels=labels, reasons=(), cut=int(left))
+
+
 def pocketed():
     """Three units behind a gate that cannot take them: one-unit steps stand in for positions."""
     indptr, indices = np.array([0, 1, 3, 5, 6]), np.array([1, 0, 2, 1, 3, 2])
@@ -108,6 +125,7 @@ CASES = [
     tight,
     repaired,
     exhausted,
+    hunted,
     pocketed,
 ]
 

@@ -71,8 +71,7 @@ def along_trees(
     state, labels = seed.copy(), labels.copy()
     regions = 0
     for _ in range(MOST_VIOLATIONS):
-        load, extra = piece.sums(labels, n_groups, bounds)
-        outside = _outside(load, extra, bounds)
+        outside = piece.which_outside(labels, n_groups, bounds)
         if not outside.size:
             return labels, n_groups
         for groups in _regions(piece, labels, n_groups, int(outside[0]), state):
@@ -86,12 +85,6 @@ def along_trees(
         else:
             return None
     return None
-
-
-def _outside(load: Ints, extra: Ints, bounds: Bounds) -> Ints:
-    wrong = (load < bounds.low) | (load > bounds.high)
-    wrong |= np.any((extra < bounds.extra_low) | (extra > bounds.extra_high), axis=1)
-    return np.flatnonzero(wrong)
 
 
 def _regions(piece: Part, labels: Ints, n_groups: int, group: int, state: Bits) -> list[Ints]:

@@ -42,7 +42,7 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
-_S62 = np.uint64(62)
+_S61, _S62 = np.uint64(61), np.uint64(62)
 _S64 = np.uint64(64)
 _HUGE = np.int64(1 << 62)
 # A plain 0 has a type of its own, and what it is handed to would be compiled for it once more.
@@ -1504,6 +1504,286 @@ def tree_start(
             return piece
         slack *= 2
     return np.empty(0, np.int64)
+
+
+# ---------------------------------------------------------------- the band alone
+
+
+@njit(cache=True, nogil=True)
+def sides_without(
+    u: int,
+    indptr: Ints,
+    indices: Ints,
+    labels: Ints,
+    stamp: Ints,
+    mark: int,
+    queue: Ints,
+    ends: Ints,
+) -> int:
+    """Connected sides of the group of `u` without `u`, one after another in `queue`.
+
+    `ends` receives where each ends. Returns how many there are. `stamp` must hold no `mark`.
+    """
+    group = labels[u]
+    stamp[u] = mark
+    count, tail = 0, 0
+    for first in range(indptr[u], indptr[u + 1]):
+        if labels[indices[first]] != group or stamp[indices[first]] == mark:
+            continue
+        stamp[indices[first]] = mark
+        queue[tail] = indices[first]
+        head, tail = tail, tail + 1
+        while head < tail:
+            w = queue[head]
+            head += 1
+            for e in range(indptr[w], indptr[w + 1]):
+                v = indices[e]
+                if labels[v] == group and stamp[v] != mark:
+                    stamp[v] = mark
+                    queue[tail] = v
+                    tail += 1
+        ends[count] = tail
+        count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def missing_of(sums: Ints, group: int, low: Ints, high: Ints, scale: Ints) -> int:
+    """What a group misses its bounds by, in main loads; at least 1 where it misses one."""
+    missing = 0
+    for q in range(low.size):
+        outside = outside_band(sums[group, q], low[q], high[q])
+        missing -= (-scale[q] * outside) >> 16
+    return missing
+
+
+@njit(cache=True, nogil=True)
+def _hand_over(
+    u: int,
+    target: int,
+    sizes: Ints,
+    sums: Ints,
+    low: Ints,
+    high: Ints,
+    scale: Ints,
+    temperature: int,
+    chances: Ints,
+    state: Bits,
+    indptr: Ints,
+    indices: Ints,
+    labels: Ints,
+    stamp: Ints,
+    mark: int,
+    queue: Ints,
+    ends: Ints,
+    trial: Ints,
+    kept: Ints,
+) -> tuple[int, int, int, int]:
+    """Let `u` go over to another group, and all sides of its own without it but one.
+
+    The side that stays is drawn, rather one that leaves less missing. Nothing is changed but
+    `kept`, which receives the sums of both groups afterwards. Returns what is missing in both
+    afterwards (-1 where nothing would stay), where in `queue` the side that stays begins and ends,
+    and where the last side ends.
+    """
+    own = labels[u]
+    count = sides_without(u, indptr, indices, labels, stamp, mark, queue, ends)
+    left, least, begin, end, start = -1, _NOTHING, _NOTHING, _NOTHING, _NOTHING
+    for side in range(count):
+        for q in range(low.size):
+            trial[0, q] = 0
+        for i in range(start, ends[side]):
+            for q in range(low.size):
+                trial[0, q] += sizes[queue[i], q]
+        for q in range(low.size):
+            trial[1, q] = sums[own, q] + sums[target, q] - trial[0, q]
+        missing = missing_of(trial, 0, low, high, scale) + missing_of(trial, 1, low, high, scale)
+        rank = missing << 10
+        if count > 1:
+            rank -= (temperature * chances[draw(state) & np.uint64(chances.size - 1)]) >> 16
+        if side == 0 or rank < least:
+            left, least, begin, end = missing, rank, start, ends[side]
+            for q in range(low.size):
+                kept[0, q], kept[1, q] = trial[0, q], trial[1, q]
+        start = ends[side]
+    return left, begin, end, start
+
+
+@njit(cache=True, nogil=True)
+def _relabel(
+    u: int, group: int, queue: Ints, begin: int, end: int, tail: int, labels: Ints
+) -> None:
+    """Put `u` into a group, and what `queue` holds but from `begin` to `end`."""
+    labels[u] = group
+    for i in range(begin):
+        labels[queue[i]] = group
+    for i in range(end, tail):
+        labels[queue[i]] = group
+
+
+@njit(cache=True, nogil=True)
+def _back_from(
+    u: int, own: int, target: int, indptr: Ints, indices: Ints, labels: Ints, state: Bits
+) -> int:
+    """A unit of `target` beside `own`, at the end of a short walk through both; -1 for none."""
+    w = u
+    for _ in range(3):
+        v = indices[indptr[w] + draw_below(state, indptr[w + 1] - indptr[w])]
+        if labels[v] == own or labels[v] == target:
+            w = v
+    if w == u or labels[w] != target:
+        return -1
+    for e in range(indptr[w], indptr[w + 1]):
+        if labels[indices[e]] == own:
+            return w
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def hunt(
+    indptr: Ints,
+    indices: Ints,
+    sizes: Ints,
+    labels: Ints,
+    n_groups: int,
+    low: Ints,
+    high: Ints,
+    scale: Ints,
+    temperatures: Ints,
+    chances: Ints,
+    state: Bits,
+    control: Ints,
+) -> int:
+    """Look for groups inside all bounds, whatever their borders; `labels` in place.
+
+    What a unit cuts off from its group goes over with it, because where units hang together by
+    single borders no unit could pass otherwise. What is turned down is tried once more together
+    with a move the other way. Of proposals between two groups inside their bounds one in eight is
+    looked at: enough for what is missing to find its way to where it can be had.
+
+    Parameters
+    ----------
+    sizes : ndarray of int64, shape (n, q)
+        Bounded quantities of every unit, the main load first.
+    low, high, scale : ndarray of int64, shape (q,)
+        Their bounds, and main loads / 65536 that one unit of each outside them counts.
+    temperatures : ndarray of int64
+        For each sweep, in main loads / 1024.
+    control : ndarray of int64, shape (2,)
+        See :func:`anneal`.
+
+    Returns
+    -------
+    int
+        What is missing at the end, in main loads; `labels` are those with the least.
+    """
+    n = labels.size
+    sums = np.zeros((n_groups, low.size), np.int64)
+    for u in range(n):
+        for q in range(low.size):
+            sums[labels[u], q] += sizes[u, q]
+    lacks = np.empty(n_groups, np.int64)
+    missing = 0
+    for g in range(n_groups):
+        lacks[g] = missing_of(sums, g, low, high, scale)
+        missing += lacks[g]
+    best, least = labels.copy(), missing
+    stamp, mark = np.zeros(n, np.int64), 0
+    queue, second = np.empty(n, np.int64), np.empty(n, np.int64)
+    ends = np.empty(n, np.int64)
+    trial, kept = np.empty((2, low.size), np.int64), np.empty((2, low.size), np.int64)
+    were = np.empty((2, low.size), np.int64)
+    chance_mask = np.uint64(chances.size - 1)
+    for sweep in range(temperatures.size):
+        if control[0] != 0 or least == 0:
+            break
+        control[1] += n
+        temperature = temperatures[sweep]
+        for u in range(n):
+            bits = draw(state)
+            degree = np.uint64(indptr[u + 1] - indptr[u])
+            v = indices[indptr[u] + np.int64(((bits & _LOW_32) * degree) >> _S32)]
+            own, target = labels[u], labels[v]
+            if own == target:
+                continue
+            before = lacks[own] + lacks[target]
+            if before == 0 and bits >> _S61 != _ZERO:
+                continue
+            chance = chances[(bits >> _S32) & chance_mask]
+            limit = (before << 10) + ((temperature * chance) >> 16)
+            mark += 1
+            after, begin, end, tail = _hand_over(
+                u,
+                target,
+                sizes,
+                sums,
+                low,
+                high,
+                scale,
+                temperature,
+                chances,
+                state,
+                indptr,
+                indices,
+                labels,
+                stamp,
+                mark,
+                queue,
+                ends,
+                trial,
+                kept,
+            )
+            if after < 0:
+                continue
+            for q in range(low.size):
+                were[0, q], were[1, q] = sums[own, q], sums[target, q]
+                sums[own, q], sums[target, q] = kept[0, q], kept[1, q]
+            _relabel(u, target, queue, begin, end, tail, labels)
+            if after << 10 > limit:
+                w = _back_from(u, own, target, indptr, indices, labels, state)
+                if w >= 0:
+                    mark += 1
+                    after, first, last, final = _hand_over(
+                        w,
+                        own,
+                        sizes,
+                        sums,
+                        low,
+                        high,
+                        scale,
+                        temperature,
+                        chances,
+                        state,
+                        indptr,
+                        indices,
+                        labels,
+                        stamp,
+                        mark,
+                        second,
+                        ends,
+                        trial,
+                        kept,
+                    )
+                if w < 0 or after << 10 > limit:
+                    _relabel(u, own, queue, begin, end, tail, labels)
+                    for q in range(low.size):
+                        sums[own, q], sums[target, q] = were[0, q], were[1, q]
+                    continue
+                _relabel(w, own, second, first, last, final, labels)
+                for q in range(low.size):
+                    sums[target, q], sums[own, q] = kept[0, q], kept[1, q]
+            lacks[own] = missing_of(sums, own, low, high, scale)
+            lacks[target] = missing_of(sums, target, low, high, scale)
+            missing += after - before
+            if missing < least:
+                least = missing
+                for i in range(n):
+                    best[i] = labels[i]
+                if least == 0:
+                    break
+    for i in range(n):
+        labels[i] = best[i]
+    return least
 
 
 # ---------------------------------------------------------------- trees, exactly

@@ -164,9 +164,11 @@ class Part:
 
     def outside(self, labels: Ints, n_groups: int, bounds: Bounds) -> int:
         """How many groups are outside any of their bands."""
-        return int(
-            kernels.count_outside(
-                *self.sums(labels, n_groups, bounds), n_groups,
-                bounds.low, bounds.high, bounds.extra_low, bounds.extra_high,
-            )
-        )  # fmt: skip
+        return int(self.which_outside(labels, n_groups, bounds).size)
+
+    def which_outside(self, labels: Ints, n_groups: int, bounds: Bounds) -> Ints:
+        """The groups that are outside any of their bands, in ascending order."""
+        load, extra = self.sums(labels, n_groups, bounds)
+        wrong = (load < bounds.low) | (load > bounds.high)
+        wrong |= np.any((extra < bounds.extra_low) | (extra > bounds.extra_high), axis=1)
+        return np.flatnonzero(wrong)

@@ -384,6 +384,8 @@ def _insist(
         by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
         if by_trees is not None:
             return *settings.improve(piece, *by_trees, seed), ""
+        if count is None:
+            labels, n_groups = _with_most_room(piece, labels, n_groups, settings, seed)
         labels, n_groups, outside = _hunted(piece, labels, n_groups, settings, seed, count=count)
         if not outside:
             return labels, n_groups, ""
@@ -400,6 +402,19 @@ def _insist(
     if not chosen.size:
         return labels, n_groups, "proven_by_search"
     return *settings.improve(piece, chosen, int(chosen.max()) + 1, seed), ""
+
+
+def _with_most_room(
+    piece: Part, labels: Ints, n_groups: int, settings: Settings, seed: Bits
+) -> tuple[Ints, int]:
+    """Divided into the number of groups whose mean is farthest from both ends of the band."""
+    middle = Fraction(2 * piece.total, settings.bounds.low + settings.bounds.high)
+    wanted = min(max(round(middle), 1), len(piece))
+    if wanted == n_groups:
+        return labels, n_groups
+    quick = replace(settings, effort=EFFORTS["fast"])
+    labels, n_groups, _ = quick.search(piece, wanted, seed, free_count=False)
+    return labels, n_groups
 
 
 def _hunted(

@@ -36,8 +36,10 @@ NARROW_SWEEPS = 1500
 AFTER_RUNS = 1 << 20  # number of a generator that no run has
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
 # searches for any division in the band
-HUNT_VISITS, HUNT_SWEEPS_A_UNIT, HUNT_SCALE = 40_000_000, 250, 1000
-HUNT_SHARE = 8  # of a unit's load a hunt begins with as its temperature, or with the whole
+HUNT_VISITS, HUNT_SWEEPS_A_UNIT = 10_000_000, 250
+COLD_HUNTS = (10, 30)  # from the load of a unit as temperature to such a part of it
+HUNT_WINDOWS = (4, 7, 12, 20)  # groups around a violation
+HUNT_WINDOW_SWEEPS, HUNT_PATIENCE = 2000, 100  # windows after the last with less missing
 RUNS_SHARE = 0.5  # of the seconds that are given; the rest goes to windows
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
 
@@ -131,8 +133,9 @@ def hunt(
     outside : int
         Groups outside their bands.
     """
-    run = _Run(part, n_groups, bounds, 0.0, control)
-    found = run.hunted(labels, turn, _generator(seed, turn))
+    run, state = _Run(part, n_groups, bounds, 0.0, control), _generator(seed, turn)
+    found, _ = run.hunted(labels, turn, _sweeps_of_a_hunt(len(part)), state)
+    _hunt_in_windows(run, found, n_groups, state)
     return found, part.outside(found, n_groups, bounds)
 
 
@@ -230,6 +233,26 @@ def _cool_windows(
         after = inner.again(before, state, sweeps)
         if after is not None and inner.cost(after, groups.size) < inner.cost(before, groups.size):
             windows.divide(groups, members, after)
+
+
+def _hunt_in_windows(run: _Run, labels: Ints, n_groups: int, state: Bits) -> None:
+    """Hunt around one violation after another, and keep what leaves no more missing."""
+    windows = Windows(run.part, labels, n_groups)
+    turn, failed = 0, 0
+    while failed < HUNT_PATIENCE and not run.control[0]:
+        outside = run.part.which_outside(labels, n_groups, run.bounds)
+        if not outside.size:
+            break
+        group = int(outside[kernels.draw_below(state, outside.size)])
+        size = HUNT_WINDOWS[turn % len(HUNT_WINDOWS)]
+        groups, members = windows.around(group, size, state)
+        inner = run.within(windows.take(members), groups.size)
+        before = np.searchsorted(groups, labels[members])
+        _, missing = inner.hunted(before, turn, 0, state)
+        after, left = inner.hunted(before, turn, HUNT_WINDOW_SWEEPS, state)
+        if left <= missing:  # another division that lacks as much may be the way to a better one
+            windows.divide(groups, members, after)
+        turn, failed = turn + 1, 0 if left < missing else failed + 1
 
 
 class _Clock:
@@ -386,19 +409,19 @@ class _Run:
             return self._polished(labels, int(n_groups), state, steady)
         return labels, int(n_groups)
 
-    def hunted(self, labels: Ints, turn: int, state: Bits) -> Ints:
-        """Cool with households outside as the only cost, from two temperatures by turns."""
-        n = len(self.part)
-        unit = max(self.part.total // max(int((self.part.loads > 0).sum()), 1), 1)
-        hot = max(unit // HUNT_SHARE, 1) if turn % 2 == 0 else unit
-        best, end = np.empty(n, np.int64), labels.copy()
-        sweeps = _sweeps_of_a_hunt(n)
-        found = self._moves(
-            end, self.wanted, state, _geometric(hot * HUNT_SCALE, HUNT_SCALE // 4, sweeps),
-            np.full(sweeps, HUNT_SCALE << 16), _zeros(sweeps), best,
-            borders=_zeros(self.part.borders.size), exchanges=True,
+    def hunted(self, labels: Ints, turn: int, sweeps: int, state: Bits) -> tuple[Ints, int]:
+        """Cool with what is missing as the only cost, and return what is left of it."""
+        part, bounds, found = self.part, self.bounds, labels.copy()
+        unit = max(part.total // max(int((part.loads > 0).sum()), 1), 1)
+        cold = COLD_HUNTS[turn % len(COLD_HUNTS)]
+        missing = kernels.hunt(
+            part.indptr, part.indices, np.column_stack([part.loads, part.extra]), found,
+            self.wanted, np.append(bounds.low, bounds.extra_low),
+            np.append(bounds.high, bounds.extra_high), np.append(1 << 16, self.extra_scale),
+            _geometric(unit << 10, max((unit << 10) // cold, 1), sweeps),
+            _chances(), state, self.control,
         )  # fmt: skip
-        return best if found >= 0 else end
+        return found, int(missing)
 
     def cooled(self, labels: Ints, state: Bits, sweeps: int, *, exchanges: bool = False) -> Ints:
         """Cool from a middling temperature; the best labels on the way that are in the band.
@@ -446,13 +469,12 @@ class _Run:
     def _moves(
         self, labels: Ints, n_groups: int, state: Bits, temperatures: Ints, penalties: Ints,
         evenness: Ints, best: Ints | None = None, *, finishing: bool = False,
-        borders: Ints | None = None, exchanges: bool = False,
+        exchanges: bool = False,
     ) -> int:  # fmt: skip
         """Move units; what finishes a run goes on when the search has been told to stop."""
         part, bounds = self.part, self.bounds
         found = kernels.anneal(
-            part.indptr, part.indices,
-            self.borders if borders is None else borders, self.masks, part.loads, part.work,
+            part.indptr, part.indices, self.borders, self.masks, part.loads, part.work,
             part.extra, labels, n_groups, bounds.low, bounds.high,
             bounds.extra_low, bounds.extra_high, self.extra_scale, part.reach, bounds.widest,
             temperatures, penalties, evenness, _chances(), state,
