@@ -100,8 +100,16 @@ def importing(pairs: int) -> tuple[Seconds, Seconds]:
 
 
 def warm(folder: Path, *, listing: bool = False) -> dict:
-    """Seconds of a process that begins, with its kernels in `folder`, and solves."""
-    return json.loads(run(LOAD.format(listing=listing), NUMBA_CACHE_DIR=str(folder)))
+    """Seconds of a process that begins, with all that was compiled in `folder`, and solves.
+
+    What Python itself compiles lies there, too, as it does where gridpart is installed.
+    """
+    caches = {
+        "NUMBA_CACHE_DIR": str(folder / "kernels"),
+        "PYTHONPYCACHEPREFIX": str(folder / "modules"),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    return json.loads(run(LOAD.format(listing=listing), **caches))
 
 
 def line(words: str, seconds: Seconds) -> str:
@@ -140,7 +148,9 @@ def main() -> None:
             print(line(f"  {len(taken)} kernels", whole))
             for name, *seconds in sorted(taken, key=lambda each: -each[1])[: options.kernels]:
                 print(line(f"    {name}", seconds))
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        size = sum(
+            path.stat().st_size for path in (folder / "kernels").rglob("*") if path.is_file()
+        )
         print(f"cache: {size / 1e6:.1f} MB")
     sys.exit(not all(kept))
 

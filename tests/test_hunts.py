@@ -14,8 +14,8 @@ from test_engine import orders_of, planar
 from test_engine_small import planted, to_arrays
 
 from gridpart.engine import kernels, solve
+from gridpart.engine.hunt import hunt
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.search import hunt
 
 CHANCES = np.arange(1, 4097)[::-1] * 16
 

@@ -466,7 +466,7 @@ def stays_connected(
     return False
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def outside_band(load: int, low: int, high: int) -> int:
     """Households by which a load misses the band."""
     return max(low - load, 0) + max(load - high, 0)
@@ -534,7 +534,7 @@ def count_outside(
     return count
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def too_far(u: int, v: int, reach: Ints, widest: int) -> bool:
     """Whether two units are too far apart for one group.
 
@@ -1548,16 +1548,17 @@ def sides_without(
 
 
 @njit(cache=True, nogil=True)
-def missing_of(sums: Ints, group: int, low: Ints, high: Ints, scale: Ints) -> int:
-    """What a group misses its bounds by, in main loads; at least 1 where it misses one."""
+def missing_of(sums: Ints, a: int, b: int, low: Ints, high: Ints, scale: Ints) -> int:
+    """What groups a to b miss their bounds by, in main loads; at least 1 where one misses one."""
     missing = 0
-    for q in range(low.size):
-        outside = outside_band(sums[group, q], low[q], high[q])
-        missing -= (-scale[q] * outside) >> 16
+    for group in range(a, b + 1):
+        for q in range(low.size):
+            outside = outside_band(sums[group, q], low[q], high[q])
+            missing -= (-scale[q] * outside) >> 16
     return missing
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _hand_over(
     u: int,
     target: int,
@@ -1577,51 +1578,51 @@ def _hand_over(
     queue: Ints,
     ends: Ints,
     trial: Ints,
-    kept: Ints,
-) -> tuple[int, int, int, int]:
-    """Let `u` go over to another group, and all sides of its own without it but one.
+    span: Ints,
+) -> int:
+    """Which side stays where `u` goes over to another group with all other sides of its own.
 
-    The side that stays is drawn, rather one that leaves less missing. Nothing is changed but
-    `kept`, which receives the sums of both groups afterwards. Returns what is missing in both
-    afterwards (-1 where nothing would stay), where in `queue` the side that stays begins and ends,
-    and where the last side ends.
+    It is drawn, rather one that leaves less missing. Nothing is changed yet: `span` receives where
+    in `queue` the side that stays begins and ends, and where the last side ends. Returns what is
+    missing in both groups then; -1 where nothing would stay.
     """
     own = labels[u]
     count = sides_without(u, indptr, indices, labels, stamp, mark, queue, ends)
-    left, least, begin, end, start = -1, _NOTHING, _NOTHING, _NOTHING, _NOTHING
+    left, least, start = -1, _NOTHING, _NOTHING
     for side in range(count):
         for q in range(low.size):
-            trial[0, q] = 0
+            trial[0, q], trial[1, q] = 0, sums[own, q] + sums[target, q]
         for i in range(start, ends[side]):
             for q in range(low.size):
                 trial[0, q] += sizes[queue[i], q]
-        for q in range(low.size):
-            trial[1, q] = sums[own, q] + sums[target, q] - trial[0, q]
-        missing = missing_of(trial, 0, low, high, scale) + missing_of(trial, 1, low, high, scale)
+                trial[1, q] -= sizes[queue[i], q]
+        missing = missing_of(trial, 0, 1, low, high, scale)
         rank = missing << 10
         if count > 1:
             rank -= (temperature * chances[draw(state) & np.uint64(chances.size - 1)]) >> 16
         if side == 0 or rank < least:
-            left, least, begin, end = missing, rank, start, ends[side]
-            for q in range(low.size):
-                kept[0, q], kept[1, q] = trial[0, q], trial[1, q]
+            left, least = missing, rank
+            span[0], span[1] = start, ends[side]
         start = ends[side]
-    return left, begin, end, start
+    span[2] = start
+    return left
 
 
 @njit(cache=True, nogil=True)
-def _relabel(
-    u: int, group: int, queue: Ints, begin: int, end: int, tail: int, labels: Ints
+def _move(
+    u: int, group: int, queue: Ints, span: Ints, sizes: Ints, sums: Ints, labels: Ints
 ) -> None:
-    """Put `u` into a group, and what `queue` holds but from `begin` to `end`."""
-    labels[u] = group
-    for i in range(begin):
-        labels[queue[i]] = group
-    for i in range(end, tail):
-        labels[queue[i]] = group
+    """Put `u` into a group, and what `queue` holds but for the side that stays."""
+    for i in range(-1, span[2]):
+        if i < 0 or i < span[0] or i >= span[1]:
+            v = u if i < 0 else queue[i]
+            for q in range(sums.shape[1]):
+                sums[labels[v], q] -= sizes[v, q]
+                sums[group, q] += sizes[v, q]
+            labels[v] = group
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _back_from(
     u: int, own: int, target: int, indptr: Ints, indices: Ints, labels: Ints, state: Bits
 ) -> int:
@@ -1683,16 +1684,18 @@ def hunt(
         for q in range(low.size):
             sums[labels[u], q] += sizes[u, q]
     lacks = np.empty(n_groups, np.int64)
-    missing = 0
     for g in range(n_groups):
-        lacks[g] = missing_of(sums, g, low, high, scale)
-        missing += lacks[g]
+        lacks[g] = missing_of(sums, g, g, low, high, scale)
+    missing = lacks.sum()
     best, least = labels.copy(), missing
-    stamp, mark = np.zeros(n, np.int64), 0
-    queue, second = np.empty(n, np.int64), np.empty(n, np.int64)
-    ends = np.empty(n, np.int64)
-    trial, kept = np.empty((2, low.size), np.int64), np.empty((2, low.size), np.int64)
-    were = np.empty((2, low.size), np.int64)
+    stamp, mark, ends = np.zeros(n, np.int64), 0, np.empty(n, np.int64)
+    trial = np.empty((2, low.size), np.int64)
+    # of a move, and of another the other way: what went over, and the unit that took it along
+    queues, spans, movers = (
+        np.empty((2, n), np.int64),
+        np.empty((2, 3), np.int64),
+        np.empty(2, np.int64),
+    )
     chance_mask = np.uint64(chances.size - 1)
     for sweep in range(temperatures.size):
         if control[0] != 0 or least == 0:
@@ -1711,69 +1714,47 @@ def hunt(
                 continue
             chance = chances[(bits >> _S32) & chance_mask]
             limit = (before << 10) + ((temperature * chance) >> 16)
-            mark += 1
-            after, begin, end, tail = _hand_over(
-                u,
-                target,
-                sizes,
-                sums,
-                low,
-                high,
-                scale,
-                temperature,
-                chances,
-                state,
-                indptr,
-                indices,
-                labels,
-                stamp,
-                mark,
-                queue,
-                ends,
-                trial,
-                kept,
-            )
-            if after < 0:
+            after, done, is_taken = before, 0, False
+            movers[0] = u
+            while done < 2 and movers[done] >= 0 and not is_taken:
+                group = target if done == 0 else own
+                mark += 1
+                after = _hand_over(
+                    movers[done],
+                    group,
+                    sizes,
+                    sums,
+                    low,
+                    high,
+                    scale,
+                    temperature,
+                    chances,
+                    state,
+                    indptr,
+                    indices,
+                    labels,
+                    stamp,
+                    mark,
+                    queues[done],
+                    ends,
+                    trial,
+                    spans[done],
+                )
+                if after < 0:
+                    break
+                _move(movers[done], group, queues[done], spans[done], sizes, sums, labels)
+                done += 1
+                is_taken = after << 10 <= limit
+                if done == 1 and not is_taken:
+                    movers[1] = _back_from(u, own, target, indptr, indices, labels, state)
+            if not is_taken:
+                while done > 0:
+                    done -= 1
+                    group = own if done == 0 else target
+                    _move(movers[done], group, queues[done], spans[done], sizes, sums, labels)
                 continue
-            for q in range(low.size):
-                were[0, q], were[1, q] = sums[own, q], sums[target, q]
-                sums[own, q], sums[target, q] = kept[0, q], kept[1, q]
-            _relabel(u, target, queue, begin, end, tail, labels)
-            if after << 10 > limit:
-                w = _back_from(u, own, target, indptr, indices, labels, state)
-                if w >= 0:
-                    mark += 1
-                    after, first, last, final = _hand_over(
-                        w,
-                        own,
-                        sizes,
-                        sums,
-                        low,
-                        high,
-                        scale,
-                        temperature,
-                        chances,
-                        state,
-                        indptr,
-                        indices,
-                        labels,
-                        stamp,
-                        mark,
-                        second,
-                        ends,
-                        trial,
-                        kept,
-                    )
-                if w < 0 or after << 10 > limit:
-                    _relabel(u, own, queue, begin, end, tail, labels)
-                    for q in range(low.size):
-                        sums[own, q], sums[target, q] = were[0, q], were[1, q]
-                    continue
-                _relabel(w, own, second, first, last, final, labels)
-                for q in range(low.size):
-                    sums[target, q], sums[own, q] = kept[0, q], kept[1, q]
-            lacks[own] = missing_of(sums, own, low, high, scale)
-            lacks[target] = missing_of(sums, target, low, high, scale)
+            lacks[own] = missing_of(sums, own, own, low, high, scale)
+            lacks[target] = after - lacks[own]
             missing += after - before
             if missing < least:
                 least = missing
@@ -1875,7 +1856,7 @@ def divide_tree(
     return 0
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _has(bits: Bits, w: int) -> bool:
     return (bits[w >> 6] >> np.uint64(w & 63)) & _ONE != _ZERO
 

@@ -155,6 +155,19 @@ class Part:
         extra = kernels.extra_sums(labels, self.extra, n_groups, self.reach, bounds.widest)
         return load, extra
 
+    def extra_scale(self, n_groups: int, bounds: Bounds) -> Ints:
+        """Main loads / 65536 that one unit of another quantity outside its band counts.
+
+        One more for pairs of units too far apart, where width is limited.
+        """
+        mean = np.maximum(self.extra.sum(axis=0) // n_groups, 1)
+        of_a_group = max(self.total // n_groups, 1) << 16
+        scale = (of_a_group // mean + 1).astype(np.int64)
+        if not bounds.widest:
+            return scale
+        # such a pair counts as the load of one unit outside the band
+        return np.append(scale, np.int64(max(self.total // len(self), 1) << 16))
+
     def widest(self, labels: Ints, n_groups: int) -> int:
         """Greatest width of any group, in the directions in which units' reach is known."""
         ends = np.full((n_groups, self.reach.shape[1]), np.iinfo(np.int64).min)

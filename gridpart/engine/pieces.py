@@ -18,9 +18,10 @@ import numpy as np
 from gridpart.engine import choice, exact, kernels, regroup
 from gridpart.engine.cures import CuresOfPart, Relaxation, cures_of, found_only, needed
 from gridpart.engine.effort import EFFORTS, Effort
+from gridpart.engine.hunt import hunt
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.search import EXACT_UNITS, hunt, improve, search
+from gridpart.engine.search import EXACT_UNITS, improve, search
 from gridpart.engine.stopping import SPENT, stopping
 
 __all__ = ["PROVEN", "REASONS", "Piece", "Settings", "connected", "solve_part"]

@@ -17,15 +17,16 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from gridpart.engine import kernels
+from gridpart.engine.cooling import chances, generator, geometric
 from gridpart.engine.effort import LONGEST_SWEEPS, WINDOW_GROUPS, Effort
+from gridpart.engine.hunt import sweeps_of_a_hunt
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.windows import Windows
 
-__all__ = ["EXACT_UNITS", "hunt", "improve", "search"]
+__all__ = ["EXACT_UNITS", "improve", "search"]
 
 # Borders are scaled up inside the search until their mean has this many millimetres, so that
 # whole-number temperatures are fine enough even where every border counts 1.
@@ -35,11 +36,6 @@ QUENCH_SWEEPS = 20
 NARROW_SWEEPS = 1500
 AFTER_RUNS = 1 << 20  # number of a generator that no run has
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
-# searches for any division in the band
-HUNT_VISITS, HUNT_SWEEPS_A_UNIT = 10_000_000, 250
-COLD_HUNTS = (10, 30)  # from the load of a unit as temperature to such a part of it
-HUNT_WINDOWS = (4, 7, 12, 20)  # groups around a violation
-HUNT_WINDOW_SWEEPS, HUNT_PATIENCE = 2000, 100  # windows after the last with less missing
 RUNS_SHARE = 0.5  # of the seconds that are given; the rest goes to windows
 REPAIR = (7, 30, 40)  # widest region in groups, regions tried per width, trees per region
 
@@ -104,41 +100,6 @@ def search(
     return labels, n_groups, outside
 
 
-def hunt(
-    part: Part,
-    labels: Ints,
-    n_groups: int,
-    bounds: Bounds,
-    *,
-    turn: int,
-    seed: Bits,
-    control: Ints,
-) -> tuple[Ints, int]:
-    """Look for any division inside the bands, whatever its borders.
-
-    Parameters
-    ----------
-    part, bounds, seed, control
-        As in :func:`search`.
-    labels : ndarray of int64, shape (n,)
-        Where to begin.
-    n_groups : int
-    turn : int
-        Number of the attempt; each goes another way.
-
-    Returns
-    -------
-    labels : ndarray of int64, shape (n,)
-        As many groups.
-    outside : int
-        Groups outside their bands.
-    """
-    run, state = _Run(part, n_groups, bounds, 0.0, control), _generator(seed, turn)
-    found, _ = run.hunted(labels, turn, _sweeps_of_a_hunt(len(part)), state)
-    _hunt_in_windows(run, found, n_groups, state)
-    return found, part.outside(found, n_groups, bounds)
-
-
 def improve(
     part: Part,
     labels: Ints,
@@ -170,12 +131,8 @@ def improve(
     run = _Run(part, n_groups, bounds, balance, control)
     sweeps = effort.sweeps
     if exchanges:
-        sweeps = min(sweeps, _sweeps_of_a_hunt(len(part)))
-    return run.cooled(labels, _generator(seed, 0), sweeps, exchanges=exchanges), n_groups
-
-
-def _sweeps_of_a_hunt(n: int) -> int:
-    return max(min(HUNT_VISITS // n, HUNT_SWEEPS_A_UNIT * n), 300)
+        sweeps = min(sweeps, sweeps_of_a_hunt(len(part)))
+    return run.cooled(labels, generator(seed, 0), sweeps, exchanges=exchanges), n_groups
 
 
 def _runs(
@@ -185,7 +142,7 @@ def _runs(
     found = False
     if run.is_tight:
         for turn in range(effort.restarts):
-            labels = run.narrow(_generator(seed, turn), turn)
+            labels = run.narrow(generator(seed, turn), turn)
             if labels is not None:
                 found = True
                 yield labels, run.wanted
@@ -197,13 +154,13 @@ def _runs(
     sweeps = effort.sweeps_of(n, run.balance)
     if effort.seconds is None:
         for turn in range(effort.starts_of(n)):
-            yield run.wide(_generator(seed, turn), turn, sweeps, free_count)
+            yield run.wide(generator(seed, turn), turn, sweeps, free_count)
         return
     turn, least = 0, sweeps
     kept = (1 - RUNS_SHARE) * effort.seconds
     while turn == 0 or sweeps >= least:
         before = clock.left()
-        yield run.wide(_generator(seed, turn), turn, sweeps, free_count)
+        yield run.wide(generator(seed, turn), turn, sweeps, free_count)
         took = max(before - clock.left(), 1e-6)
         # one long run goes further than several short ones, up to where it flattens out
         sweeps = min(int(0.9 * (clock.left() - kept) / took * sweeps), LONGEST_SWEEPS)
@@ -217,7 +174,7 @@ def _cool_windows(
 
     A run anew is better in some places and worse in others; this keeps the better ones.
     """
-    state = _generator(seed, AFTER_RUNS)
+    state = generator(seed, AFTER_RUNS)
     sweeps = effort.window_sweeps_of(run.balance)
     windows = Windows(run.part, labels, n_groups)
     for _ in range(effort.windows_of(len(labels)) * n_groups):
@@ -235,26 +192,6 @@ def _cool_windows(
             windows.divide(groups, members, after)
 
 
-def _hunt_in_windows(run: _Run, labels: Ints, n_groups: int, state: Bits) -> None:
-    """Hunt around one violation after another, and keep what leaves no more missing."""
-    windows = Windows(run.part, labels, n_groups)
-    turn, failed = 0, 0
-    while failed < HUNT_PATIENCE and not run.control[0]:
-        outside = run.part.which_outside(labels, n_groups, run.bounds)
-        if not outside.size:
-            break
-        group = int(outside[kernels.draw_below(state, outside.size)])
-        size = HUNT_WINDOWS[turn % len(HUNT_WINDOWS)]
-        groups, members = windows.around(group, size, state)
-        inner = run.within(windows.take(members), groups.size)
-        before = np.searchsorted(groups, labels[members])
-        _, missing = inner.hunted(before, turn, 0, state)
-        after, left = inner.hunted(before, turn, HUNT_WINDOW_SWEEPS, state)
-        if left <= missing:  # another division that lacks as much may be the way to a better one
-            windows.divide(groups, members, after)
-        turn, failed = turn + 1, 0 if left < missing else failed + 1
-
-
 class _Clock:
     """Seconds that are left of an allowance; without one, always some."""
 
@@ -263,14 +200,6 @@ class _Clock:
 
     def left(self) -> float:
         return self.end - time.monotonic()
-
-
-def _generator(seed: Bits, turn: int) -> Bits:
-    """State of the generator of one run."""
-    state = seed.copy()
-    state[0] ^= np.uint64((turn + 1) << 40)
-    kernels.draw(state)
-    return state
 
 
 # Directions in which the start bisects, one per run: as given, turned by 45 and by 27 degrees.
@@ -301,7 +230,7 @@ class _Run:
         self.group_load = max(part.total // wanted, 1)
         self.group_work = max(int(part.work.sum()) // wanted, 1)
         self.masks = kernels.neighbour_masks(part.indptr, part.indices)
-        self.extra_scale = self._extra_scale()
+        self.extra_scale = part.extra_scale(wanted, bounds)
         self.even_halfway = self._even_halfway()
         self.evenness = self._evenness()
 
@@ -324,17 +253,6 @@ class _Run:
             and (self.bounds.high - self.bounds.low < 2 * mean)
         )
 
-    def _extra_scale(self) -> Ints:
-        """Main loads / 65536 that one unit of another quantity outside its band counts."""
-        total = self.part.extra.sum(axis=0)
-        mean = np.maximum(total // self.wanted, 1)
-        scale = ((self.group_load << 16) // mean + 1).astype(np.int64)
-        if not self.bounds.widest:
-            return scale
-        # a pair of units too far apart counts as the load of one unit outside the band
-        pair = max(self.part.total // len(self.part), 1) << 16
-        return np.append(scale, np.int64(pair))
-
     def wide(self, state: Bits, turn: int, sweeps: int, free_count: bool) -> tuple[Ints, int]:
         """Start by bisection and cool once: for many groups in a band that most moves keep."""
         labels = self._bisected(turn)
@@ -342,9 +260,9 @@ class _Run:
         more = min(max(self.balance - 0.5, 0.0), 0.5)
         self._moves(
             labels, self.wanted, state,
-            _geometric(self._mm(self.hot), self.end, sweeps, bend=self.bend * (1 + more)),
-            self._penalty(_geometric(300, 3000, sweeps)),
-            _geometric(min(even, self.even_halfway), even, sweeps) if even else _zeros(sweeps),
+            geometric(self._mm(self.hot), self.end, sweeps, bend=self.bend * (1 + more)),
+            self._penalty(geometric(300, 3000, sweeps)),
+            geometric(min(even, self.even_halfway), even, sweeps) if even else _zeros(sweeps),
         )  # fmt: skip
         return self._settle(labels, state, free_count, even)
 
@@ -354,8 +272,8 @@ class _Run:
         even = self.evenness
         self._moves(
             labels, self.wanted, state,
-            _geometric(max(self._mm(self.hot) // 2, self.end), self.end, sweeps, bend=0.7),
-            self._penalty(_geometric(1000, 3000, sweeps)), np.full(sweeps, even),
+            geometric(max(self._mm(self.hot) // 2, self.end), self.end, sweeps, bend=0.7),
+            self._penalty(geometric(1000, 3000, sweeps)), np.full(sweeps, even),
         )  # fmt: skip
         labels, _ = self._settle(labels, state, free_count=False, even=even)
         return None if self.part.outside(labels, self.wanted, self.bounds) else labels
@@ -377,8 +295,8 @@ class _Run:
         best = np.empty(len(part), np.int64)
         found = self._moves(
             labels, self.wanted, state,
-            _geometric(hot, cold, NARROW_SWEEPS),
-            self._penalty(_geometric(push, push * rise, NARROW_SWEEPS)),
+            geometric(hot, cold, NARROW_SWEEPS),
+            self._penalty(geometric(push, push * rise, NARROW_SWEEPS)),
             np.full(NARROW_SWEEPS, self.evenness), best,
         )  # fmt: skip
         return best if found >= 0 else None
@@ -409,20 +327,6 @@ class _Run:
             return self._polished(labels, int(n_groups), state, steady)
         return labels, int(n_groups)
 
-    def hunted(self, labels: Ints, turn: int, sweeps: int, state: Bits) -> tuple[Ints, int]:
-        """Cool with what is missing as the only cost, and return what is left of it."""
-        part, bounds, found = self.part, self.bounds, labels.copy()
-        unit = max(part.total // max(int((part.loads > 0).sum()), 1), 1)
-        cold = COLD_HUNTS[turn % len(COLD_HUNTS)]
-        missing = kernels.hunt(
-            part.indptr, part.indices, np.column_stack([part.loads, part.extra]), found,
-            self.wanted, np.append(bounds.low, bounds.extra_low),
-            np.append(bounds.high, bounds.extra_high), np.append(1 << 16, self.extra_scale),
-            _geometric(unit << 10, max((unit << 10) // cold, 1), sweeps),
-            _chances(), state, self.control,
-        )  # fmt: skip
-        return found, int(missing)
-
     def cooled(self, labels: Ints, state: Bits, sweeps: int, *, exchanges: bool = False) -> Ints:
         """Cool from a middling temperature; the best labels on the way that are in the band.
 
@@ -431,8 +335,8 @@ class _Run:
         even, best, end = self.evenness, labels.copy(), labels.copy()
         found = self._moves(
             end, self.wanted, state,
-            _geometric(max(self._mm(self.hot) // 4, self.cold), self.cold, sweeps),
-            self._penalty(_geometric(3000, 50_000, sweeps)), np.full(sweeps, even), best,
+            geometric(max(self._mm(self.hot) // 4, self.cold), self.cold, sweeps),
+            self._penalty(geometric(3000, 50_000, sweeps)), np.full(sweeps, even), best,
             exchanges=exchanges,
         )  # fmt: skip
         if found >= 0:
@@ -477,7 +381,7 @@ class _Run:
             part.indptr, part.indices, self.borders, self.masks, part.loads, part.work,
             part.extra, labels, n_groups, bounds.low, bounds.high,
             bounds.extra_low, bounds.extra_high, self.extra_scale, part.reach, bounds.widest,
-            temperatures, penalties, evenness, _chances(), state,
+            temperatures, penalties, evenness, chances(), state,
             np.zeros(2, np.int64) if finishing else self.control,
             np.empty(0, np.int64) if best is None else best, kernels.BLOCK,
             exchanges,
@@ -521,21 +425,3 @@ class _Run:
 
 def _zeros(count: int) -> Ints:
     return np.zeros(count, np.int64)
-
-
-def _geometric(start: int, stop: int, count: int, *, bend: float = 1.0) -> Ints:
-    """`count` whole numbers from `start` to `stop`, each the same multiple of the one before.
-
-    With `bend` below 1 the first steps are larger than the last. Rounded to 6 digits of the
-    exponent first, so that a last bit that differs between machines cannot show.
-    """
-    ratio = np.linspace(0, 1, count) ** bend
-    low = np.log2(max(start, 1))
-    span = np.log2(max(stop, 1)) - low
-    return np.round(np.exp2(np.round(low + span * ratio, 6))).astype(np.int64)
-
-
-def _chances() -> npt.NDArray[np.int64]:
-    """-ln of 4096 evenly spread chances, in 1/65536; far from rounding ties on any machine."""
-    size = 1 << kernels.CHANCE_BITS
-    return np.rint(-np.log((np.arange(size) + 0.5) / size) * 65536).astype(np.int64)
