@@ -14,9 +14,12 @@ from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.windows import Windows
 
-__all__ = ["hunt", "sweeps_of_a_hunt"]
+__all__ = ["hunt", "sweeps_by_moves"]
 
-VISITS, SWEEPS_A_UNIT, FEWEST_SWEEPS = 10_000_000, 250, 300
+VISITS, VISITS_BY_MOVES, SWEEPS_A_UNIT, FEWEST_SWEEPS = 10_000_000, 40_000_000, 250, 300
+UNITS_OF_A_GROUP = 8  # of so few or fewer every other hunt goes by single moves and exchanges
+HOT_BY_MOVES = (8, 1)  # such a part of the load of a unit, by turns
+FINE = 1000  # temperatures of single moves are in so many parts of a load
 COLD = (10, 30)  # from the load of a unit as temperature to such a part of it, by turns
 WINDOW_GROUPS = (4, 7, 12, 20)  # by turns
 WINDOW_SWEEPS = 2000
@@ -54,14 +57,21 @@ def hunt(
     """
     how = _Hunt(part, n_groups, bounds, control)
     state = generator(seed, turn)
-    found, _ = how.cooled(part, labels, n_groups, turn, sweeps_of_a_hunt(len(part)), state)
+    if len(part) <= UNITS_OF_A_GROUP * n_groups and turn % 2 == 0:
+        found = how.by_moves(part, labels, n_groups, turn // 2, state)
+    else:
+        found, _ = how.cooled(part, labels, n_groups, turn, _sweeps(len(part), VISITS), state)
     how.in_windows(part, found, n_groups, state)
     return found, part.outside(found, n_groups, bounds)
 
 
-def sweeps_of_a_hunt(n: int) -> int:
-    """Passes over n units."""
-    return max(min(VISITS // n, SWEEPS_A_UNIT * n), FEWEST_SWEEPS)
+def sweeps_by_moves(n: int) -> int:
+    """Passes over n units, where these move alone or change places."""
+    return _sweeps(n, VISITS_BY_MOVES)
+
+
+def _sweeps(n: int, visits: int) -> int:
+    return max(min(visits // n, SWEEPS_A_UNIT * n), FEWEST_SWEEPS)
 
 
 class _Hunt:
@@ -86,6 +96,25 @@ class _Hunt:
             self.control,
         )  # fmt: skip
         return found, int(missing)
+
+    def by_moves(self, part: Part, labels: Ints, n_groups: int, turn: int, state: Bits) -> Ints:
+        """Cool with moves and exchanges of single units, borders costing nothing.
+
+        Of groups of few units these leave a better start for what follows.
+        """
+        bounds, n = self.bounds, len(part)
+        unit = max(part.total // max(int((part.loads > 0).sum()), 1), 1)
+        hot = max(unit // HOT_BY_MOVES[turn % len(HOT_BY_MOVES)], 1) * FINE
+        best, end, sweeps = np.empty(n, np.int64), labels.copy(), sweeps_by_moves(n)
+        found = kernels.anneal(
+            part.indptr, part.indices, np.zeros(part.borders.size, np.int64),
+            kernels.neighbour_masks(part.indptr, part.indices), part.loads, part.work,
+            part.extra, end, n_groups, bounds.low, bounds.high, bounds.extra_low,
+            bounds.extra_high, self.scale[1:], part.reach, bounds.widest,
+            geometric(hot, FINE // 4, sweeps), np.full(sweeps, FINE << 16),
+            np.zeros(sweeps, np.int64), chances(), state, self.control, best, kernels.BLOCK, True,
+        )  # fmt: skip
+        return best if found >= 0 else end
 
     def in_windows(self, part: Part, labels: Ints, n_groups: int, state: Bits) -> None:
         """Hunt around one violation after another, and keep what leaves no more missing."""

@@ -1660,7 +1660,8 @@ def hunt(
     What a unit cuts off from its group goes over with it, because where units hang together by
     single borders no unit could pass otherwise. What is turned down is tried once more together
     with a move the other way. Of proposals between two groups inside their bounds one in eight is
-    looked at: enough for what is missing to find its way to where it can be had.
+    looked at: enough for what is missing to find its way to where it can be had. Every unit must
+    have a neighbour.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ import numpy as np
 from gridpart.engine import kernels
 from gridpart.engine.cooling import chances, generator, geometric
 from gridpart.engine.effort import LONGEST_SWEEPS, WINDOW_GROUPS, Effort
-from gridpart.engine.hunt import sweeps_of_a_hunt
+from gridpart.engine.hunt import sweeps_by_moves
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.windows import Windows
@@ -131,7 +131,7 @@ def improve(
     run = _Run(part, n_groups, bounds, balance, control)
     sweeps = effort.sweeps
     if exchanges:
-        sweeps = min(sweeps, sweeps_of_a_hunt(len(part)))
+        sweeps = min(sweeps, sweeps_by_moves(len(part)))
     return run.cooled(labels, generator(seed, 0), sweeps, exchanges=exchanges), n_groups
 
 

@@ -655,12 +655,16 @@ def warm_up() -> None:
     indptr = np.array([0, 1, 3, 5, 6, 6])
     indices = np.array([1, 0, 2, 1, 3, 2])
     solve(indptr, indices, np.full(6, 1000), np.array([2, 1, 1, 2, 1]), 2, 4, target=3)
-    # one group that is as it should be is all that a hunt is asked for here
-    whole = _whole(indptr, indices, np.full(6, 1000), np.full(5, 1), None, None, None, None, None)
-    nothing = np.zeros(0, np.int64)
-    hunt(
-        whole, np.zeros(5, np.int64), 1, Bounds(1, 9, nothing, nothing), turn=0,
-        seed=np.zeros(1, np.uint64), control=np.zeros(2, np.int64),
+    # one group that is as it should be is all that hunts are asked for here
+    pair = _whole(
+        np.array([0, 1, 2]), np.array([1, 0]), np.full(2, 1000), np.full(2, 1),
+        None, None, None, None, None,
     )  # fmt: skip
+    nothing = np.zeros(0, np.int64)
+    for turn in range(2):
+        hunt(
+            pair, np.zeros(2, np.int64), 1, Bounds(1, 9, nothing, nothing), turn=turn,
+            seed=np.zeros(1, np.uint64), control=np.zeros(2, np.int64),
+        )  # fmt: skip
     # a row of two units that no count divides reaches the last resort
     solve(np.array([0, 1, 2]), np.array([1, 0]), np.full(2, 1000), np.array([1, 3]), 2, 3)
