@@ -385,11 +385,14 @@ def _insist(
         by_trees = exact.along_trees(piece, labels, n_groups, bounds, seed, count=count)
         if by_trees is not None:
             return *settings.improve(piece, *by_trees, seed), ""
-        if count is None:
-            labels, n_groups = _with_most_room(piece, labels, n_groups, settings, seed)
-        labels, n_groups, outside = _hunted(piece, labels, n_groups, settings, seed, count=count)
+        begun = (labels, n_groups)
+        if count is None and not bounds.widest:  # which may need more groups than leave most room
+            begun = _with_most_room(piece, labels, n_groups, settings, seed)
+        hunted, number, outside = _hunted(piece, *begun, settings, seed, count=count)
         if not outside:
-            return labels, n_groups, ""
+            return hunted, number, ""
+        if outside < piece.outside(labels, n_groups, bounds):
+            labels, n_groups = hunted, number
     if settings.control[0]:
         return labels, n_groups, "not_found"
     if exact.is_tree(piece) and not bounds.extra_low.size and count is None:
@@ -409,8 +412,9 @@ def _with_most_room(
     piece: Part, labels: Ints, n_groups: int, settings: Settings, seed: Bits
 ) -> tuple[Ints, int]:
     """Divided into the number of groups whose mean is farthest from both ends of the band."""
+    counts = settings.bounds.counts(piece)  # another quantity may need more
     middle = Fraction(2 * piece.total, settings.bounds.low + settings.bounds.high)
-    wanted = min(max(round(middle), 1), len(piece))
+    wanted = min(max(round(middle), counts[0]), counts[-1])
     if wanted == n_groups:
         return labels, n_groups
     quick = replace(settings, effort=EFFORTS["fast"])
