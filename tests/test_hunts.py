@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_engine import orders_of, planar
 from test_engine_small import planted, to_arrays
 
-from gridpart.engine import kernels, solve
+from gridpart.engine import kernels, pieces, solve
 from gridpart.engine.hunt import hunt
 from gridpart.engine.part import Bounds, Part
 
@@ -201,3 +201,26 @@ def test_a_number_of_groups_at_the_edge_of_what_fits_is_left(n, per_cent, seed):
     alone = solve(*to_arrays(graph), loads, low, high, insist=False, **options)
     found = solve(*to_arrays(graph), loads, low, high, **options)
     assert found.n_groups == round(2 * loads.sum() / (low + high)) != alone.n_groups
+
+
+def test_a_hunt_keeps_to_numbers_that_other_bounds_allow(monkeypatch):
+    """Two groups would be the middle of the band, but another quantity needs at least three."""
+    numbers = []
+
+    def noted(part, labels, n_groups, *rest, **options):
+        numbers.append(n_groups)
+        return hunt(part, labels, n_groups, *rest, **options)
+
+    monkeypatch.setattr(pieces, "hunt", noted)
+    n = 24
+    indptr, indices, borders = oracles.to_arrays(n, [(i, i + 1, 5) for i in range(n - 1)])
+    loads = np.full(n, 10)
+    loads[::2] = 11
+    rare = np.zeros(n, np.int64)
+    rare[:9] = 1  # side by side, so that three to a group leave too little load
+    solve(
+        indptr, indices, borders, np.column_stack([loads, rare]), [70, 0], [190, 3],
+        effort="fast", advise=False,
+    )  # fmt: skip
+    assert numbers
+    assert min(numbers) >= 3
