@@ -17,9 +17,9 @@ from test_partition import row_of
 
 import gridpart as gp
 from gridpart.engine import Effort, solve
+from gridpart.engine.layout import whole_part
 from gridpart.engine.part import Bounds
 from gridpart.engine.search import _Run
-from gridpart.engine.solve import _scaled, _whole
 
 BRIEF = Effort(sweeps=150, starts=1, restarts=5)
 
@@ -197,12 +197,11 @@ def test_work_in_any_unit_is_evened_out(factor):
     )  # fmt: skip
     sums = np.bincount(found.labels, loads)
     assert sums.std() / sums.mean() < 0.1
-    whole = _whole(*arrays, loads, x, y, loads * factor, None, None)
+    whole = whole_part(*arrays, loads, x=x, y=y, work=loads * factor)
     none = np.zeros(0, np.int64)
     run = _Run(whole, 15, Bounds(100, 600, none, none), 1.0, np.zeros(2, np.int64))
     assert run.evenness > 100
-    assert abs(_scaled(loads * factor).sum() / _scaled(loads * factor)[0] * loads[0]
-               - loads.sum()) < 0.01 * loads.sum()  # fmt: skip
+    assert abs(whole.work.sum() / whole.work[0] * loads[0] - loads.sum()) < 0.01 * loads.sum()
 
 
 def test_another_number_of_grids_than_asked_for_is_told():

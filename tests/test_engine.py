@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial import Delaunay
 
 from gridpart.engine import REASONS, Effort, kernels, solve
-from gridpart.engine.solve import MOST_LOAD
+from gridpart.engine.layout import MOST_LOAD
 
 SHORT = Effort(sweeps=200, starts=1)
 

@@ -8,29 +8,22 @@ but is too large for a group.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from gridpart.engine import choice, kernels, regroup
 from gridpart.engine.cures import Relaxation, of_unit
 from gridpart.engine.effort import Effort
 from gridpart.engine.hunt import hunt
 from gridpart.engine.kernels import Flags, Ints
+from gridpart.engine.layout import Layout, bounds_of, plain, shares, whole_part
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.pieces import (
-    PROVEN,
-    REASONS,
-    Piece,
-    Settings,
-    connected,
-    solve_part,
-)
-from gridpart.engine.sharing import ABOUT_A_SHARE, SharedPart, Sharing, effort_again
+from gridpart.engine.pieces import PROVEN, REASONS, Piece, Settings, solve_part
+from gridpart.engine.sharing import ABOUT_A_SHARE, Sharing, effort_again
 from gridpart.engine.stopping import STOPPED, stopping
 
 __all__ = [
@@ -40,15 +33,10 @@ __all__ = [
     "Solution",
     "fewest_groups",
     "is_compiled",
-    "regions",
     "regrouped",
-    "shared_part",
     "solve",
     "warm_up",
 ]
-
-MOST_WORK = 1 << 12  # of a unit on average
-MOST_LOAD = 1 << 45  # of all units; weighed against borders, more would leave 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,13 +202,15 @@ def solve(
     >>> found.labels
     array([0, 0, 0, 1, 1, 1])
     """
-    whole = _whole(indptr, indices, borders, loads, x, y, work, reach, closed)
-    bounds = _bounds(low, high, whole, widest)
+    whole = whole_part(
+        indptr, indices, borders, loads, x=x, y=y, work=work, reach=reach, closed=closed
+    )
+    bounds = bounds_of(low, high, whole, widest)
     control = np.zeros(2, np.int64) if control is None else control
     spent = Effort.of(effort)
-    layout = _lay_out(whole, bounds, sites, tied)
+    layout = Layout.of(whole, bounds, sites, tied)
     parts = list(layout.parts(whole))
-    sharing = Sharing(_shared(parts, bounds))
+    sharing = Sharing(shares([part for part, _, _ in parts], bounds))
     counts = sharing.by_load(n_groups)
     shared = shared or sharing.could_be_otherwise(n_groups)
     groups, place = _Groups(len(whole)), np.full(len(whole), -1, np.int64)
@@ -295,8 +285,8 @@ def fewest_groups(
     >>> len(set(labels.tolist())), at_least
     (2, 2)
     """
-    whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
-    return choice.fewest_groups(whole, _bounds(low, high, whole, None), by=by, enough=enough)
+    whole = whole_part(indptr, indices, borders, loads)
+    return choice.fewest_groups(whole, bounds_of(low, high, whole), by=by, enough=enough)
 
 
 def regrouped(
@@ -334,105 +324,13 @@ def regrouped(
     >>> regrouped(indptr, indices, np.ones(6, int), loads, 1, 5, labels).tolist()
     [0, 0, 1, 1]
     """
-    whole = _whole(indptr, indices, borders, loads, None, None, None, None, None)
-    start = _plain(labels)
-    bounds = _bounds(low, high, whole, None)
+    whole = whole_part(indptr, indices, borders, loads)
+    start = plain(labels)
+    bounds = bounds_of(low, high, whole)
     return regroup.regrouped(
         whole, start, int(start.max()) + 1, bounds,
         seed=np.array([seed], np.uint64), control=np.zeros(2, np.int64),
     )  # fmt: skip
-
-
-# ---------------------------------------------------------------- the input
-
-
-def _plain(array: npt.ArrayLike) -> Ints:
-    """One type of array, or the kernels would be compiled for each: contiguous and writable."""
-    return np.require(array, np.int64, ["C", "W"])
-
-
-def _whole(
-    indptr: Ints,
-    indices: Ints,
-    borders: Ints,
-    loads: Ints,
-    x: Ints | None,
-    y: Ints | None,
-    work: Ints | None,
-    reach: Ints | None,
-    closed: Flags | None,
-) -> Part:
-    """All units as a part, without the closed borders; ValueError where arrays do not fit."""
-    indptr, indices, borders = map(_plain, (indptr, indices, borders))
-    matrix = _plain(np.atleast_2d(np.asarray(loads, np.int64).T).T)
-    n, m = indptr.size - 1, indices.size
-    wanted = {
-        "borders": (borders, (m,)), "loads": (matrix, (n, matrix.shape[1])), "x": (x, (n,)),
-        "y": (y, (n,)), "work": (work, (n,)), "closed": (closed, (m,)),
-    }  # fmt: skip
-    for name, (array, shape) in wanted.items():
-        if array is not None and np.shape(array) != shape:
-            text = f"{n} units and {m} neighbours need {name} of shape {shape}"
-            raise ValueError(f"{text}, got {np.shape(array)}")
-    if indptr[0] != 0 or indptr[-1] != m or (m and not 0 <= indices.min() <= indices.max() < n):
-        raise ValueError("indptr must begin with 0 and end with the number of indices, all below n")
-    if (matrix < 0).any() or (borders < 0).any():
-        raise ValueError("loads and borders must not be negative")
-    if matrix.sum(axis=0, dtype=np.float64).max(initial=0) > MOST_LOAD:
-        raise ValueError(
-            f"the sum of a column of loads must not be above {MOST_LOAD:,}: count in larger units"
-        )
-    if closed is not None and np.any(closed):
-        indptr, indices, borders = _without(indptr, indices, borders, np.asarray(closed, bool))
-    if x is None or y is None:
-        x, y = _steps(indptr, indices)
-    spread = np.zeros((n, 0), np.int64) if reach is None else reach
-    if np.shape(spread)[0] != n or np.shape(spread)[1] % 2:
-        raise ValueError(f"reach must have {n} rows and an even number of columns")
-    main = _plain(matrix[:, 0])
-    return Part(
-        indptr, indices, borders, main, _scaled(main if work is None else _plain(work)),
-        _plain(matrix[:, 1:]), _plain(spread), _plain(x), _plain(y),
-    )  # fmt: skip
-
-
-def _scaled(work: Ints) -> Ints:
-    """Work in coarser units where units have a lot: its squares are weighed in whole numbers."""
-    step = -(-int(work.sum()) // (MOST_WORK * max(work.size, 1)))
-    return work if step <= 1 else _plain((work + step // 2) // step)
-
-
-def _without(indptr: Ints, indices: Ints, borders: Ints, closed: Flags) -> tuple[Ints, Ints, Ints]:
-    kept = np.concatenate([[0], np.cumsum(~closed)])
-    return _plain(kept[indptr]), _plain(indices[~closed]), _plain(borders[~closed])
-
-
-def _bounds(
-    low: int | Sequence[int], high: int | Sequence[int], whole: Part, widest: int | None
-) -> Bounds:
-    lows, highs = (np.atleast_1d(np.asarray(bound, np.int64)) for bound in (low, high))
-    columns = 1 + whole.extra.shape[1]
-    if lows.shape != (columns,) or highs.shape != (columns,):
-        raise ValueError(f"{columns} columns of loads need as many bounds, got {low} and {high}")
-    if lows[0] < 1 or (lows > highs).any() or (lows < 0).any():
-        raise ValueError(f"the band must satisfy 1 <= low <= high, got {low} and {high}")
-    if (widest is None) != (whole.reach.shape[1] == 0) or (widest is not None and widest < 1):
-        raise ValueError("give reach and widest, which must be at least 1, together")
-    pairs = np.zeros(0 if widest is None else 1, np.int64)
-    return Bounds(
-        int(lows[0]), int(highs[0]), np.concatenate([lows[1:], pairs]),
-        np.concatenate([highs[1:], pairs]), widest or 0,
-    )  # fmt: skip
-
-
-def _steps(indptr: Ints, indices: Ints) -> tuple[Ints, Ints]:
-    """Stand-ins for coordinates: steps from one far end of each part, and from another."""
-    first = kernels.steps_from_far(indptr, indices, np.zeros(indptr.size - 1, np.int64))
-    return first, kernels.steps_from_far(indptr, indices, first)
-
-
-def _shared(parts: Sequence[tuple[Part, Ints, Ints]], bounds: Bounds) -> list[SharedPart]:
-    return [SharedPart.of(part.total, len(part), bounds.low, bounds.high) for part, _, _ in parts]
 
 
 def _failed(pieces: Sequence[Piece]) -> int:
@@ -445,141 +343,6 @@ def _share(effort: Effort, n: int, total: int) -> Effort:
     if effort.seconds is None:
         return effort
     return replace(effort, seconds=effort.seconds * n / total)
-
-
-# ---------------------------------------------------------------- what goes with what
-
-
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """Which units are groups by decree, and in which regions groups may run.
-
-    Attributes
-    ----------
-    decreed : list of (ndarray of int64, str)
-        Members and reason of every group that is one whatever its load.
-    compounds : list of ndarray of int64
-        Members of what must stay together and is too much for one group.
-    rest : list of ndarray of int64
-        Members of every connected region of all other units.
-    node : ndarray of int64, shape (n,)
-        First unit of those that stay together with each; itself where there are none.
-    """
-
-    decreed: list[tuple[Ints, str]]
-    compounds: list[Ints]
-    rest: list[Ints]
-    node: Ints
-
-    def parts(self, whole: Part) -> Iterator[tuple[Part, Ints, Ints]]:
-        """Parts to be solved, the units of each, and the unit of the part that each of them is."""
-        for members in sorted((*self.compounds, *self.rest), key=lambda members: int(members[0])):
-            if not whole.loads[members].any():
-                continue
-            part = whole.take(members)
-            nodes, inverse = np.unique(self.node[members], return_inverse=True)
-            inverse = _plain(inverse.reshape(-1))
-            if nodes.size < members.size:
-                part = part.contract(inverse, nodes.size)
-            yield part, members, inverse
-
-
-def _lay_out(whole: Part, bounds: Bounds, sites: Ints | None, tied: Ints | None) -> _Layout:
-    n = len(whole)
-    site = np.full(n, -1, np.int64) if sites is None else np.asarray(sites, np.int64)
-    knot = np.full(n, -1, np.int64) if tied is None else np.asarray(tied, np.int64)
-    if site.shape != (n,) or knot.shape != (n,):
-        raise ValueError(f"sites and tied must have one number for each of {n} units")
-    apart = site >= 0
-    decreed = [(members, "") for members in _sets(site)]
-    above = bounds.above(whole) & ~apart
-    decreed += [(np.array([unit]), "unit_above_band") for unit in np.flatnonzero(above)]
-    apart |= above
-    node = np.arange(n)
-    compounds = []
-    for members in connected(whole, np.where(apart, -1, knot)):
-        one = whole.take(members).contract(np.zeros(members.size, np.int64), 1)
-        if bounds.above(one)[0]:
-            compounds.append(members)
-            apart[members] = True
-        else:
-            node[members] = members[0]
-    rest = list(connected(whole, np.where(apart, -1, 0)))
-    return _Layout(decreed, compounds, rest, node)
-
-
-def _sets(numbers: Ints) -> Iterator[Ints]:
-    """Places of each number, of those that are not negative, in ascending order."""
-    order = np.argsort(numbers, kind="stable")
-    order = order[numbers[order] >= 0]
-    if order.size:
-        yield from np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
-
-
-def regions(
-    indptr: Ints,
-    indices: Ints,
-    loads: Ints,
-    low: int | Sequence[int],
-    high: int | Sequence[int],
-    *,
-    sites: Ints | None = None,
-    tied: Ints | None = None,
-    closed: Flags | None = None,
-    reach: Ints | None = None,
-    widest: int | None = None,
-) -> Ints:
-    """Number of the connected region in which the group of every unit may run.
-
-    Parameters
-    ----------
-    indptr, indices, loads, low, high, sites, tied, closed, reach, widest
-        As in :func:`solve`.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        -1 for units that are groups by decree, or part of what is divided among itself.
-    """
-    whole = _whole(indptr, indices, np.ones(len(indices), np.int64), loads, None, None, None,
-                   reach, closed)  # fmt: skip
-    layout = _lay_out(whole, _bounds(low, high, whole, widest), sites, tied)
-    region = np.full(len(whole), -1, np.int64)
-    for number, members in enumerate(layout.rest):
-        region[members] = number
-    return region
-
-
-def shared_part(
-    indptr: Ints,
-    indices: Ints,
-    loads: Ints,
-    low: int | Sequence[int],
-    high: int | Sequence[int],
-    *,
-    sites: Ints | None = None,
-    tied: Ints | None = None,
-    closed: Flags | None = None,
-    reach: Ints | None = None,
-    widest: int | None = None,
-) -> SharedPart | None:
-    """What a graph can do with a number of groups that it shares with others.
-
-    Parameters
-    ----------
-    indptr, indices, loads, low, high, sites, tied, closed, reach, widest
-        As in :func:`solve`.
-
-    Returns
-    -------
-    SharedPart or None
-        None where there is nothing to divide.
-    """
-    whole = _whole(indptr, indices, np.ones(len(indices), np.int64), loads, None, None, None,
-                   reach, closed)  # fmt: skip
-    bounds = _bounds(low, high, whole, widest)
-    parts = list(_lay_out(whole, bounds, sites, tied).parts(whole))
-    return SharedPart.together(_shared(parts, bounds)) if parts else None
 
 
 # ---------------------------------------------------------------- the result
@@ -656,10 +419,7 @@ def warm_up() -> None:
     indices = np.array([1, 0, 2, 1, 3, 2])
     solve(indptr, indices, np.full(6, 1000), np.array([2, 1, 1, 2, 1]), 2, 4, target=3)
     # one group that is as it should be is all that hunts are asked for here
-    pair = _whole(
-        np.array([0, 1, 2]), np.array([1, 0]), np.full(2, 1000), np.full(2, 1),
-        None, None, None, None, None,
-    )  # fmt: skip
+    pair = whole_part(np.array([0, 1, 2]), np.array([1, 0]), np.full(2, 1000), np.full(2, 1))
     nothing = np.zeros(0, np.int64)
     for turn in range(2):
         hunt(
