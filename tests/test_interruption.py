@@ -20,7 +20,7 @@ from test_options import QUICK, town
 from test_partition import assert_plan, own_graph
 
 import gridpart as gp
-from gridpart import problem
+from gridpart.problem import solving
 from gridpart.samples import county_town
 
 OPTIONS = {"low": 200, "high": 500, "within": "quarter"}
@@ -81,18 +81,18 @@ def large_town(tmp_path_factory) -> Path:
 TELLING = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from gridpart import problem
+from gridpart.problem import solving
 from gridpart.cli import main
-waited, solved = problem._wait, problem.solve_one
+waited, solved = solving._wait, solving.solve_one
 def wait(*arguments):
-    problem.say = lambda text: print(text, flush=True)
+    solving.say = lambda text: print(text, flush=True)
     print("solving", flush=True)
     return waited(*arguments)
 def linger(*arguments):
     found, control = solved(*arguments), arguments[5]
-    time.sleep(0.5 if control[0] not in (0, problem.GIVEN_UP) else 0)
+    time.sleep(0.5 if control[0] not in (0, solving.GIVEN_UP) else 0)
     return found
-problem._wait, problem.solve_one = wait, linger
+solving._wait, solving.solve_one = wait, linger
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -143,9 +143,9 @@ def test_ctrl_c_writes_the_best_plan_so_far(large_town, tmp_path):
 
 def test_ctrl_c_stops_the_levels_that_are_still_to_come(monkeypatch):
     module, limits = sys.modules["gridpart.partition"], []
-    solve_communities, waited = module.solve_communities, problem._wait
+    solve_communities, waited = module.solve_communities, solving._wait
 
-    def solving(*arguments: Any, **options: Any) -> Any:
+    def watched(*arguments: Any, **options: Any) -> Any:
         limits.append(options["time_limit"])
         return solve_communities(*arguments, **options)
 
@@ -154,8 +154,8 @@ def test_ctrl_c_stops_the_levels_that_are_still_to_come(monkeypatch):
             control[0] = 1  # what the first Ctrl-C does
         return waited(running, controls, show)
 
-    monkeypatch.setattr(module, "solve_communities", solving)
-    monkeypatch.setattr(problem, "_wait", waiting)
+    monkeypatch.setattr(module, "solve_communities", watched)
+    monkeypatch.setattr(solving, "_wait", waiting)
     units = town()
     levels = {"area": (800, 2500), "micro": (30, 120), "nano": (10, 30)}
     with pytest.warns(gp.GridpartWarning, match="stopped before its end"):
@@ -182,7 +182,7 @@ def test_a_community_that_fails_does_not_lose_the_others(monkeypatch, tmp_path):
     east = units.index[units["quarter"] == "east"]
     units.loc[east[3], "site"] = "school"
     before = gp.partition(units, exclusive="site", effort=QUICK, **OPTIONS)
-    solve, size = problem.solve, int((units["quarter"] == "east").sum())
+    solve, size = solving.solve, int((units["quarter"] == "east").sum())
     assert size != int((units["quarter"] == "west").sum())
 
     def fails(indptr: Any, *arguments: Any, **options: Any) -> Any:
@@ -190,7 +190,7 @@ def test_a_community_that_fails_does_not_lose_the_others(monkeypatch, tmp_path):
             raise FloatingPointError("a made-up mistake")
         return solve(indptr, *arguments, **options)
 
-    monkeypatch.setattr(problem, "solve", fails)
+    monkeypatch.setattr(solving, "solve", fails)
     with pytest.warns(gp.GridpartWarning, match="community east could not be solved") as told:
         plan = gp.partition(units, exclusive="site", effort=QUICK, **OPTIONS)
     assert "FloatingPointError: a made-up mistake" in str(told[0].message)
@@ -214,7 +214,7 @@ def test_when_every_community_fails_there_is_a_plan_of_what_is_connected(monkeyp
     def fails(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(problem, "solve", fails)
+    monkeypatch.setattr(solving, "solve", fails)
     with pytest.warns(gp.GridpartWarning, match="could not be solved") as told:
         plan = gp.partition(units, low=200, high=500, effort=QUICK)
     assert "the units could not be solved and stayed whole: MemoryError" in str(told[0].message)

@@ -13,9 +13,9 @@ from shapely.affinity import translate
 from test_partition import row_of
 
 import gridpart as gp
-from gridpart import problem
 from gridpart.engine import Effort, solve
 from gridpart.engine.sharing import MOST_OFF, SharedPart, Sharing, effort_again
+from gridpart.problem import solving
 
 
 def sharing_of(totals, sizes, low, high):
@@ -155,14 +155,14 @@ def test_shares_of_which_all_parts_are_known_are_taken():
 
 
 def test_a_community_that_breaks_at_another_share_stays_as_it_was(monkeypatch):
-    real = problem.solve
+    real = solving.solve
 
     def breaking(*args, **options):
         if len(args[0]) - 1 == 10 and options["n_groups"] == 3:
             raise MemoryError("no room")
         return real(*args, **options)
 
-    monkeypatch.setattr(problem, "solve", breaking)
+    monkeypatch.setattr(solving, "solve", breaking)
     units = row_of(STIFF + LOOSE).assign(community=["a"] * 4 + ["b"] * 10)
     plan = gp.partition(units, n_grids=5, within="community", effort=BRIEF)
     assert plan.grids.groupby("within").size().to_dict() == {"a": 3, "b": 2}

@@ -24,7 +24,6 @@ from gridpart.problem import (
     Measured,
     attach_enclaves,
     build_communities,
-    linked,
     solve_one,
     widest_mm,
 )
@@ -175,7 +174,7 @@ class _Desk:
         self.labels = self.start.copy()
         # the last two stand for units without a home, and those whose home is elsewhere
         parted = np.array([name in level.parted for name in self.names] + [False, False], bool)
-        self.community = linked(community, np.where(parted[self.home], self.home, NO_HOME))
+        self.community = community.linked(np.where(parted[self.home], self.home, NO_HOME))
 
     def _give_sites_their_own(self) -> None:
         """Exclusive and locked sites are groups: the one they were in, if it held nothing else."""
