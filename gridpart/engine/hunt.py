@@ -17,7 +17,6 @@ from gridpart.engine.windows import Windows
 __all__ = ["hunt", "sweeps_by_moves"]
 
 VISITS, VISITS_BY_MOVES, SWEEPS_A_UNIT, FEWEST_SWEEPS = 10_000_000, 40_000_000, 250, 300
-UNITS_OF_A_GROUP = 8  # of so few or fewer every other hunt goes by single moves and exchanges
 HOT_BY_MOVES = (8, 1)  # such a part of the load of a unit, by turns
 FINE = 1000  # temperatures of single moves are in so many parts of a load
 COLD = (10, 30)  # from the load of a unit as temperature to such a part of it, by turns
@@ -57,7 +56,8 @@ def hunt(
     """
     how = _Hunt(part, n_groups, bounds, control)
     state = generator(seed, turn)
-    if len(part) <= UNITS_OF_A_GROUP * n_groups and turn % 2 == 0:
+    # of small groups every other hunt goes by single moves and exchanges
+    if part.has_small_groups(n_groups) and turn % 2 == 0:
         found = how.by_moves(part, labels, n_groups, turn // 2, state)
     else:
         found, _ = how.cooled(part, labels, n_groups, turn, _sweeps(len(part), VISITS), state)
@@ -88,7 +88,7 @@ class _Hunt:
     ) -> tuple[Ints, int]:
         """Cool with what is missing as the only cost; the labels with the least, and how much."""
         found = labels.copy()
-        unit = max(part.total // max(int((part.loads > 0).sum()), 1), 1) << 10
+        unit = part.unit_load << 10
         missing = kernels.hunt(
             part.indptr, part.indices, np.column_stack([part.loads, part.extra]), found, n_groups,
             self.low, self.high, self.scale,
@@ -103,8 +103,7 @@ class _Hunt:
         Of groups of few units these leave a better start for what follows.
         """
         bounds, n = self.bounds, len(part)
-        unit = max(part.total // max(int((part.loads > 0).sum()), 1), 1)
-        hot = max(unit // HOT_BY_MOVES[turn % len(HOT_BY_MOVES)], 1) * FINE
+        hot = max(part.unit_load // HOT_BY_MOVES[turn % len(HOT_BY_MOVES)], 1) * FINE
         best, end, sweeps = np.empty(n, np.int64), labels.copy(), sweeps_by_moves(n)
         found = kernels.anneal(
             part.indptr, part.indices, np.zeros(part.borders.size, np.int64),

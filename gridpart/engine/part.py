@@ -13,6 +13,9 @@ from gridpart.engine.kernels import Flags, Ints
 __all__ = ["Bounds", "Part"]
 
 
+UNITS_OF_A_SMALL_GROUP = 8
+
+
 @dataclass(frozen=True, eq=False)
 class Bounds:
     """What a group may hold.
@@ -118,6 +121,15 @@ class Part:
     def total(self) -> int:
         """Sum of the loads."""
         return int(self.loads.sum())
+
+    @property
+    def unit_load(self) -> int:
+        """Mean load of the units that have any."""
+        return max(self.total // max(int((self.loads > 0).sum()), 1), 1)
+
+    def has_small_groups(self, n_groups: int) -> bool:
+        """Whether groups have so few units that moves of single ones hardly even them out."""
+        return len(self) <= UNITS_OF_A_SMALL_GROUP * n_groups
 
     def take(self, members: Ints, place: Ints | None = None) -> Part:
         """The part induced by `members`; `place` is scratch of n entries, all -1."""

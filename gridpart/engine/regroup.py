@@ -18,7 +18,6 @@ from gridpart.engine.part import Bounds, Part
 
 __all__ = ["evened", "regrouped"]
 
-UNITS_OF_A_GROUP = 8  # of more the search is good, and too many groups could be made
 REGIONS = 1000  # in which groups are chosen anew
 MOST_FAILED = 25  # of them: work for some five seconds
 REGION_UNITS = (40, 130)  # from so many, and after failures up to so many
@@ -89,7 +88,8 @@ def regrouped(
     """
     even = evened(piece, labels, n_groups, bounds, seed=seed, control=control)
     state = _Regrouping(piece, even, n_groups, bounds, seed)
-    if len(piece) > UNITS_OF_A_GROUP * n_groups:
+    # of larger groups the search is good, and too many could be made
+    if not piece.has_small_groups(n_groups):
         return state.labels if state.violation() is None else None
     patience, size = MOST_FAILED, REGION_UNITS[0]
     failed = set[frozenset[int]]()

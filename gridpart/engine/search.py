@@ -245,12 +245,10 @@ class _Run:
     @property
     def is_tight(self) -> bool:
         """Few groups and a band as narrow as a few units: then most runs end outside it."""
-        filled = self.part.loads[self.part.loads > 0]
-        mean = int(filled.sum()) // max(filled.size, 1)
         return (
             self.wanted <= 16
             and len(self.part) <= 2000
-            and (self.bounds.high - self.bounds.low < 2 * mean)
+            and (self.bounds.high - self.bounds.low < 2 * self.part.unit_load)
         )
 
     def wide(self, state: Bits, turn: int, sweeps: int, free_count: bool) -> tuple[Ints, int]:
