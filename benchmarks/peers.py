@@ -333,7 +333,7 @@ BALANCES = (0.0, 0.25, 0.5, 0.52, 0.7, 1.0)
 EVENEST = (0.96, 0.97)  # just even enough where as even as possible is not wanted
 # where units are large grids are even enough only from a higher balance, in small towns from a
 # little higher
-EVENER = (0.525, 0.75)
+EVENER = (0.525, 0.68)
 
 
 def at_balance(balance: float) -> str:

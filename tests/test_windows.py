@@ -157,3 +157,26 @@ def test_seconds_are_shared_between_runs_and_windows():
     assert_valid(arrays, long, LOW, HIGH)
     assert not any(long.reasons)
     assert long.cut < short.cut
+
+
+@pytest.mark.parametrize("balance", [0.3, 0.5, 0.55, 0.75, 1.0])
+def test_what_even_groups_take_more_is_shared_between_run_and_windows(balance):
+    effort = Effort.of("default")
+    in_run, n = replace(effort, even_windows=0), 3000
+    assert effort.work(n, balance) == pytest.approx(in_run.work(n, balance), rel=0.01)
+    assert effort.windows_of(n, balance) == (2 if balance > 0.5 else 0)
+    assert (effort.sweeps_of(n, balance) < in_run.sweeps_of(n, balance)) == (balance > 0.5)
+    small = effort.starts_up_to
+    assert effort.work(small, balance) == in_run.work(small, balance)
+
+
+def test_windows_of_a_larger_part_go_on_from_its_run():
+    part = connected_part(260, 1)
+    arrays = part.indptr, part.indices, part.borders, part.loads
+    options = {"x": part.x, "y": part.y, "n_groups": 26, "balance": 0.8}
+    effort = Effort(sweeps=1000, starts_up_to=100, even_windows=2)
+    run_alone = Effort(sweeps=400, starts_up_to=100)
+    assert effort.sweeps_of(260, 0.8) == run_alone.sweeps_of(260, 0.8)
+    found = [solve(*arrays, LOW, HIGH, effort=how, **options) for how in (effort, run_alone)]
+    assert_valid(arrays, found[0], LOW, HIGH)
+    assert cost(part, found[0].labels, 26, 0.8) < cost(part, found[1].labels, 26, 0.8)

@@ -14,6 +14,7 @@ FEW_UNITS = 200  # of a part this small a run takes no time, and often ends besi
 FEWEST_SWEEPS = 1600  # of a small part
 ENDLESS = 100_000  # where seconds end it
 WINDOW_GROUPS = 14  # cooled again together
+WINDOWS_SHARE = 0.8  # of what even groups take more than others, where there are windows for it
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Effort:
         The same for a part of at most `starts_up_to` units, if not as many.
     window_sweeps : int
         Passes over the units of a window.
+    even_windows : int
+        The windows of a larger part whose groups are to be more even than a plain run makes them:
+        most of the sweeps that this takes are spent in so many for each group.
     restarts : int
         Runs for a part that has few groups and a narrow band, where most runs find nothing.
     seconds : float, optional
@@ -55,6 +59,7 @@ class Effort:
     windows: int = 0
     small_windows: int | None = None
     window_sweeps: int = 1500
+    even_windows: int = 0
     restarts: int = 200
     seconds: float | None = None
 
@@ -83,8 +88,7 @@ class Effort:
             fewer = math.isqrt(sweeps * sweeps * min(n, SMALL_PART) // SMALL_PART)
             fewer = max(fewer, min(sweeps, FEWEST_SWEEPS))
             return int(fewer * _slower(balance))
-        longest = 7 if n <= CITY else 4  # of a city they would take minutes, and gain nothing
-        return int(self.sweeps * max(min(40 * balance - 19, 4), min(20 * balance - 13, longest), 1))
+        return int(self.sweeps * (1 + _more(n, balance)) - self._sweeps_in_windows(n, balance))
 
     def starts_of(self, n: int) -> int:
         """Runs of a part of n units."""
@@ -92,20 +96,29 @@ class Effort:
             return 1
         return max(self.starts * min(self.starts_up_to // n, self.more_starts), FEW_UNITS // n)
 
-    def windows_of(self, n: int) -> int:
+    def windows_of(self, n: int, balance: float) -> int:
         """Windows of a part of n units that are cooled again, for each of its groups."""
-        if n <= self.starts_up_to and self.small_windows is not None:
-            return self.small_windows
-        return self.windows
+        if n <= self.starts_up_to:
+            return self.windows if self.small_windows is None else self.small_windows
+        return self.even_windows if self._sweeps_in_windows(n, balance) else self.windows
 
-    def window_sweeps_of(self, balance: float) -> int:
-        """Passes over the units of a window."""
+    def window_sweeps_of(self, n: int, balance: float) -> int:
+        """Passes over the units of a window of a part of n units."""
+        sweeps = self._sweeps_in_windows(n, balance)
+        if sweeps:
+            return int(sweeps / (self.even_windows * WINDOW_GROUPS))
         return int(self.window_sweeps * _slower(balance))
+
+    def _sweeps_in_windows(self, n: int, balance: float) -> float:
+        """Passes over a larger part that even groups take, and that are spent in its windows."""
+        if n <= self.starts_up_to or not self.even_windows:
+            return 0.0
+        return WINDOWS_SHARE * self.sweeps * _more(n, balance)
 
     def work(self, n: int, balance: float) -> int:
         """Units visited by the runs over a part of n units, and in its windows."""
-        windows = 0 if self.seconds else self.windows_of(n)
-        again = windows * WINDOW_GROUPS * self.window_sweeps_of(balance)
+        windows = 0 if self.seconds else self.windows_of(n, balance)
+        again = windows * WINDOW_GROUPS * self.window_sweeps_of(n, balance)
         return n * (self.sweeps_of(n, balance) * self.starts_of(n) + again)
 
 
@@ -114,10 +127,21 @@ def _slower(balance: float) -> float:
     return max(8 * balance - 5, 1)
 
 
+def _more(n: int, balance: float) -> float:
+    """How many times the sweeps of a plain run even groups of a larger part take beyond it."""
+    longest = 7 if n <= CITY else 4  # of a city they would take minutes, and gain nothing
+    return max(min(40 * balance - 19, 4), min(20 * balance - 13, longest), 1) - 1
+
+
 EFFORTS = {
     "fast": Effort(sweeps=830, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
     "default": Effort(
-        small_sweeps=12_000, starts=2, more_starts=5, small_windows=2, window_sweeps=1000
+        small_sweeps=12_000,
+        starts=2,
+        more_starts=5,
+        small_windows=2,
+        window_sweeps=1000,
+        even_windows=2,
     ),
     "best": Effort(
         sweeps=43_000,

@@ -175,9 +175,9 @@ def _cool_windows(
     A run anew is better in some places and worse in others; this keeps the better ones.
     """
     state = generator(seed, AFTER_RUNS)
-    sweeps = effort.window_sweeps_of(run.balance)
+    sweeps = effort.window_sweeps_of(len(labels), run.balance)
     windows = Windows(run.part, labels, n_groups)
-    for _ in range(effort.windows_of(len(labels)) * n_groups):
+    for _ in range(effort.windows_of(len(labels), run.balance) * n_groups):
         if clock.left() <= 0 or run.control[0]:
             break
         groups, members = windows.around(
