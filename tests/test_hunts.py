@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from test_engine import orders_of, planar
 from test_engine_small import planted, to_arrays
 
-from gridpart.engine import kernels, pieces, solve
+from gridpart.engine import choice, dividing, exact, kernels, regroup, solve
+from gridpart.engine.effort import EFFORTS
 from gridpart.engine.hunt import hunt
 from gridpart.engine.part import Bounds, Part
+from gridpart.engine.settings import Settings
 
 CHANCES = np.arange(1, 4097)[::-1] * 16
 
@@ -211,7 +213,7 @@ def test_a_hunt_keeps_to_numbers_that_other_bounds_allow(monkeypatch):
         numbers.append(n_groups)
         return hunt(part, labels, n_groups, *rest, **options)
 
-    monkeypatch.setattr(pieces, "hunt", noted)
+    monkeypatch.setattr(dividing, "hunt", noted)
     n = 24
     indptr, indices, borders = oracles.to_arrays(n, [(i, i + 1, 5) for i in range(n - 1)])
     loads = np.full(n, 10)
@@ -224,3 +226,32 @@ def test_a_hunt_keeps_to_numbers_that_other_bounds_allow(monkeypatch):
     )  # fmt: skip
     assert numbers
     assert min(numbers) >= 3
+
+
+@pytest.mark.parametrize("hunted_outside", [0, 2, 3, 4])
+def test_what_leaves_the_fewest_groups_outside_is_kept(monkeypatch, hunted_outside):
+    """Sixteen units in a row in four groups of three to five; no other method finds anything."""
+    ends = {0: [4, 8, 12], 2: [3, 8, 12], 3: [3, 6, 12], 4: [2, 4, 10]}
+    by_outside = {
+        outside: np.searchsorted(stops, np.arange(16), side="right")
+        for outside, stops in ends.items()
+    }
+    indptr, indices, borders = oracles.to_arrays(16, [(i, i + 1, 5) for i in range(15)])
+    tens, none = np.full(16, 10), np.zeros((16, 0), np.int64)
+    part = Part(indptr, indices, borders, tens, tens, none, none, np.arange(16), tens)
+    bounds = Bounds(36, 44, none[0], none[0])
+    for outside, labels in by_outside.items():
+        assert part.outside(labels, 4, bounds) == outside
+    monkeypatch.setattr(
+        dividing, "hunt", lambda *_, **__: (by_outside[hunted_outside], hunted_outside)
+    )
+    for module, name in ((exact, "along_trees"), (regroup, "regrouped"), (choice, "of_all_groups")):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+    monkeypatch.setattr(exact, "is_tree", lambda _: False)
+    monkeypatch.setattr(Settings, "improve", lambda *given, **_: given[2:4])
+    settings = Settings(bounds, 40, None, 0.5, 0.0, EFFORTS["fast"], np.zeros(2, np.int64))
+    searched = dividing.Found(by_outside[3], 4, 3)
+    kept = dividing.Dividing(part, settings, np.zeros(1, np.uint64)).insisted(searched)
+    assert kept.outside == min(hunted_outside, 3)
+    assert np.array_equal(kept.labels, by_outside[kept.outside])
+    assert kept.why == ("" if kept.outside == 0 else "not_found")

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +18,7 @@ from gridpart.engine import exact
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.search import EXACT_UNITS
-
-if TYPE_CHECKING:
-    from gridpart.engine.pieces import Settings
+from gridpart.engine.settings import Settings
 
 __all__ = ["CuresOfPart", "Relaxation", "cures_of", "found_only", "needed", "of_unit"]
 

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from gridpart.engine import kernels
 from gridpart.engine.kernels import Flags, Ints
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.pieces import connected
 from gridpart.engine.sharing import SharedPart
 
 __all__ = [
@@ -162,14 +161,14 @@ class Layout:
         apart |= above
         node = np.arange(n)
         compounds = []
-        for members in connected(whole, np.where(apart, -1, knot)):
+        for members in whole.connected(np.where(apart, -1, knot)):
             one = whole.take(members).contract(np.zeros(members.size, np.int64), 1)
             if bounds.above(one)[0]:
                 compounds.append(members)
                 apart[members] = True
             else:
                 node[members] = members[0]
-        rest = list(connected(whole, np.where(apart, -1, 0)))
+        rest = list(whole.connected(np.where(apart, -1, 0)))
         return cls(decreed, compounds, rest, node)
 
     def parts(self, whole: Part) -> Iterator[tuple[Part, Ints, Ints]]:

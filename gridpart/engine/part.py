@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -141,6 +143,14 @@ class Part:
             np.ascontiguousarray(self.extra[members]), np.ascontiguousarray(self.reach[members]),
             self.x[members], self.y[members],
         )  # fmt: skip
+
+    def connected(self, labels: Ints) -> Iterator[Ints]:
+        """Members of every connected part of units of equal label (not -1), by first unit."""
+        number, count = kernels.components(self.indptr, self.indices, labels)
+        order = np.argsort(number, kind="stable")
+        bounds = np.searchsorted(number[order], np.arange(count + 1))
+        for start, stop in itertools.pairwise(bounds):
+            yield order[start:stop]
 
     def contract(self, node: Ints, count: int) -> Part:
         """The part in which all units of equal `node` (0 to `count` - 1) are one unit."""

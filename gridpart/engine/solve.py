@@ -22,7 +22,8 @@ from gridpart.engine.hunt import hunt
 from gridpart.engine.kernels import Flags, Ints
 from gridpart.engine.layout import Layout, bounds_of, plain, shares, whole_part
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.pieces import PROVEN, REASONS, Piece, Settings, solve_part
+from gridpart.engine.pieces import PROVEN, REASONS, Piece, solve_part
+from gridpart.engine.settings import Settings
 from gridpart.engine.sharing import ABOUT_A_SHARE, Sharing, effort_again
 from gridpart.engine.stopping import STOPPED, stopping
 
