@@ -377,9 +377,9 @@ def roster(limit: float = 600.0) -> list[Tool]:
                 f"gridpart best, balance {balance}",
                 gridpart,
                 {"effort": "best", "balance": balance},
-                largest=largest,
+                largest=10_000,
             )
-            for balance, largest in zip(EVENEST, (10_000, 1000), strict=True)
+            for balance in EVENEST
         ),
         Tool("gridpart fast, balance 0.8", gridpart, {"effort": "fast", "balance": 0.8}),
         *(Tool(at_balance(b), gridpart, {"balance": b}) for b in BALANCES if b != 0.5),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from gridpart.engine import kernels
@@ -30,6 +32,7 @@ def geometric(start: int, stop: int, count: int, *, bend: float = 1.0) -> Ints:
     return np.round(np.exp2(np.round(low + span * ratio, 6))).astype(np.int64)
 
 
+@cache
 def chances() -> Ints:
     """-ln of 4096 evenly spread chances, in 1/65536; far from rounding ties on any machine."""
     size = 1 << kernels.CHANCE_BITS

@@ -14,7 +14,8 @@ FEW_UNITS = 200  # of a part this small a run takes no time, and often ends besi
 FEWEST_SWEEPS = 1600  # of a small part
 ENDLESS = 100_000  # where seconds end it
 WINDOW_GROUPS = 14  # cooled again together
-WINDOWS_SHARE = 0.8  # of what even groups take more than others, where there are windows for it
+WINDOWS_SHARE = 0.8  # of what even groups take more than others, where there are windows for it,
+MOST_IN_WINDOWS = 3  # and of so many plain runs at most: the most even groups come by long runs
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Effort:
         """Passes over a larger part that even groups take, and that are spent in its windows."""
         if n <= self.starts_up_to or not self.even_windows:
             return 0.0
-        return WINDOWS_SHARE * self.sweeps * _more(n, balance)
+        return WINDOWS_SHARE * self.sweeps * min(_more(n, balance), MOST_IN_WINDOWS)
 
     def work(self, n: int, balance: float) -> int:
         """Units visited by the runs over a part of n units, and in its windows."""
@@ -134,7 +135,7 @@ def _more(n: int, balance: float) -> float:
 
 
 EFFORTS = {
-    "fast": Effort(sweeps=830, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
+    "fast": Effort(sweeps=750, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
     "default": Effort(
         small_sweeps=12_000,
         starts=2,

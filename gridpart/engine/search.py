@@ -33,6 +33,7 @@ __all__ = ["EXACT_UNITS", "improve", "search"]
 FINE_MEAN = 1 << 14
 HOUSEHOLDS_OF_A_GROUP = 350  # penalties were tuned on groups of this load, and scale with it
 QUENCH_SWEEPS = 20
+SHORT_SWEEPS = 1000
 NARROW_SWEEPS = 1500
 AFTER_RUNS = 1 << 20  # number of a generator that no run has
 EXACT_UNITS = 12  # parts up to this size are solved to the optimum
@@ -256,9 +257,11 @@ class _Run:
         labels = self._bisected(turn)
         even = self.evenness
         more = min(max(self.balance - 0.5, 0.0), 0.5)
+        # a short run ends warmer, and leaves more to the quench
+        end = self.end if sweeps >= SHORT_SWEEPS else self.end * 23 // 20
         self._moves(
             labels, self.wanted, state,
-            geometric(self._mm(self.hot), self.end, sweeps, bend=self.bend * (1 + more)),
+            geometric(self._mm(self.hot), end, sweeps, bend=self.bend * (1 + more)),
             self._penalty(geometric(300, 3000, sweeps)),
             geometric(min(even, self.even_halfway), even, sweeps) if even else _zeros(sweeps),
         )  # fmt: skip
