@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -510,3 +511,39 @@ def test_headroom_is_kept_where_there_is_room_and_given_up_where_not():
 def test_arrays_that_do_not_fit_are_told(wrong, words):
     with pytest.raises(ValueError, match=words):
         solve(*path(4), np.full(4, 100), 100, 200, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"n_groups": 0}, {"n_groups": 2.5}, {"n_groups": "few"},
+                                   {"headroom": 1.0}, {"headroom": -0.1}])  # fmt: skip
+def test_wishes_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        solve(*oracles.to_arrays(2, [(0, 1, 5)]), np.array([3, 3]), 2, 9, **wrong)
+
+
+@pytest.mark.parametrize("headroom", [0.9, 0.9999, 0.99996, 0.9999999])
+def test_headroom_that_no_band_has_is_none(headroom):
+    found = solve(*oracles.to_arrays(2, [(0, 1, 5)]), np.array([3, 3]), 2, 9, headroom=headroom)
+    assert not any(found.reasons)
+
+
+@pytest.mark.parametrize("border", [1, 10**9, 10**12])
+@pytest.mark.parametrize("balance", [0.5, 0.9, 1.0])
+@pytest.mark.parametrize("worked", [0, 1, 60])
+def test_next_to_no_work_and_very_long_borders_stay_in_64_bits(border, balance, worked):
+    n = 60
+    work = np.zeros(n, np.int64)
+    work[:worked] = 1
+    path = oracles.to_arrays(n, [(u, u + 1, border) for u in range(n - 1)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = solve(
+            *path, np.full(n, 30), 200, 900, n_groups=3, work=work, balance=balance,
+            effort=Effort(sweeps=200, starts=1, restarts=2),
+        )  # fmt: skip
+    assert not any(found.reasons)
+    assert found.n_groups == 3
+    few = oracles.to_arrays(6, [(u, u + 1, border) for u in range(5)])
+    found = solve(*few, np.full(6, 5), 5, 20, n_groups=3, work=work[:6], balance=balance)
+    assert found.cut == 2 * border
+    if balance == 1.0 and worked == 60:
+        assert sorted(np.bincount(found.labels)) == [2, 2, 2]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
+import random
 
 import networkx as nx
 import numpy as np
@@ -255,3 +257,71 @@ def test_what_leaves_the_fewest_groups_outside_is_kept(monkeypatch, hunted_outsi
     assert kept.outside == min(hunted_outside, 3)
     assert np.array_equal(kept.labels, by_outside[kept.outside])
     assert kept.why == ("" if kept.outside == 0 else "not_found")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_number_is_reached_from_another(seed):
+    """Of a random tree: one group more or fewer, region by region, and always in the band."""
+    draw = random.Random(seed)
+    n = 240
+    edges = [(draw.randrange(max(v - 4, 0), v), v, 5) for v in range(1, n)]
+    indptr, indices, borders = oracles.to_arrays(n, edges)
+    loads, none = np.array([draw.randint(5, 20) for _ in range(n)]), np.zeros((n, 0), np.int64)
+    part = Part(indptr, indices, borders, loads, loads, none, none, np.arange(n), loads)
+    bounds = Bounds(60, 140, none[0], none[0])
+    first = solve(indptr, indices, borders, loads, 60, 140, effort="fast", seed=seed)
+    assert not any(first.reasons)
+    graph = nx.Graph((u, v) for u, v, _ in edges)
+    for count in (first.n_groups - 4, first.n_groups, first.n_groups + 4):
+        labels = exact.with_count(
+            part, first.labels, first.n_groups, count, bounds, np.array([seed], np.uint64)
+        )
+        assert labels is not None
+        assert part.outside(labels, count, bounds) == 0
+        for group in range(count):
+            members = np.flatnonzero(labels == group).tolist()
+            assert members
+            assert nx.is_connected(graph.subgraph(members))
+    most = loads.sum() // 60
+    for count in (1, most + 1):
+        assert exact.with_count(
+            part, first.labels, first.n_groups, count, bounds, np.zeros(1, np.uint64)
+        ) is None  # fmt: skip
+
+
+def planted_tree(seed):
+    """A random tree, loads, the band of the groups grown in it, and how many these are."""
+    draw = np.random.default_rng([3, seed])
+    n, back = int(draw.choice([200, 400, 800, 1500])), int(draw.choice([1, 2, 6, 30]))
+    tree = nx.empty_graph(n)
+    tree.add_edges_from((u, max(0, u - 1 - int(draw.integers(back)))) for u in range(1, n))
+    count = n // int(draw.choice([4, 6, 10]))
+    labels = np.full(n, -1)
+    starts = draw.permutation(n)[:count]
+    labels[starts] = np.arange(count)
+    near = [list(tree[int(u)]) for u in starts]
+    smallest = [(1, group) for group in range(count)]
+    while smallest:
+        size, group = heapq.heappop(smallest)
+        near[group] = free = [u for u in near[group] if labels[u] < 0]
+        if free:
+            u = free[int(draw.integers(len(free)))]
+            labels[u] = group
+            near[group] += list(tree[u])
+            heapq.heappush(smallest, (size + 1, group))
+    weight = draw.lognormal(2.5, 0.9, n) + 1
+    loads = np.zeros(n, np.int64)
+    for group in range(count):
+        members = labels == group
+        loads[members] = weight[members] / weight[members].sum() * 350
+    sums, slack = np.bincount(labels, loads), float(draw.choice([0, 0.02, 0.1]))
+    low, high = int(sums.min() * (1 - slack)), int(sums.max() * (1 + slack))
+    borders = [(u, v, int(draw.integers(1, 10**5))) for u, v in tree.edges]
+    return oracles.to_arrays(n, borders), loads, low, high, count
+
+
+def test_a_fixed_number_is_found_where_any_number_is():
+    arrays, loads, low, high, count = planted_tree(14)
+    found = solve(*arrays, loads, low, high, n_groups=count, effort="fast", advise=False)
+    assert not any(found.reasons)
+    assert found.n_groups == count

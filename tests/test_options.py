@@ -766,3 +766,19 @@ def test_headroom_that_no_grid_can_have_is_said():
     with pytest.warns(gp.GridpartWarning, match=r"has a headroom of 0\.9"):
         plan = gp.partition(town(), low=200, high=500, headroom=0.9, effort="fast")
     assert plan.grids["in_band"].all()
+
+
+def test_an_enclave_of_an_estate_does_not_tear_it_apart():
+    """40 households of the estate lie apart and have to go elsewhere; its 90 and 90 touch."""
+    units = gpd.GeoDataFrame(
+        {"households": [40, 90, 90, 60, 60], "estate": ["E", "E", "E", "", ""]},
+        geometry=[box(100 * x, 0, 100 * x + 100, 100) for x in (-2, 0, 1, 2, 3)], crs="EPSG:32650",
+    )  # fmt: skip
+    options = {"low": 100, "high": 200, "keep_whole": "estate"}
+    for enclaves in ("keep", "attach"):
+        plan = gp.partition(units, enclaves=enclaves, **options)
+        grid = plan.units["grid"]
+        assert grid[1] == grid[2], enclaves
+        assert sorted(plan.grids["households"]) == [40, 120, 180], enclaves
+    plan = gp.partition(units.assign(households=[20, 90, 90, 60, 60]), enclaves="attach", **options)
+    assert sorted(plan.grids["households"]) == [120, 200]

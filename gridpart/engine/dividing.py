@@ -168,6 +168,9 @@ class Dividing:
                 return hunted
             if hunted.outside < piece.outside(found.labels, found.n_groups, bounds):
                 found = hunted
+            by_trees = self._from_another_number(found)
+            if by_trees is not None:
+                return self._finished(*by_trees)
         if self.settings.control[0]:
             return found
         if exact.is_tree(piece) and not bounds.extra_low.size and count is None:
@@ -193,6 +196,17 @@ class Dividing:
         return exact.along_trees(
             self.piece, labels, n_groups, self.settings.bounds, self.seed, count=self.count
         )
+
+    def _from_another_number(self, found: Found) -> tuple[Ints, int] | None:
+        """The number asked for by way of another, which may be easier to find a division into."""
+        piece, bounds, count = self.piece, self.settings.bounds, self.count
+        if count is None or self.settings.control[0]:
+            return None
+        free = exact.along_trees(piece, found.labels, found.n_groups, bounds, self.seed)
+        if free is None:
+            return None
+        labels = exact.with_count(piece, *free, count, bounds, self.seed)
+        return None if labels is None else (labels, count)
 
     def _regrouped(self, labels: Ints, n_groups: int) -> tuple[Ints, int] | None:
         anew = regroup.regrouped(

@@ -12,7 +12,15 @@ from gridpart.engine import kernels
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
 
-__all__ = ["EXHAUSTED_UNITS", "along_trees", "exhausted", "is_possible", "is_tree", "whole_tree"]
+__all__ = [
+    "EXHAUSTED_UNITS",
+    "along_trees",
+    "exhausted",
+    "is_possible",
+    "is_tree",
+    "whole_tree",
+    "with_count",
+]
 
 EXHAUSTED_UNITS = 14  # every subset of so many units can be looked at
 TREE_BITS = 1 << 27  # units times loads in the table of one tree
@@ -21,6 +29,7 @@ TREE_WIDTHS = (2, 3, 4, 6, 8, 12, 16, 30, 60)  # groups merged around a violatio
 MOST_TREES = 400  # tried for a region
 TREES_WITH_BOUNDS = 8
 MOST_REGIONS = 400
+MOST_MISFITS = 40  # regions that do not go into one group more or fewer
 MOST_VIOLATIONS = 200  # more are hopeless, and would take long
 
 
@@ -78,13 +87,57 @@ def along_trees(
             regions += 1
             if regions > MOST_REGIONS:
                 return None
-            divided = _along_trees(piece, labels, groups, bounds, state, count is not None)
+            wanted = 0 if count is None else groups.size
+            divided = _along_trees(piece, labels, groups, bounds, state, wanted)
             if divided is not None:
                 labels, n_groups = divided
                 break
         else:
             return None
     return None
+
+
+def with_count(
+    piece: Part, labels: Ints, n_groups: int, count: int, bounds: Bounds, seed: Bits
+) -> Ints | None:
+    """As many groups as asked for, from another number that are all in the band.
+
+    Regions are divided along trees into one group more or fewer, one after another.
+
+    Parameters
+    ----------
+    piece : Part
+    labels : ndarray of int64, shape (n,)
+        Groups in the band; not changed.
+    n_groups, count : int
+        Their number, and that asked for.
+    bounds : Bounds
+    seed : ndarray of uint64, shape (1,)
+
+    Returns
+    -------
+    ndarray of int64 or None
+        None where no region can be divided so.
+    """
+    state, labels, failed = seed.copy(), labels.copy(), 0
+    while n_groups != count:
+        if failed > MOST_MISFITS:
+            return None
+        step = 1 if count > n_groups else -1
+        load, _ = piece.sums(labels, n_groups, bounds)
+        group = int(kernels.draw_below(state, n_groups))
+        for groups in _regions(piece, labels, n_groups, group, state):
+            wanted = int(groups.size) + step
+            if not wanted * bounds.low <= load[groups].sum() <= wanted * bounds.high:
+                continue
+            divided = _along_trees(piece, labels, groups, bounds, state, wanted)
+            if divided is not None:
+                labels, n_groups = divided
+                break
+            failed += 1
+        else:
+            failed += 1
+    return labels
 
 
 def _regions(piece: Part, labels: Ints, n_groups: int, group: int, state: Bits) -> list[Ints]:
@@ -105,8 +158,12 @@ def _regions(piece: Part, labels: Ints, n_groups: int, group: int, state: Bits) 
 
 
 def _along_trees(
-    piece: Part, labels: Ints, groups: Ints, bounds: Bounds, state: Bits, count_is_fixed: bool
+    piece: Part, labels: Ints, groups: Ints, bounds: Bounds, state: Bits, wanted: int
 ) -> tuple[Ints, int] | None:
+    """The region of some groups divided anew, into `wanted` or (0) any number.
+
+    Where groups are outside fewer must be by then, else none.
+    """
     members = np.flatnonzero(np.isin(labels, groups))
     if members.size * (bounds.high + 1) > TREE_BITS:
         return None
@@ -121,7 +178,7 @@ def _along_trees(
     for _ in range(TREES_WITH_BOUNDS if bounds.extra_low.size else 1):
         made = kernels.divide_tree(
             piece.indptr, piece.indices, members, place, loads, bounds.low, bounds.high,
-            tries, groups.size if count_is_fixed else 0, state, found,
+            tries, wanted, state, found,
         )  # fmt: skip
         if not made:
             return None
@@ -130,7 +187,7 @@ def _along_trees(
         merged[members] = names[found]
         numbers, merged = np.unique(merged, return_inverse=True)
         merged = merged.reshape(-1).astype(np.int64)
-        if piece.outside(merged, numbers.size, bounds) < before:
+        if piece.outside(merged, numbers.size, bounds) < max(before, 1):
             return merged, numbers.size
     return None
 

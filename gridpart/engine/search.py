@@ -31,6 +31,9 @@ __all__ = ["EXACT_UNITS", "improve", "search"]
 # Borders are scaled up inside the search until their mean has this many millimetres, so that
 # whole-number temperatures are fine enough even where every border counts 1.
 FINE_MEAN = 1 << 14
+# Longer ones are scaled down to this mean, so that what they are weighed against stays in 64 bits.
+COARSE_MEAN = 1 << 20
+MOST_WEIGHED = 1 << 62
 HOUSEHOLDS_OF_A_GROUP = 350  # penalties were tuned on groups of this load, and scale with it
 QUENCH_SWEEPS = 20
 SHORT_SWEEPS = 1000
@@ -217,8 +220,9 @@ class _Run:
         self.balance = balance
         mean = max(int(part.borders.sum()) // max(part.borders.size, 1), 1)
         self.factor = max(-(-FINE_MEAN // mean), 1)
-        self.borders = part.borders * self.factor
-        self.mean = mean * self.factor
+        self.divisor = max(mean // COARSE_MEAN, 1)
+        self.borders = self._scaled(part.borders)
+        self.mean = mean * self.factor // self.divisor
         coarse = self.borders >> 8  # squares of long borders would leave 64 bits
         square = int((coarse * coarse).sum()) // coarse.size << 16
         self.hot = Fraction(square, self.mean)
@@ -239,9 +243,12 @@ class _Run:
         """A run over a window, with the scales of the whole."""
         inner = copy.copy(self)
         inner.part, inner.wanted = window, n_groups
-        inner.borders = window.borders * self.factor
+        inner.borders = self._scaled(window.borders)
         inner.masks = kernels.neighbour_masks(window.indptr, window.indices)
         return inner
+
+    def _scaled(self, borders: Ints) -> Ints:
+        return borders * self.factor // self.divisor
 
     @property
     def is_tight(self) -> bool:
@@ -365,7 +372,8 @@ class _Run:
         labels, n_groups = kernels.best_division(
             part.indptr, part.indices, self.borders, part.loads, bounds.low, bounds.high,
             part.extra, bounds.extra_low, bounds.extra_high, part.reach, bounds.widest,
-            part.work, self.evenness, most, self.wanted,
+            part.work, min(self.evenness, MOST_WEIGHED // max(int(part.work.sum()), 1) ** 2), most,
+            self.wanted,
         )  # fmt: skip
         if not labels.size or (n_groups != self.wanted and not free_count):
             return None
@@ -404,7 +412,10 @@ class _Run:
         are alike, and less where a few long ones make up the mean.
         """
         balance = Fraction(min(max(self.balance, 0.0), 1.0)).limit_denominator(1000)
-        return int(self.even_halfway * 11 * balance / (10 - 9 * balance))
+        evenness = int(self.even_halfway * 11 * balance / (10 - 9 * balance))
+        # where there is next to no work the squares of a move must stay in 64 bits all the same
+        largest = max(int(self.part.work.max()), 1)
+        return min(evenness, MOST_WEIGHED // (2 * largest * (16 * self.group_work + largest)))
 
     def _even_halfway(self) -> int:
         """Evenness at balance 0.5."""

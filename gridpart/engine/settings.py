@@ -66,6 +66,8 @@ class Settings:
         if self.headroom <= 0:
             return None
         share = Fraction(self.headroom).limit_denominator(10_000)
+        if share >= 1:
+            return None
         low = -(-self.bounds.low // (1 - share))
         high = int(self.bounds.high / (1 + share))
         if low > high:

@@ -207,6 +207,7 @@ def solve(
         indptr, indices, borders, loads, x=x, y=y, work=work, reach=reach, closed=closed
     )
     bounds = bounds_of(low, high, whole, widest)
+    _check_wishes(n_groups, headroom)
     control = np.zeros(2, np.int64) if control is None else control
     spent = Effort.of(effort)
     layout = Layout.of(whole, bounds, sites, tied)
@@ -332,6 +333,15 @@ def regrouped(
         whole, start, int(start.max()) + 1, bounds,
         seed=np.array([seed], np.uint64), control=np.zeros(2, np.int64),
     )  # fmt: skip
+
+
+def _check_wishes(n_groups: int | str | None, headroom: float) -> None:
+    """ValueError where a number of groups or a headroom is none."""
+    is_number = isinstance(n_groups, int | np.integer) and n_groups >= 1
+    if n_groups not in (None, "fewest", "most") and not is_number:
+        raise ValueError(f"n_groups must be at least 1, 'fewest' or 'most', got {n_groups!r}")
+    if not 0 <= headroom < 1:
+        raise ValueError(f"headroom must be from 0 to below 1, got {headroom!r}")
 
 
 def _failed(pieces: Sequence[Piece]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ def bridged(community: Community, shapes: Objects, rules: Rules) -> Community:
     An enclave is a connected region with too few households for a grid. With the border the engine
     finds it a place inside the band, if there is one.
     """
+    # made-up borders do not make one estate of parts that lie apart
+    part, _ = community.parts(community.tied)
+    tied = np.where(community.tied >= 0, part, -1)
+    community = dataclasses.replace(community, tied=tied)
     joined: list[tuple[int, int]] = []
     while True:
         community = community.with_borders(joined)
