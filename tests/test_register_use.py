@@ -239,20 +239,24 @@ def test_coding_with_a_scheme_of_ones_own(saved, tmp_path, capsys):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the planners are forked")
-def test_planners_at_once(where, tmp_path):
+def test_planners_at_once(new_place, tmp_path):
     """8 planners, some of them shot, for a few seconds; benchmarks/registering.py: a minute."""
-    folder = tmp_path / "journals"
-    folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, PLANNERS, where, folder, str(SECONDS), "8", "3"],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    counts = json.loads(done.stdout)
-    print(counts)
-    assert not any(counts["violations"].values()), counts
-    assert counts["failed"] == 0, done.stderr
-    assert counts["kills"] >= 3
+    # a machine that is busy otherwise gets little done in so few seconds: then once more, longer
+    for seconds in (SECONDS, 6 * SECONDS):
+        folder = tmp_path / f"journals of {seconds} seconds"
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, PLANNERS, new_place(), folder, str(seconds), "8", "3"],
+            capture_output=True, text=True, check=False,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        counts = json.loads(done.stdout)
+        print(counts)
+        assert not any(counts["violations"].values()), counts
+        assert counts["failed"] == 0, done.stderr
+        assert counts["kills"] >= 3
+        if counts["acknowledged"] >= 10:
+            break
     assert counts["acknowledged"] >= 10
     assert re.fullmatch(r"\d+", str(counts["codes"]))
