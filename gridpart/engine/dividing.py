@@ -185,12 +185,9 @@ class Dividing:
             return replace(found, why="proven_by_search")
         return self._finished(chosen, int(chosen.max()) + 1)
 
-    def _finished(self, labels: Ints, n_groups: int, *, exchanges: bool = False) -> Found:
+    def _finished(self, labels: Ints, n_groups: int) -> Found:
         """A division that is in the band, its borders shortened."""
-        improved = self.settings.improve(
-            self.piece, labels, n_groups, self.seed, exchanges=exchanges
-        )
-        return Found(*improved, 0, "")
+        return Found(*self.settings.improve(self.piece, labels, n_groups, self.seed), 0, "")
 
     def _along_trees(self, labels: Ints, n_groups: int) -> tuple[Ints, int] | None:
         return exact.along_trees(

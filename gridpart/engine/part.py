@@ -14,7 +14,6 @@ from gridpart.engine.kernels import Flags, Ints
 
 __all__ = ["Bounds", "Part"]
 
-
 UNITS_OF_A_SMALL_GROUP = 8
 
 
