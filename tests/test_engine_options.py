@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_engine import planar
 
-from gridpart.engine import REASONS, Effort, regions, solve
+from gridpart.engine import REASONS, Effort, lay_out, solve
 
 BRIEF = Effort(sweeps=150, starts=1, restarts=5)
 
@@ -241,7 +241,7 @@ def test_every_option_with_efforts_and_little_time(drawn, effort, limit):
 def test_regions_are_the_parts_that_are_left(drawn):
     case, _ = drawn
     indptr, indices, _ = case.arrays
-    found = regions(indptr, indices, case.loads, case.lows, case.highs, **case.rules)
+    found = lay_out(indptr, indices, case.loads, case.lows, case.highs, **case.rules).region()
     expected = np.full(len(case), -1)
     for number, units in enumerate(case.regions()):
         expected[units] = number

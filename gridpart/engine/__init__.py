@@ -4,7 +4,7 @@ It knows no GeoDataFrame, no file and no progress bar; what it minimises and res
 """
 
 from gridpart.engine.effort import EFFORTS, Effort
-from gridpart.engine.layout import regions, shared_part
+from gridpart.engine.layout import Layout, lay_out
 from gridpart.engine.solve import (
     REASONS,
     Relaxation,
@@ -20,13 +20,13 @@ __all__ = [
     "EFFORTS",
     "REASONS",
     "Effort",
+    "Layout",
     "Relaxation",
     "Solution",
     "fewest_groups",
     "is_compiled",
-    "regions",
+    "lay_out",
     "regrouped",
-    "shared_part",
     "solve",
     "warm_up",
 ]

@@ -21,10 +21,8 @@ __all__ = [
     "MOST_LOAD",
     "Layout",
     "bounds_of",
+    "lay_out",
     "plain",
-    "regions",
-    "shared_part",
-    "shares",
     "whole_part",
 ]
 
@@ -131,6 +129,10 @@ class Layout:
 
     Attributes
     ----------
+    whole : Part
+        All units, without the closed borders.
+    bounds : Bounds
+        What a group may hold and span.
     decreed : list of (ndarray of int64, str)
         Members and reason of every group that is one whatever its load.
     compounds : list of ndarray of int64
@@ -141,6 +143,8 @@ class Layout:
         First unit of those that stay together with each; itself where there are none.
     """
 
+    whole: Part
+    bounds: Bounds
     decreed: list[tuple[Ints, str]]
     compounds: list[Ints]
     rest: list[Ints]
@@ -169,24 +173,79 @@ class Layout:
             else:
                 node[members] = members[0]
         rest = list(whole.connected(np.where(apart, -1, 0)))
-        return cls(decreed, compounds, rest, node)
+        return cls(whole, bounds, decreed, compounds, rest, node)
 
-    def parts(self, whole: Part) -> Iterator[tuple[Part, Ints, Ints]]:
+    def parts(self) -> Iterator[tuple[Part, Ints, Ints]]:
         """Parts to be solved, the units of each, and the unit of the part that each of them is."""
         for members in sorted((*self.compounds, *self.rest), key=lambda members: int(members[0])):
-            if not whole.loads[members].any():
+            if not self.whole.loads[members].any():
                 continue
-            part = whole.take(members)
+            part = self.whole.take(members)
             nodes, inverse = np.unique(self.node[members], return_inverse=True)
             inverse = plain(inverse.reshape(-1))
             if nodes.size < members.size:
                 part = part.contract(inverse, nodes.size)
             yield part, members, inverse
 
+    def region(self) -> Ints:
+        """Number of the connected region in which the group of every unit may run.
 
-def shares(parts: Sequence[Part], bounds: Bounds) -> list[SharedPart]:
-    """What each part can do with a number of groups."""
-    return [SharedPart.of(part.total, len(part), bounds.low, bounds.high) for part in parts]
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            -1 for units that are groups by decree, or part of what is divided among itself.
+        """
+        region = np.full(len(self.whole), -1, np.int64)
+        for number, members in enumerate(self.rest):
+            region[members] = number
+        return region
+
+    def share(self) -> SharedPart | None:
+        """What all parts together can do with a number of groups; None where there are none."""
+        parts = [self.share_of(part) for part, _, _ in self.parts()]
+        return SharedPart.together(parts) if parts else None
+
+    def share_of(self, part: Part) -> SharedPart:
+        """What one part can do with a number of groups."""
+        return SharedPart.of(part.total, len(part), self.bounds.low, self.bounds.high)
+
+
+def lay_out(
+    indptr: Ints,
+    indices: Ints,
+    loads: Ints,
+    low: int | Sequence[int],
+    high: int | Sequence[int],
+    *,
+    sites: Ints | None = None,
+    tied: Ints | None = None,
+    closed: Flags | None = None,
+    reach: Ints | None = None,
+    widest: int | None = None,
+) -> Layout:
+    """What :func:`gridpart.engine.solve` would divide: for those who must know it beforehand.
+
+    Parameters
+    ----------
+    indptr, indices, loads, low, high, sites, tied, closed, reach, widest
+        As in :func:`gridpart.engine.solve`.
+
+    Returns
+    -------
+    Layout
+
+    Examples
+    --------
+    Three units in a row, the middle one a group by decree:
+
+    >>> indptr, indices = np.array([0, 1, 3, 4]), np.array([1, 0, 2, 1])
+    >>> layout = lay_out(indptr, indices, np.full(3, 10), 5, 20, sites=np.array([-1, 0, -1]))
+    >>> layout.region().tolist()
+    [0, -1, 1]
+    """
+    borders = np.ones(len(indices), np.int64)
+    whole = whole_part(indptr, indices, borders, loads, reach=reach, closed=closed)
+    return Layout.of(whole, bounds_of(low, high, whole, widest), sites, tied)
 
 
 def _sets(numbers: Ints) -> Iterator[Ints]:
@@ -195,69 +254,3 @@ def _sets(numbers: Ints) -> Iterator[Ints]:
     order = order[numbers[order] >= 0]
     if order.size:
         yield from np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
-
-
-def regions(
-    indptr: Ints,
-    indices: Ints,
-    loads: Ints,
-    low: int | Sequence[int],
-    high: int | Sequence[int],
-    *,
-    sites: Ints | None = None,
-    tied: Ints | None = None,
-    closed: Flags | None = None,
-    reach: Ints | None = None,
-    widest: int | None = None,
-) -> Ints:
-    """Number of the connected region in which the group of every unit may run.
-
-    Parameters
-    ----------
-    indptr, indices, loads, low, high, sites, tied, closed, reach, widest
-        As in :func:`gridpart.engine.solve`.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        -1 for units that are groups by decree, or part of what is divided among itself.
-    """
-    borders = np.ones(len(indices), np.int64)
-    whole = whole_part(indptr, indices, borders, loads, reach=reach, closed=closed)
-    layout = Layout.of(whole, bounds_of(low, high, whole, widest), sites, tied)
-    region = np.full(len(whole), -1, np.int64)
-    for number, members in enumerate(layout.rest):
-        region[members] = number
-    return region
-
-
-def shared_part(
-    indptr: Ints,
-    indices: Ints,
-    loads: Ints,
-    low: int | Sequence[int],
-    high: int | Sequence[int],
-    *,
-    sites: Ints | None = None,
-    tied: Ints | None = None,
-    closed: Flags | None = None,
-    reach: Ints | None = None,
-    widest: int | None = None,
-) -> SharedPart | None:
-    """What a graph can do with a number of groups that it shares with others.
-
-    Parameters
-    ----------
-    indptr, indices, loads, low, high, sites, tied, closed, reach, widest
-        As in :func:`gridpart.engine.solve`.
-
-    Returns
-    -------
-    SharedPart or None
-        None where there is nothing to divide.
-    """
-    borders = np.ones(len(indices), np.int64)
-    whole = whole_part(indptr, indices, borders, loads, reach=reach, closed=closed)
-    bounds = bounds_of(low, high, whole, widest)
-    parts = [part for part, _, _ in Layout.of(whole, bounds, sites, tied).parts(whole)]
-    return SharedPart.together(shares(parts, bounds)) if parts else None

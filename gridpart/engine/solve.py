@@ -20,7 +20,7 @@ from gridpart.engine.cures import Relaxation, of_unit
 from gridpart.engine.effort import Effort
 from gridpart.engine.hunt import hunt
 from gridpart.engine.kernels import Flags, Ints
-from gridpart.engine.layout import Layout, bounds_of, plain, shares, whole_part
+from gridpart.engine.layout import Layout, bounds_of, plain, whole_part
 from gridpart.engine.part import Bounds, Part
 from gridpart.engine.pieces import PROVEN, REASONS, Piece, solve_part
 from gridpart.engine.settings import Settings
@@ -211,8 +211,8 @@ def solve(
     control = np.zeros(2, np.int64) if control is None else control
     spent = Effort.of(effort)
     layout = Layout.of(whole, bounds, sites, tied)
-    parts = list(layout.parts(whole))
-    sharing = Sharing(shares([part for part, _, _ in parts], bounds))
+    parts = list(layout.parts())
+    sharing = Sharing([layout.share_of(part) for part, _, _ in parts])
     counts = sharing.by_load(n_groups)
     shared = shared or sharing.could_be_otherwise(n_groups)
     groups, place = _Groups(len(whole)), np.full(len(whole), -1, np.int64)

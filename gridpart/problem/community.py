@@ -14,6 +14,8 @@ from gridpart.rules import Rules
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gridpart.engine import Layout
+
     Ints = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
@@ -84,6 +86,12 @@ class Community:
             "reach": self.reach if self.reach.size else None,
             "widest": widest_mm(rules.max_diameter_m),
         }
+
+    def layout(self, rules: Rules) -> Layout:
+        """What of the community is to be divided, as the engine sees it."""
+        from gridpart.engine import lay_out
+
+        return lay_out(self.indptr, self.indices, self.loads, **self.limits(rules))
 
     def linked(self, together: Ints) -> Community:
         """The community with a made-up border between the parts of what stays together."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from gridpart.engine import regions
 from gridpart.problem.community import Community
 from gridpart.rules import Rules
 
@@ -37,9 +36,7 @@ def bridged(community: Community, shapes: Objects, rules: Rules) -> Community:
     joined: list[tuple[int, int]] = []
     while True:
         community = community.with_borders(joined)
-        region = regions(
-            community.indptr, community.indices, community.loads, **community.limits(rules)
-        )
+        region = community.layout(rules).region()
         total = np.bincount(region[region >= 0], community.loads[region >= 0, 0])
         small = np.flatnonzero((total > 0) & (total < rules.low))
         if not small.size or total.size == 1:

@@ -16,7 +16,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from gridpart._progress import progress, say
-from gridpart.engine import Effort, Solution, is_compiled, shared_part, solve, warm_up
+from gridpart.engine import Effort, Solution, is_compiled, solve, warm_up
 from gridpart.engine.sharing import ABOUT_A_SHARE, Sharing, effort_again
 from gridpart.problem.community import Community
 from gridpart.rules import Rules
@@ -183,10 +183,7 @@ def _counts(communities: Sequence[Community], rules: Rules) -> tuple[list[Any], 
         return [wanted.get(community.key) for community in communities], None
     if not isinstance(wanted, int | np.integer):
         return [wanted] * len(communities), None
-    parts = [
-        shared_part(community.indptr, community.indices, community.loads, **community.limits(rules))
-        for community in communities
-    ]
+    parts = [community.layout(rules).share() for community in communities]
     sharing = Sharing([part for part in parts if part is not None])
     shares = iter(sharing.by_load(wanted))
     return [None if part is None else next(shares) for part in parts], sharing
