@@ -216,6 +216,7 @@ def test_a_hunt_keeps_to_numbers_that_other_bounds_allow(monkeypatch):
         return hunt(part, labels, n_groups, *rest, **options)
 
     monkeypatch.setattr(dividing, "hunt", noted)
+    monkeypatch.setattr(choice, "of_all_groups", lambda *_, **__: None)  # which would prove it
     n = 24
     indptr, indices, borders = oracles.to_arrays(n, [(i, i + 1, 5) for i in range(n - 1)])
     loads = np.full(n, 10)
@@ -257,6 +258,19 @@ def test_what_leaves_the_fewest_groups_outside_is_kept(monkeypatch, hunted_outsi
     assert kept.outside == min(hunted_outside, 3)
     assert np.array_equal(kept.labels, by_outside[kept.outside])
     assert kept.why == ("" if kept.outside == 0 else "not_found")
+
+
+def test_where_few_groups_could_be_made_nothing_is_hunted(monkeypatch):
+    """Fourteen units in a ring, thirty in a row, and no division of them: a proof at once."""
+    monkeypatch.setattr(dividing, "hunt", lambda *_, **__: pytest.fail("a hunt"))
+    ring = oracles.to_arrays(14, [(u, (u + 1) % 14, 5) for u in range(14)])
+    row = oracles.to_arrays(30, [(u, u + 1, 5) for u in range(29)])
+    for arrays, loads, low, high, count in (
+        (ring, [7, 4] * 7, 14, 16, 5),  # 77 in five groups, but no two or three in a row
+        (row, [10] * 13 + [3, 17] + [10] * 15, 19, 21, 15),
+    ):
+        found = solve(*arrays, np.array(loads), low, high, n_groups=count, advise=False)
+        assert "proven_by_search" in found.reasons
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -7,7 +7,7 @@ unit once: depth first, or by a mixed-integer program that HiGHS solves through 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,14 @@ def listed(piece: Part, bounds: Bounds, most: int, steps: int) -> tuple[Ints, In
     return groups
 
 
-def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: bool) -> Ints | None:
+def of_all_groups(
+    piece: Part,
+    bounds: Bounds,
+    wanted: int,
+    *,
+    count_is_fixed: bool,
+    by: Literal["choice", "program"] = "choice",
+) -> Ints | None:
     """Choose among all groups that could be made.
 
     Parameters
@@ -60,6 +67,8 @@ def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: b
     wanted : int
         Number of groups; where it is not fixed, what few units are divided into if possible.
     count_is_fixed : bool
+    by : {"choice", "program"}
+        Depth first, which takes a moment; or by a program, where that took too long.
 
     Returns
     -------
@@ -72,18 +81,14 @@ def of_all_groups(piece: Part, bounds: Bounds, wanted: int, *, count_is_fixed: b
     starts, units, inside = listed(piece, bounds, LISTED_GROUPS, LISTED_STEPS)
     if starts.size == 0:
         return None
-    groups = starts.size - 1
-    chosen, verdict = kernels.choose_groups(
-        starts, units, len(piece), wanted if count_is_fixed else 0, CHOICES
-    )
-    if verdict < 0:
-        if groups > PROGRAM_GROUPS:
-            return None
-        program = _programmed(starts, units, inside, len(piece), wanted * count_is_fixed)
-        if program is None:
-            return None
-        chosen = program
-    return _labels(chosen, starts, units, len(piece))
+    count = wanted if count_is_fixed else 0
+    chosen: Ints | None = None
+    if by == "choice":
+        first, verdict = kernels.choose_groups(starts, units, len(piece), count, CHOICES)
+        chosen = first if verdict >= 0 else None
+    elif starts.size - 1 <= PROGRAM_GROUPS:
+        chosen = _programmed(starts, units, inside, len(piece), count)
+    return None if chosen is None else _labels(chosen, starts, units, len(piece))
 
 
 def _labels(chosen: Ints, starts: Ints, units: Ints, n: int) -> Ints:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Literal
 
 from gridpart.engine import choice, exact, regroup
 from gridpart.engine.effort import EFFORTS
+from gridpart.engine.exact import EXHAUSTED_UNITS
 from gridpart.engine.hunt import hunt
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Part
@@ -152,38 +154,53 @@ class Dividing:
     # ------------------------------------------------------------ insisting
 
     def insisted(self, found: Found) -> Found:
-        """Where the search failed: trees, a hunt, every group that could be made; plan or proof."""
-        piece, bounds, count = self.piece, self.settings.bounds, self.count
+        """Where the search failed: trees, every group that could be made, a hunt; plan or proof."""
         if not self.settings.insist:
             return found
-        if len(piece) > EXACT_UNITS:  # of fewer, every division has been looked at
+        if len(self.piece) > EXHAUSTED_UNITS:  # of fewer, all divisions are soon looked at
             by_trees = self._along_trees(found.labels, found.n_groups)
-            if by_trees is not None:
-                return self._finished(*by_trees)
-            begun = found
-            if count is None and not bounds.widest:  # which may need more groups than leave room
-                begun = self._with_most_room(found)
-            hunted = self._hunted(begun)
-            if not hunted.outside:
-                return hunted
-            if hunted.outside < piece.outside(found.labels, found.n_groups, bounds):
-                found = hunted
-            by_trees = self._from_another_number(found)
             if by_trees is not None:
                 return self._finished(*by_trees)
         if self.settings.control[0]:
             return found
-        if exact.is_tree(piece) and not bounds.extra_low.size and count is None:
-            tried = exact.whole_tree(piece, bounds, self.seed)
-            if tried is False:
-                return replace(found, why="proven_by_search")
-        chosen = choice.of_all_groups(piece, bounds, found.n_groups if count is None else count,
-                                      count_is_fixed=count is not None)  # fmt: skip
+        # where few groups could be made, a moment tells what hunts would look for in vain
+        settled = self._chosen(found, by="choice")
+        if settled is not None and (settled.outside <= 1 or not self.settings.advise):
+            return settled
+        sought = self._sought(found)
+        if settled is not None:  # proven; but there may be fewer groups outside
+            return replace(sought, why=settled.why)
+        if not sought.outside or self.settings.control[0]:
+            return sought
+        return self._chosen(sought, by="program") or sought
+
+    def _chosen(self, found: Found, *, by: Literal["choice", "program"]) -> Found | None:
+        """Of all groups that could be made: a division or a proof; None where there are too many.
+
+        Where there are no cycles, one table tells as much.
+        """
+        piece, bounds, count = self.piece, self.settings.bounds, self.count
+        proven = replace(found, why="proven_by_search")
+        is_tree = count is None and not bounds.extra_low.size and exact.is_tree(piece)
+        if is_tree and exact.whole_tree(piece, bounds, self.seed) is False:
+            return proven
+        wanted = found.n_groups if count is None else count
+        is_fixed = count is not None
+        chosen = choice.of_all_groups(piece, bounds, wanted, count_is_fixed=is_fixed, by=by)
         if chosen is None:
-            return found
-        if not chosen.size:
-            return replace(found, why="proven_by_search")
-        return self._finished(chosen, int(chosen.max()) + 1)
+            return None
+        return self._finished(chosen, int(chosen.max()) + 1) if chosen.size else proven
+
+    def _sought(self, found: Found) -> Found:
+        """Hunted, or the number asked for by way of another; what leaves the fewest outside."""
+        begun = found
+        if self.count is None and not self.settings.bounds.widest:
+            begun = self._with_most_room(found)  # where the width may need more groups than that
+        hunted = self._hunted(begun)
+        if hunted.outside < found.outside:
+            found = hunted
+        by_trees = self._from_another_number(found) if found.outside else None
+        return found if by_trees is None else self._finished(*by_trees)
 
     def _finished(self, labels: Ints, n_groups: int) -> Found:
         """A division that is in the band, its borders shortened."""
