@@ -51,7 +51,7 @@ def version(tool: Tool) -> str:
 
     # the modules that decide where borders run; others say what could not be done, and why
     folder = Path(engine.__file__).parent
-    names = ("kernels.py", "cooling.py", "search.py", "effort.py", "windows.py")
+    names = ("kernels.py", "cooling.py", "run.py", "search.py", "effort.py", "windows.py")
     source = b"".join((folder / name).read_bytes() for name in names)
     return f"{known}+{hashlib.sha256(source).hexdigest()[:8]}"
 

@@ -23,7 +23,7 @@ import towns
 from measure import HIGH, LOW, TARGET, Graph, Ints, Place
 from porto import show
 
-from gridpart.engine import kernels, search, solve, warm_up
+from gridpart.engine import kernels, run, solve, warm_up
 from gridpart.engine.part import Bounds, Part
 
 BAR_S = 2.0
@@ -101,9 +101,9 @@ def settle(graph: Graph, labels: Ints, seed: int) -> Ints:
     """Quench, repair and polish, as every run of the engine ends."""
     bounds = Bounds(LOW, HIGH, NONE, NONE)
     wanted = int(labels.max()) + 1
-    run = search._Run(part_of(graph), wanted, bounds, 0.5, np.zeros(2, np.int64))
+    one = run.Run(part_of(graph), wanted, bounds, 0.5, np.zeros(2, np.int64))
     state = np.array([seed], np.uint64)
-    return run._settle(labels.copy(), state, True, run.evenness)[0]
+    return one.settle(labels.copy(), state, True, one.evenness)[0]
 
 
 def repair(graph: Graph, labels: Ints, seed: int) -> Ints:
@@ -112,7 +112,7 @@ def repair(graph: Graph, labels: Ints, seed: int) -> Ints:
     nothing = np.zeros((len(graph), 0), np.int64)
     kernels.repair(
         graph.indptr, graph.indices, graph.borders, graph.loads, labels, int(labels.max()) + 1,
-        LOW, HIGH, nothing, NONE, NONE, nothing, 0, *search.REPAIR, True, state,
+        LOW, HIGH, nothing, NONE, NONE, nothing, 0, *run.REPAIR, True, state,
     )  # fmt: skip
     return labels
 

@@ -19,7 +19,7 @@ import gridpart as gp
 from gridpart.engine import Effort, solve
 from gridpart.engine.layout import whole_part
 from gridpart.engine.part import Bounds
-from gridpart.engine.search import _Run
+from gridpart.engine.run import Run
 
 BRIEF = Effort(sweeps=150, starts=1, restarts=5)
 
@@ -199,7 +199,7 @@ def test_work_in_any_unit_is_evened_out(factor):
     assert sums.std() / sums.mean() < 0.1
     whole = whole_part(*arrays, loads, x=x, y=y, work=loads * factor)
     none = np.zeros(0, np.int64)
-    run = _Run(whole, 15, Bounds(100, 600, none, none), 1.0, np.zeros(2, np.int64))
+    run = Run(whole, 15, Bounds(100, 600, none, none), 1.0, np.zeros(2, np.int64))
     assert run.evenness > 100
     assert abs(whole.work.sum() / whole.work[0] * loads[0] - loads.sum()) < 0.01 * loads.sum()
 

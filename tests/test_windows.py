@@ -13,7 +13,7 @@ from test_engine import assert_valid, planar
 
 from gridpart.engine import Effort, solve
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.search import _Run
+from gridpart.engine.run import Run
 from gridpart.engine.windows import Windows
 
 NONE = np.zeros(0, np.int64)
@@ -62,7 +62,7 @@ def test_what_is_known_of_groups_equals_recomputing_at_every_step(seed):
     part = connected_part(80, seed)
     labels = blocks(part, 12, draw)
     state = np.array([seed], np.uint64)
-    run = _Run(part, 12, Bounds(1, 10**6, NONE, NONE), 0.7, np.zeros(2, np.int64))
+    run = Run(part, 12, Bounds(1, 10**6, NONE, NONE), 0.7, np.zeros(2, np.int64))
     windows = Windows(part, labels, 12)
     for _ in range(30):
         start, size = draw.randrange(12), draw.randint(1, 12)
@@ -91,7 +91,7 @@ def test_what_is_known_of_groups_equals_recomputing_at_every_step(seed):
 
 def cost(part, labels, n_groups, balance):
     bounds = Bounds(LOW, HIGH, NONE, NONE)
-    run = _Run(part, n_groups, bounds, balance, np.zeros(2, np.int64))
+    run = Run(part, n_groups, bounds, balance, np.zeros(2, np.int64))
     return run.cost(labels, n_groups)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from gridpart.engine import exact
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Bounds, Part
-from gridpart.engine.search import EXACT_UNITS
+from gridpart.engine.run import EXACT_UNITS
 from gridpart.engine.settings import Settings
 
 __all__ = ["CuresOfPart", "Relaxation", "cures_of", "found_only", "needed", "of_unit"]

@@ -17,7 +17,7 @@ from gridpart.engine.exact import EXHAUSTED_UNITS
 from gridpart.engine.hunt import hunt
 from gridpart.engine.kernels import Bits, Ints
 from gridpart.engine.part import Part
-from gridpart.engine.search import EXACT_UNITS
+from gridpart.engine.run import EXACT_UNITS
 from gridpart.engine.settings import Settings
 
 __all__ = ["Dividing", "Found"]
