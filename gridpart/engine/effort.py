@@ -13,6 +13,7 @@ SMALL_PART = 1000  # units
 FEW_UNITS = 200  # of a part this small a run takes no time, and often ends beside the optimum
 FEWEST_SWEEPS = 1600  # of a small part
 ENDLESS = 100_000  # where seconds end it
+DISAGREED = 4  # one unit of so many is left of a part where what two runs agree about is one
 WINDOW_GROUPS = 14  # cooled again together
 WINDOWS_SHARE = 0.8  # of what even groups take more than others, where there are windows for it,
 MOST_IN_WINDOWS = 3  # and of so many plain runs at most: the most even groups come by long runs
@@ -30,11 +31,17 @@ class Effort:
         The same for each run of a part of at most `starts_up_to` units, if not as many; of fewer
         than a thousand units it gets fewer.
     starts : int
-        Independent runs of such a part, of which the best is kept.
+        Independent runs of such a part.
     more_starts : int
         Up to how many times as many for parts that are so many times smaller.
     starts_up_to : int
         Parts of more units get one run: there the differences between runs average out.
+    varied_starts : int
+        Shorter runs instead of that one, where borders differ so much in length that they do not.
+    combinations : int
+        How often two of the runs are combined, for each run.
+    combining_sweeps : int
+        Passes over what two runs disagree about.
     windows : int
         How many windows of the best run, some groups side by side each, are cooled again, for
         each of its groups.
@@ -57,6 +64,9 @@ class Effort:
     starts: int = 2
     starts_up_to: int = 1000
     more_starts: int = 1
+    varied_starts: int = 1
+    combinations: int = 0
+    combining_sweeps: int = 1000
     windows: int = 0
     small_windows: int | None = None
     window_sweeps: int = 1500
@@ -76,10 +86,11 @@ class Effort:
         if not 0 < effort < math.inf:
             raise ValueError(f"effort must be more than 0 seconds, got {effort!r}")
         return cls(
-            sweeps=FIRST_SWEEPS, starts=1, restarts=ENDLESS, windows=ENDLESS, seconds=float(effort)
-        )
+            sweeps=FIRST_SWEEPS, starts=4, varied_starts=4, combinations=4, restarts=ENDLESS,
+            windows=ENDLESS, seconds=float(effort),
+        )  # fmt: skip
 
-    def sweeps_of(self, n: int, balance: float) -> int:
+    def sweeps_of(self, n: int, balance: float, *, varied: bool = False) -> int:
         """Passes over a part of n units; even groups come slowly, up to seven times as many."""
         if self.seconds is not None:
             return self.sweeps
@@ -89,12 +100,14 @@ class Effort:
             fewer = math.isqrt(sweeps * sweeps * min(n, SMALL_PART) // SMALL_PART)
             fewer = max(fewer, min(sweeps, FEWEST_SWEEPS))
             return int(fewer * _slower(balance))
-        return int(self.sweeps * (1 + _more(n, balance)) - self._sweeps_in_windows(n, balance))
+        in_runs = self.sweeps * (1 + _more(n, balance)) - self._sweeps_in_windows(n, balance)
+        starts = self.starts_of(n, varied=varied)
+        return int(max(in_runs - self._combining(starts), in_runs / 2) / starts)
 
-    def starts_of(self, n: int) -> int:
-        """Runs of a part of n units."""
+    def starts_of(self, n: int, *, varied: bool = False) -> int:
+        """Runs of a part of n units; `varied` where its borders differ very much in length."""
         if n > self.starts_up_to:
-            return 1
+            return self.varied_starts if varied else 1
         return max(self.starts * min(self.starts_up_to // n, self.more_starts), FEW_UNITS // n)
 
     def windows_of(self, n: int, balance: float) -> int:
@@ -120,7 +133,13 @@ class Effort:
         """Units visited by the runs over a part of n units, and in its windows."""
         windows = 0 if self.seconds else self.windows_of(n, balance)
         again = windows * WINDOW_GROUPS * self.window_sweeps_of(n, balance)
-        return n * (self.sweeps_of(n, balance) * self.starts_of(n) + again)
+        starts = self.starts_of(n)
+        return n * (self.sweeps_of(n, balance) * starts + self._combining(starts) + again)
+
+    def _combining(self, starts: int) -> int:
+        """Passes over a part that combining its runs is worth: about what they agree is no work."""
+        combinations = starts * self.combinations if starts > 1 else 0
+        return combinations * self.combining_sweeps // DISAGREED
 
 
 def _slower(balance: float) -> float:
@@ -137,18 +156,22 @@ def _more(n: int, balance: float) -> float:
 EFFORTS = {
     "fast": Effort(sweeps=750, small_sweeps=1600, starts=1, starts_up_to=20_000, restarts=40),
     "default": Effort(
-        small_sweeps=12_000,
-        starts=2,
+        starts=5,
+        small_sweeps=5000,
         more_starts=5,
+        varied_starts=8,
+        combinations=3,
         small_windows=2,
         window_sweeps=1000,
         even_windows=2,
     ),
     "best": Effort(
         sweeps=43_000,
-        small_sweeps=20_000,
-        starts=2,
+        starts=6,
+        small_sweeps=8000,
         more_starts=5,
+        varied_starts=10,
+        combinations=8,
         restarts=2000,
         windows=6,
         small_windows=5,

@@ -1,6 +1,6 @@
-"""The search for one connected part: start, border moves, repair; the best of several runs.
+"""The search for one connected part: several runs, which are combined, and windows of the best.
 
-Of small parts the best run is then cooled again, window by window.
+Of larger parts one run does, unless borders differ very much in length.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -71,21 +71,18 @@ def search(
         if exact is not None:
             return *exact, 0
         effort = replace(effort, starts=1, restarts=0)  # there is no plan to be found
-    best: tuple[tuple[int, Fraction], Ints, int] | None = None
-    clock = _Clock(effort.seconds)
+    clock, plans = _Clock(effort.seconds), []
     for labels, n_groups in _runs(run, effort, seed, free_count, clock):
-        outside = part.outside(labels, n_groups, bounds)
-        # cuts of different numbers of groups compare when scaled by the root of the number
-        rank = (outside, Fraction(run.cost(labels, n_groups) ** 2, n_groups))
-        if best is None or rank < best[0]:
-            best = (rank, labels, n_groups)
+        plans.append(_Plan.of(run, labels, n_groups))
+        if run.is_tight:  # many runs, of which hardly any finds anything
+            plans = [min(plans, key=_by_rank)]
         if control[0]:
             break
-    assert best is not None  # there is at least one run
-    (outside, _), labels, n_groups = best
-    if n_groups > 1 and not run.is_tight:
-        _cool_windows(run, labels, n_groups, effort, seed, clock)
-    return labels, n_groups, outside
+    _combine(run, plans, effort, seed, clock)
+    best = min(plans, key=_by_rank)
+    if best.n_groups > 1 and not run.is_tight:
+        _cool_windows(run, best.labels, best.n_groups, effort, seed, clock)
+    return best.labels, best.n_groups, best.rank[0]
 
 
 def improve(
@@ -139,9 +136,10 @@ def _runs(
     if found:
         return
     n = len(run.part)
-    sweeps = effort.sweeps_of(n, run.balance)
+    starts = effort.starts_of(n, varied=run.is_varied)
+    sweeps = effort.sweeps_of(n, run.balance, varied=run.is_varied)
     if effort.seconds is None:
-        for turn in range(effort.starts_of(n)):
+        for turn in range(starts):
             yield run.wide(generator(seed, turn), turn, sweeps, free_count)
         return
     turn, least = 0, sweeps
@@ -150,9 +148,60 @@ def _runs(
         before = clock.left()
         yield run.wide(generator(seed, turn), turn, sweeps, free_count)
         took = max(before - clock.left(), 1e-6)
-        # one long run goes further than several short ones, up to where it flattens out
-        sweeps = min(int(0.9 * (clock.left() - kept) / took * sweeps), LONGEST_SWEEPS)
+        # a short run says how many sweeps the others may have, up to where they flatten out
+        share = (clock.left() - kept) / max(starts - turn, 1)
+        sweeps = min(int(0.9 * share / took * sweeps), LONGEST_SWEEPS)
         turn += 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A division of the part, and what it is compared by: groups outside, then cost."""
+
+    rank: tuple[int, Fraction]
+    labels: Ints
+    n_groups: int
+
+    @classmethod
+    def of(cls, run: Run, labels: Ints, n_groups: int) -> _Plan:
+        outside = run.part.outside(labels, n_groups, run.bounds)
+        # cuts of different numbers of groups compare when scaled by the root of the number
+        return cls((outside, Fraction(run.cost(labels, n_groups) ** 2, n_groups)), labels, n_groups)
+
+
+def _by_rank(plan: _Plan) -> tuple[int, Fraction]:
+    return plan.rank
+
+
+def _combine(run: Run, plans: list[_Plan], effort: Effort, seed: Bits, clock: _Clock) -> None:
+    """Combine two plans after the other; what is better takes the place of the worse of the two.
+
+    Units that are together in both are one unit, and the better plan is cooled again: what changes
+    sides then are whole stretches, which no row of single moves would bring over. It makes the most
+    where borders differ very much in length, and which group has a forest decides about all others
+    (the combine operator of evolutionary partitioning, Sanders and Schulz, 2012).
+    """
+    state, part = generator(seed, AFTER_RUNS + 1), run.part
+    for _ in range(effort.combinations * len(plans) if len(plans) > 1 else 0):
+        if clock.left() <= 0 or run.control[0]:
+            break
+        first = int(kernels.draw_below(state, len(plans)))
+        second = (first + 1 + int(kernels.draw_below(state, len(plans) - 1))) % len(plans)
+        better, worse = sorted((first, second), key=lambda at: (plans[at].rank, at))
+        labels, n_groups = plans[better].labels, plans[better].n_groups
+        both = labels * plans[worse].n_groups + plans[worse].labels
+        block, count = kernels.components(part.indptr, part.indices, both)
+        if count == n_groups:  # one and the same
+            continue
+        inner = run.within(part.contract(block, count), n_groups)
+        before = np.empty(count, np.int64)
+        before[block] = labels
+        after = inner.again(before, state, effort.combining_sweeps)
+        if after is None:
+            continue
+        child = _Plan.of(run, after[block], n_groups)
+        if child.rank < plans[worse].rank and all(child.rank != plan.rank for plan in plans):
+            plans[worse] = child
 
 
 def _cool_windows(

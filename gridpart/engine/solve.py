@@ -437,5 +437,6 @@ def warm_up() -> None:
             pair, np.zeros(2, np.int64), 1, Bounds(1, 9, nothing, nothing), turn=turn,
             seed=np.zeros(1, np.uint64), control=np.zeros(2, np.int64),
         )  # fmt: skip
+    pair.contract(np.zeros(2, np.int64), 1)
     # a row of two units that no count divides reaches the last resort
     solve(np.array([0, 1, 2]), np.array([1, 0]), np.full(2, 1000), np.array([1, 3]), 2, 3)
