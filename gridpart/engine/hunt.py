@@ -56,10 +56,15 @@ def hunt(
     """
     how = _Hunt(part, n_groups, bounds, control)
     state = generator(seed, turn)
-    # of small groups every other hunt goes by single moves and exchanges
-    if part.has_small_groups(n_groups) and turn % 2 == 0:
+    small = part.has_small_groups(n_groups)
+    # the first goes by single moves and exchanges, and of small groups every other one
+    goes_by_moves = turn == 0 or (small and turn % 2 == 0)
+    found = labels
+    if goes_by_moves:
         found = how.by_moves(part, labels, n_groups, turn // 2, state)
-    else:
+        if not part.outside(found, n_groups, bounds):
+            return found, 0
+    if not (goes_by_moves and small):
         found, _ = how.cooled(part, labels, n_groups, turn, _sweeps(len(part), VISITS), state)
     how.in_windows(part, found, n_groups, state)
     return found, part.outside(found, n_groups, bounds)
