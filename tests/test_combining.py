@@ -180,3 +180,47 @@ def test_work_is_what_the_kernels_visit(effort, n):
     control = np.zeros(2, np.int64)
     divided(forests(n, 3), effort, control=control)
     assert control[1] == pytest.approx(EFFORTS[effort].work(n, 0.5), rel=0.35)
+
+
+@pytest.mark.parametrize("times", [1, 1 << 20, 1 << 28])
+def test_a_polish_never_leaves_the_band(times):
+    """However large the loads, and where another quantity is worth little beside them."""
+    for seed in range(6):
+        part = forests(240, seed)
+        area = np.random.default_rng(seed).integers(50_000, 100_000, 240)
+        for extra, low, high in (
+            (np.zeros((240, 0), np.int64), NONE, NONE),
+            (area[:, None], np.array([0]), np.array([13 * 75_000])),
+        ):
+            loads = np.ones(240, np.int64) if extra.size else part.loads * times
+            one = replace(part, loads=loads, work=np.ones(240, np.int64), extra=extra)
+            bounds = Bounds(6, 16, low, high) if extra.size else Bounds(
+                LOW * times, HIGH * times, low, high
+            )  # fmt: skip
+            run = Run(one, 22, bounds, 0.5, np.zeros(2, np.int64))
+            labels = divided(part, APART).labels if not extra.size else None
+            for turn in range(3):
+                state = np.array([turn], np.uint64)
+                if extra.size:
+                    labels, _ = run.wide(state, turn, 300, False)
+                n_groups = int(labels.max()) + 1
+                if one.outside(labels, n_groups, bounds):
+                    continue
+                polished, _ = run._polished(labels.copy(), n_groups, state, np.zeros(20, np.int64))
+                assert one.outside(polished, n_groups, bounds) == 0
+
+
+def test_what_lies_outside_the_band_is_not_combined(monkeypatch):
+    """No group of 150 to 155 where every unit has 100: a few runs tell, and nothing is combined."""
+    part = forests(120, 2)
+    hundreds = np.full(120, 100, np.int64)
+    runs = []
+    wide = Run.wide
+    monkeypatch.setattr(Run, "wide", lambda *given: runs.append(1) or wide(*given))
+    monkeypatch.setattr(Run, "again", lambda *_: pytest.fail("combined"))
+    found = solve(
+        part.indptr, part.indices, part.borders, hundreds, 150, 155, n_groups=78,
+        x=part.x, y=part.y, effort=replace(TOGETHER, starts=12), insist=False, advise=False,
+    )  # fmt: skip
+    assert all(found.reasons)
+    assert len(runs) == search.MOST_OUTSIDE

@@ -1,8 +1,7 @@
 """How one piece is divided: searched, and where that fails divided by methods that insist.
 
-Larger regions around a violation along trees first, exactly; then a hunt for the band alone; then,
-where they are few enough, all groups that could be made are listed and the best division into them
-is found or excluded.
+Larger regions around a violation along trees first, exactly; then, where few groups could be made,
+a choice among all of them, which finds a division or excludes it; then a hunt for the band alone.
 """
 
 from __future__ import annotations

@@ -2037,8 +2037,6 @@ def possible_groups(
     trail = np.empty(n, np.int64)
     sums = np.zeros(others, np.int64)
     for root in range(n):
-        mark[:] = 0
-        mark[:root] = 2
         sums[:] = 0
         size, depth, load = 0, 0, 0
         u = root
@@ -2102,6 +2100,7 @@ def possible_groups(
                         break
                 if u >= 0:
                     break
+        mark[root] = 2  # for all that follow; whatever else was marked is free again
     return starts[: found + 1].copy(), units[:filled].copy(), inside[:found].copy()
 
 

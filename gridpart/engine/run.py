@@ -73,6 +73,7 @@ class Run:
         inner.part, inner.wanted = window, n_groups
         inner.borders = self._scaled(window.borders)
         inner.masks = kernels.neighbour_masks(window.indptr, window.indices)
+        inner.evenness = inner._in_64_bits(self.evenness)
         return inner
 
     def _scaled(self, borders: Ints) -> Ints:
@@ -191,10 +192,11 @@ class Run:
         best = labels.copy()
         # more than any single move can gain, and no more: far larger would leave 64 bits
         gain = int(np.add.reduceat(self.borders, self.part.indptr[:-1]).max())
-        hard = np.full(evenness.size, (gain + 1) << 16)
+        most = MOST_WEIGHED // (2 * int(self.part.loads.max()) + 1)
+        hard = np.full(evenness.size, min((gain + 1) << 16, most))
         cold = _zeros(evenness.size)
-        found = self._moves(labels, n_groups, state, cold, hard, evenness, best, finishing=True)
-        return (best if found >= 0 else labels), n_groups
+        self._moves(labels, n_groups, state, cold, hard, evenness, best, finishing=True)
+        return best, n_groups
 
     def exact(self, free_count: bool) -> tuple[Ints, int] | None:
         """The best of all divisions in the band, or None where there is none (a proof)."""
@@ -245,8 +247,10 @@ class Run:
         are alike, and less where a few long ones make up the mean.
         """
         balance = Fraction(min(max(self.balance, 0.0), 1.0)).limit_denominator(1000)
-        evenness = int(self.even_halfway * 11 * balance / (10 - 9 * balance))
-        # where there is next to no work the squares of a move must stay in 64 bits all the same
+        return self._in_64_bits(int(self.even_halfway * 11 * balance / (10 - 9 * balance)))
+
+    def _in_64_bits(self, evenness: int) -> int:
+        """No more than leaves the squares of a move in 64 bits, even with next to no work."""
         largest = max(int(self.part.work.max()), 1)
         return min(evenness, MOST_WEIGHED // (2 * largest * (16 * self.group_work + largest)))
 

@@ -25,6 +25,8 @@ from gridpart.engine.windows import Windows
 __all__ = ["improve", "search"]
 
 AFTER_RUNS = 1 << 20  # number of a generator that no run has
+MOST_PLANS = 32  # kept to be combined
+MOST_OUTSIDE = 6  # runs that all left groups outside the band: so will the next ones
 RUNS_SHARE = 0.5  # of the seconds that are given; the rest goes to windows
 
 
@@ -74,9 +76,10 @@ def search(
     clock, plans = _Clock(effort.seconds), []
     for labels, n_groups in _runs(run, effort, seed, free_count, clock):
         plans.append(_Plan.of(run, labels, n_groups))
-        if run.is_tight:  # many runs, of which hardly any finds anything
-            plans = [min(plans, key=_by_rank)]
-        if control[0]:
+        if run.is_tight or len(plans) > MOST_PLANS:  # many runs, of which few are worth keeping
+            plans = sorted(plans, key=_by_rank)[: 1 if run.is_tight else MOST_PLANS]
+        hopeless = len(plans) >= MOST_OUTSIDE and all(plan.rank[0] for plan in plans)
+        if control[0] or hopeless:
             break
     _combine(run, plans, effort, seed, clock)
     best = min(plans, key=_by_rank)
@@ -189,6 +192,8 @@ def _combine(run: Run, plans: list[_Plan], effort: Effort, seed: Bits, clock: _C
         second = (first + 1 + int(kernels.draw_below(state, len(plans) - 1))) % len(plans)
         better, worse = sorted((first, second), key=lambda at: (plans[at].rank, at))
         labels, n_groups = plans[better].labels, plans[better].n_groups
+        if plans[better].rank[0]:  # the band is not for this to find
+            continue
         both = labels * plans[worse].n_groups + plans[worse].labels
         block, count = kernels.components(part.indptr, part.indices, both)
         if count == n_groups:  # one and the same
