@@ -168,10 +168,10 @@ EFFORTS = {
     "best": Effort(
         sweeps=43_000,
         starts=6,
-        small_sweeps=8000,
+        small_sweeps=7000,
         more_starts=5,
         varied_starts=10,
-        combinations=8,
+        combinations=6,
         restarts=2000,
         windows=6,
         small_windows=5,
